@@ -1,0 +1,7 @@
+//! Who calls? Keys, and the directory of people, organizations and workloads behind them.
+
+mod directory;
+mod key;
+
+pub use directory::{Change, Directory, Resolved};
+pub use key::{Holder, KeyFault, KeyRecord, KeyText, Pepper};

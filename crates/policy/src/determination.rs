@@ -1,0 +1,257 @@
+//! The answer: a permit or a refusal. A refusal is an outcome, not an error.
+
+use terms::{ModelVersionId, Moment, ProvisionId};
+
+/// The answer to one call.
+#[must_use]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Determination {
+    /// The call may proceed.
+    Permit(Permit),
+    /// The call may not proceed.
+    Refuse(Refusal),
+}
+
+/// Proof that [`crate::decide`] permitted a call. Only this crate can make one.
+///
+/// ```
+/// fn model(permit: &policy::Permit) -> &terms::ModelVersionId {
+///     permit.model()
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn forge(model: terms::ModelVersionId) -> policy::Permit {
+///     policy::Permit { model, ..todo!() }
+/// }
+/// ```
+#[must_use = "a permit that is not recorded lets nothing out"]
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Permit {
+    pub(crate) model: ModelVersionId,
+    pub(crate) basis: Vec<ProvisionId>,
+    pub(crate) flags: Vec<Flag>,
+    pub(crate) obligations: Vec<Obligation>,
+    pub(crate) valid_until: Moment,
+    pub(crate) snapshot: [u8; 32],
+}
+
+impl Permit {
+    /// Returns the model version that was permitted.
+    #[must_use]
+    pub fn model(&self) -> &ModelVersionId {
+        &self.model
+    }
+
+    /// Returns the legal bases, at least one, in order.
+    #[must_use]
+    pub fn basis(&self) -> &[ProvisionId] {
+        &self.basis
+    }
+
+    /// Returns what an operator should look at although the call may proceed; in order.
+    #[must_use]
+    pub fn flags(&self) -> &[Flag] {
+        &self.flags
+    }
+
+    /// Returns what the permit demands; whoever cannot do one of these must refuse.
+    #[must_use]
+    pub fn obligations(&self) -> &[Obligation] {
+        &self.obligations
+    }
+
+    /// Returns the moment from which the call must be decided again.
+    #[must_use]
+    pub fn valid_until(&self) -> Moment {
+        self.valid_until
+    }
+
+    /// Returns the digest of the snapshot that decided.
+    #[must_use]
+    pub fn snapshot(&self) -> &[u8; 32] {
+        &self.snapshot
+    }
+}
+
+/// What an operator should look at although the call may proceed.
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Flag {
+    /// Ownership shows a red flag that does not by itself prohibit (Supplement No. 3 to part 732).
+    OwnershipRedFlag,
+    /// The person is in a country of group D:5.
+    LocationRedFlag,
+}
+
+/// What a permit demands of whoever uses it.
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Obligation {
+    /// Remove token log-probabilities from the output.
+    StripLogprobs,
+    /// Remove reasoning from the output.
+    StripReasoning,
+    /// Release at most this many output tokens.
+    MaxOutputTokens(u64),
+}
+
+/// Why a call was refused; stable, in the caller's and the auditor's words alike. Carries nobody's personal data.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    pub(crate) code: Code,
+    pub(crate) model: ModelVersionId,
+    pub(crate) denied_by: Vec<ProvisionId>,
+    pub(crate) remedies: Vec<Remedy>,
+    pub(crate) valid_until: Moment,
+    pub(crate) snapshot: [u8; 32],
+}
+
+impl Refusal {
+    /// Returns the stable reason.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Returns the model version that was refused.
+    #[must_use]
+    pub fn model(&self) -> &ModelVersionId {
+        &self.model
+    }
+
+    /// Returns the provisions that refused, in order; empty if nothing permitted and nothing forbade.
+    #[must_use]
+    pub fn denied_by(&self) -> &[ProvisionId] {
+        &self.denied_by
+    }
+
+    /// Returns the evidence that would clear a hold, in order; empty for a denial.
+    #[must_use]
+    pub fn remedies(&self) -> &[Remedy] {
+        &self.remedies
+    }
+
+    /// Returns true if named evidence would clear the refusal.
+    #[must_use]
+    pub fn is_hold(&self) -> bool {
+        !self.remedies.is_empty()
+    }
+
+    /// Returns the moment up to which time alone does not change the answer.
+    #[must_use]
+    pub fn valid_until(&self) -> Moment {
+        self.valid_until
+    }
+
+    /// Returns the digest of the snapshot that decided.
+    #[must_use]
+    pub fn snapshot(&self) -> &[u8; 32] {
+        &self.snapshot
+    }
+}
+
+/// A stable reason for a refusal.
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The credential is revoked or expired.
+    CredentialEnded,
+    /// The person, workload or organization was deactivated.
+    CallerInactive,
+    /// No such model version for anybody.
+    ModelUnknown,
+    /// The model asks for a clearance that the caller has not shown.
+    ClearanceRequired,
+    /// A controlled model needs a person behind the call.
+    PersonRequired,
+    /// No current attestation of standing.
+    StandingUnattested,
+    /// Location is not established.
+    LocationUnknown,
+    /// A directive bars foreign persons.
+    ForeignPersonBarred,
+    /// A directive bars the destination.
+    DestinationBarred,
+    /// The recipient is a foreign organization.
+    ForeignOrganizationBarred,
+    /// A named license applies but its conditions are not met.
+    LicenseConditionUnmet,
+    /// The person or organization is blocked (31 CFR chapter V).
+    Blocked,
+    /// The person or organization is on a restricted-party list (15 CFR part 744, 764).
+    RestrictedParty,
+    /// The destination is embargoed (15 CFR part 746).
+    Embargoed,
+    /// Screening awaits adjudication.
+    ScreeningPending,
+    /// Ownership cannot be determined (Red Flag 29).
+    OwnershipUndetermined,
+    /// The organization passes output on to end users it does not identify.
+    EndUserUnidentified,
+    /// The model version has no current safety certificate.
+    ModelUncertified,
+    /// Nothing permits the call.
+    NoLegalBasis,
+    /// The rules could not be evaluated; every doubt refuses.
+    EvaluationFailed,
+}
+
+impl Code {
+    /// Returns the code as the wire and the record spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CredentialEnded => "credential_ended",
+            Self::CallerInactive => "caller_inactive",
+            Self::ModelUnknown => "model_unknown",
+            Self::ClearanceRequired => "clearance_required",
+            Self::PersonRequired => "person_required",
+            Self::StandingUnattested => "standing_unattested",
+            Self::LocationUnknown => "location_unknown",
+            Self::ForeignPersonBarred => "foreign_person_barred",
+            Self::DestinationBarred => "destination_barred",
+            Self::ForeignOrganizationBarred => "foreign_organization_barred",
+            Self::LicenseConditionUnmet => "license_condition_unmet",
+            Self::Blocked => "blocked",
+            Self::RestrictedParty => "restricted_party",
+            Self::Embargoed => "embargoed",
+            Self::ScreeningPending => "screening_pending",
+            Self::OwnershipUndetermined => "ownership_undetermined",
+            Self::EndUserUnidentified => "end_user_unidentified",
+            Self::ModelUncertified => "model_uncertified",
+            Self::NoLegalBasis => "no_legal_basis",
+            Self::EvaluationFailed => "evaluation_failed",
+        }
+    }
+}
+
+/// Evidence that would clear a hold, and who can give it.
+#[derive(
+    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Remedy {
+    /// A current attestation of standing under 15 CFR 772.1, by an identity-proofing provider or the employer.
+    AttestStanding,
+    /// A current attestation of location, by the employer.
+    AttestLocation,
+    /// A current attestation of employment, by the employer.
+    AttestEmployment,
+    /// A ruling on how an instrument reads, by counsel.
+    CounselRuling,
+    /// An adjudicated screening, by the compliance desk.
+    AdjudicateScreening,
+    /// Resolved ownership, by the organization.
+    ResolveOwnership,
+    /// A verified person for each end user, by the organization.
+    IdentifyEndUsers,
+    /// An accountable person and a statement of who receives the output, by the workload's organization.
+    NameRecipients,
+}

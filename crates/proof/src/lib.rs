@@ -1,0 +1,3 @@
+//! The formats an auditor needs, and their checks. Depends on nothing else in this workspace; no I/O.
+
+pub mod entry;

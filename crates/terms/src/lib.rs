@@ -1,0 +1,20 @@
+//! The nouns every other crate agrees on. No I/O, no async; the one clock is in [`moment`].
+
+mod attestation;
+mod country;
+mod id;
+mod model;
+mod moment;
+mod registry;
+
+pub use attestation::{Assurance, Attestation, Claim, LocationMethod, Standing, UsPersonLimb};
+pub use country::{BadCountry, Country};
+pub use id::{
+    AffiliationId, AliasName, AttestationId, BadId, CallId, InstrumentId, IssuerId, KeyId,
+    ModelFamily, ModelVersionId, OrganizationId, PersonId, ProvisionId, WorkloadId,
+};
+pub use model::{Clearance, Control, Dialect, ModelVersion};
+pub use moment::{BadMoment, Clock, ManualClock, Moment, SystemClock};
+pub use registry::{
+    Affiliation, Coverage, Engagement, Organization, OrganizationKind, Person, Screening, Workload,
+};
