@@ -1,1 +1,29 @@
-//! control
+//! The control plane of the embedded default: the registry, the admin API and the directive desk.
+//!
+//! The ledger is the source of truth and the registry a projection of it. A change is validated, recorded in the ledger,
+//! stored, and brought to the live calls, in this order; whoever asked gets the index of the entry as a receipt.
+
+mod access;
+mod admin;
+mod commit;
+mod control;
+mod fault;
+mod follow;
+mod http;
+mod instrument;
+mod record;
+mod schema;
+mod store;
+mod token;
+
+pub use admin::{
+    Admin, AffiliationEnd, AttestationStatus, Changed, InstrumentState, Minted, MintedToken,
+    NewAffiliation, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken, NewWorkload,
+    Officer, OrganizationUpdate, PersonUpdate, Registrar, Root, WithdrawalReason, WorkloadUpdate,
+};
+pub use control::{Control, Effect, OpenError, Publish, Reload, Settings};
+pub use fault::{Fault, FieldFault};
+pub use follow::FollowError;
+pub use instrument::{Instrument, InstrumentKind, Turn};
+pub use store::StoreError;
+pub use token::{Actor, AdminToken, Role};

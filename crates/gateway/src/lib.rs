@@ -1,1 +1,94 @@
-//! gateway
+//! The data path: authenticate, decide, screen, record, forward, relay, settle. One file per stage.
+//!
+//! [`serve_call`] is the path, on one screen. The order is held by types: [`forward`] takes a submitted permit
+//! and nothing weaker, [`relay`] takes a recorded one, and only `policy::decide` makes a permit.
+//!
+//! ```
+//! async fn in_order(worker: &gateway::Worker, live: &gateway::Live, call: &gateway::Call, pending: &ledger::Pending<policy::Permit>) {
+//!     let _ = gateway::forward(worker, pending, call, live).await;
+//! }
+//! ```
+//!
+//! A permit that was not submitted to the ledger cannot be forwarded:
+//!
+//! ```compile_fail
+//! async fn unrecorded(worker: &gateway::Worker, live: &gateway::Live, call: &gateway::Call, permit: &policy::Permit) {
+//!     let _ = gateway::forward(worker, permit, call, live).await;
+//! }
+//! ```
+//!
+//! ```
+//! async fn durable(pending: ledger::Pending<policy::Permit>, reply: gateway::Reply, live: gateway::Live) {
+//!     if let Ok(recorded) = pending.durable().await {
+//!         let _ = gateway::relay(recorded, reply, live).await;
+//!     }
+//! }
+//! ```
+//!
+//! A submitted permit that is not durable yet lets nothing out:
+//!
+//! ```compile_fail
+//! async fn early(pending: ledger::Pending<policy::Permit>, reply: gateway::Reply, live: gateway::Live) {
+//!     let _ = gateway::relay(pending, reply, live).await;
+//! }
+//! ```
+
+mod admit;
+mod authenticate;
+mod call;
+mod config;
+mod decide;
+mod dialect;
+mod forward;
+mod gateway;
+mod lease;
+mod listener;
+mod metrics;
+mod models;
+mod recall;
+mod receipt;
+mod record;
+mod responses;
+mod screen;
+mod service;
+mod settle;
+mod stream;
+mod upstream;
+
+use ::http::Response;
+use policy::Determination;
+
+pub use crate::{
+    call::Call,
+    config::{Checked, EndpointSettings, Fault, Limits, Settings, TlsSettings, UpstreamSettings},
+    forward::{Reply, forward},
+    gateway::{Gateway, Parts, ReloadError, StartError},
+    recall::Effect,
+    screen::{Monitor, Unmonitored, Verdict},
+    service::Worker,
+    stream::{Live, Output, relay},
+};
+pub(crate) use crate::{dialect::Problem, gateway::Shared};
+
+/// Serves one call that came in whole: from a credential to the first byte of an answer.
+///
+/// # Errors
+///
+/// A [`Problem`] in the caller's dialect; no output has left.
+async fn serve_call(worker: &Worker, call: Call) -> Result<Response<Output>, Problem> {
+    let slot = worker.slot()?;
+    let caller = authenticate::authenticate(&call.headers, worker.directory(), worker.pepper())?;
+    let requested = responses::requested(worker, &caller, &call)?;
+    let decided = admit::decide(worker, &caller, &requested)?;
+    let permit = match &decided.resolution.determination {
+        Determination::Permit(permit) => permit.clone(),
+        Determination::Refuse(refusal) => return admit::refuse(worker, &call, &decided, refusal, &requested).await,
+    };
+    let lease = admit::enter(worker, &call, &caller, &decided, &permit)?;
+    screen::screen(worker.monitor(), call.id, &permit, &call.body)?;
+    let (pending, settlement) = record::submit(worker.shared(), call.id, permit, &decided, &requested)?;
+    let live = Live::new(worker, &call, &caller, requested, decided, lease, settlement, slot);
+    let reply = forward(worker, &pending, &call, &live).await;
+    let recorded = pending.durable().await.map_err(record::unavailable)?;
+    relay(recorded, reply, live).await
+}

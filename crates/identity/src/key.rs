@@ -11,18 +11,37 @@ use subtle::ConstantTimeEq;
 use terms::{KeyId, Moment, OrganizationId, PersonId, WorkloadId};
 use zeroize::Zeroizing;
 
-const PREFIX: &str = "ex_live_";
 const ID_CHARS: usize = 16;
 const SECRET_CHARS: usize = 43;
 const CHECK_CHARS: usize = 6;
-const CHARS: usize = PREFIX.len() + ID_CHARS + 1 + SECRET_CHARS + CHECK_CHARS;
+const BODY_CHARS: usize = ID_CHARS + 1 + SECRET_CHARS + CHECK_CHARS;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// What a key opens; told apart by its prefix, so that neither passes for the other.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// Calls to models; `ex_live_`.
+    Call,
+    /// The admin API; `ex_admin_`.
+    Admin,
+}
+
+impl Purpose {
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Call => "ex_live_",
+            Self::Admin => "ex_admin_",
+        }
+    }
+}
 
 /// The text is not one of our keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeyFault {
-    /// It does not have the form of a key.
-    #[error("this is not an Exeat API key: a key begins with `ex_live_`")]
+    /// It does not have the form of a key of the purpose that was asked for.
+    #[error(
+        "this is not an Exeat API key: a key begins with `ex_live_`, an admin token with `ex_admin_`"
+    )]
     Malformed,
     /// Its checksum fails: a character was mistyped or cut off.
     #[error("the API key's checksum fails: copy the whole key again")]
@@ -31,53 +50,78 @@ pub enum KeyFault {
 
 /// A whole key as its holder presents it. Zeroized when dropped, never printed.
 #[derive(Clone)]
-pub struct KeyText(Zeroizing<String>);
+pub struct KeyText {
+    purpose: Purpose,
+    text: Zeroizing<String>,
+}
 
 impl KeyText {
-    /// Makes a new key from the operating system's randomness.
+    /// Makes a new key for calls from the operating system's randomness.
     ///
     /// # Errors
     ///
     /// The operating system's error if it has no randomness to give; try again later.
     pub fn mint() -> Result<Self, getrandom::Error> {
-        let mut text = Zeroizing::new(String::with_capacity(CHARS));
-        text.push_str(PREFIX);
+        Self::mint_for(Purpose::Call)
+    }
+
+    /// Makes a new key for `purpose` from the operating system's randomness.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error if it has no randomness to give; try again later.
+    pub fn mint_for(purpose: Purpose) -> Result<Self, getrandom::Error> {
+        let prefix = purpose.prefix();
+        let mut text = Zeroizing::new(String::with_capacity(prefix.len() + BODY_CHARS));
+        text.push_str(prefix);
         push_random(&mut text, ID_CHARS)?;
         text.push('_');
         push_random(&mut text, SECRET_CHARS)?;
         let check = checksum(text.as_bytes());
         text.push_str(&check);
-        Ok(Self(text))
+        Ok(Self { purpose, text })
     }
 
-    /// Parses the bytes of a header.
+    /// Parses the bytes of a header as a key for calls.
     ///
     /// # Errors
     ///
     /// [`KeyFault`]; the caller must present another key. No secret is part of the error.
     pub fn parse(bytes: &[u8]) -> Result<Self, KeyFault> {
+        Self::parse_for(Purpose::Call, bytes)
+    }
+
+    /// Parses the bytes of a header as a key for `purpose`; a key for any other is malformed.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyFault`]; the caller must present another key. No secret is part of the error.
+    pub fn parse_for(purpose: Purpose, bytes: &[u8]) -> Result<Self, KeyFault> {
         let text = std::str::from_utf8(bytes).map_err(|_| KeyFault::Malformed)?;
-        let rest = text.strip_prefix(PREFIX).ok_or(KeyFault::Malformed)?;
+        let prefix = purpose.prefix();
+        let rest = text.strip_prefix(prefix).ok_or(KeyFault::Malformed)?;
         let (id, rest) = rest.split_at_checked(ID_CHARS).ok_or(KeyFault::Malformed)?;
         let secret = rest.strip_prefix('_').ok_or(KeyFault::Malformed)?;
-        let shaped = text.len() == CHARS && [id, secret].iter().all(|part| is_base62(part));
+        let chars = prefix.len() + BODY_CHARS;
+        let shaped = text.len() == chars && [id, secret].iter().all(|part| is_base62(part));
         if !shaped {
             return Err(KeyFault::Malformed);
         }
-        let (body, check) = text.split_at(CHARS - CHECK_CHARS);
+        let (body, check) = text.split_at(chars - CHECK_CHARS);
         if checksum(body.as_bytes()) != check {
             return Err(KeyFault::Checksum);
         }
-        Ok(Self(Zeroizing::new(text.to_owned())))
+        Ok(Self {
+            purpose,
+            text: Zeroizing::new(text.to_owned()),
+        })
     }
 
     /// Returns the public id.
     #[must_use]
     pub fn id(&self) -> KeyId {
-        let id = self
-            .0
-            .get(PREFIX.len()..PREFIX.len() + ID_CHARS)
-            .unwrap_or_default();
+        let start = self.purpose.prefix().len();
+        let id = self.text.get(start..start + ID_CHARS).unwrap_or_default();
         match KeyId::parse(id) {
             Ok(id) => id,
             Err(_) => unreachable!("base62 is within the grammar of ids"),
@@ -87,7 +131,7 @@ impl KeyText {
     /// Returns the whole key, to be shown to its holder once.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -150,7 +194,7 @@ impl Pepper {
             Ok(mac) => mac,
             Err(_) => unreachable!("HMAC takes a key of any length"),
         };
-        mac.update(key.0.as_bytes());
+        mac.update(key.text.as_bytes());
         mac.finalize().into_bytes().into()
     }
 
@@ -232,10 +276,23 @@ mod tests {
     #[test]
     fn every_single_mistyped_character_fails_before_any_look_up() {
         let key = KeyText::mint().unwrap();
-        for at in 0..CHARS {
+        for at in 0..key.reveal().len() {
             let mut bytes = key.reveal().as_bytes().to_vec();
             bytes[at] = if bytes[at] == b'x' { b'y' } else { b'x' };
             assert!(KeyText::parse(&bytes).is_err(), "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_key_for_one_purpose_does_not_parse_for_the_other() {
+        for (made, other) in [
+            (Purpose::Call, Purpose::Admin),
+            (Purpose::Admin, Purpose::Call),
+        ] {
+            let key = KeyText::mint_for(made).unwrap();
+            let bytes = key.reveal().as_bytes();
+            assert_eq!(KeyText::parse_for(made, bytes).unwrap().id(), key.id());
+            assert!(KeyText::parse_for(other, bytes).is_err());
         }
     }
 

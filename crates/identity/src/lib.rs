@@ -4,4 +4,4 @@ mod directory;
 mod key;
 
 pub use directory::{Change, Directory, Resolved};
-pub use key::{Holder, KeyFault, KeyRecord, KeyText, Pepper};
+pub use key::{Holder, KeyFault, KeyRecord, KeyText, Pepper, Purpose};

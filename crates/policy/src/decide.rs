@@ -38,6 +38,8 @@ pub struct Resolution {
     pub determination: Determination,
     /// Better versions that were refused first, best first.
     pub passed_over: Vec<Passed>,
+    /// The moment up to which time alone changes neither the determination nor what was passed over.
+    pub valid_until: Moment,
 }
 
 /// A better version that the caller may not use.
@@ -64,8 +66,6 @@ pub fn resolve(snapshot: &Snapshot, facts: &Facts, requested: &str) -> Option<Re
         model: model.id.clone(),
         ..facts.clone()
     };
-    Some(Resolution {
-        determination: decide(snapshot, &facts),
-        passed_over: Vec::new(),
-    })
+    let determination = decide(snapshot, &facts);
+    Some(Resolution { determination, passed_over: Vec::new(), valid_until: Moment::MAX })
 }

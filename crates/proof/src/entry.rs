@@ -1,7 +1,7 @@
 //! One entry of the log: deterministic CBOR with integer keys (RFC 8949 section 4.2), versioned, never content.
 //!
 //! What must stay private (the facts a decision saw, real names) is not in the entry: the entry commits to it,
-//! see [`commit`], and whoever holds the private part and its salt can show that it belongs.
+//! see [`mod@crate::commit`], and whoever holds the private part and its salt can show that it belongs.
 
 use minicbor::{Decode, Encode};
 
@@ -128,7 +128,7 @@ pub struct Entry {
     /// What was used.
     #[n(11)]
     pub usage: Option<Usage>,
-    /// Commitment to the private part, see [`commit`].
+    /// Commitment to the private part, see [`mod@crate::commit`].
     #[cbor(n(12), with = "minicbor::bytes")]
     pub private: Option<[u8; 32]>,
     /// SHA-256 of the request body as forwarded, salted with the private salt.
@@ -161,4 +161,81 @@ impl Entry {
             requested: None,
         }
     }
+
+    /// Returns the entry's bytes: a leaf of the log. The same entry always has the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::Version`] if the version is not [`ENTRY_VERSION`]; [`EncodeError::TooLong`] beyond
+    /// [`ENTRY_BYTES_MAX`]: shorten its texts. [`EncodeError::Refused`] does not happen to an entry that can be built.
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        if self.version != ENTRY_VERSION {
+            return Err(EncodeError::Version(self.version));
+        }
+        let bytes = self.to_cbor()?;
+        if bytes.len() > ENTRY_BYTES_MAX {
+            return Err(EncodeError::TooLong(bytes.len()));
+        }
+        Ok(bytes)
+    }
+
+    /// Reads an entry from the exact bytes of a leaf.
+    ///
+    /// Every entry has one encoding: bytes that the same entry would not be written as are refused, so nothing can
+    /// be hidden in keys that are unknown, repeated or out of order, in longer spellings, or after the end.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`]: the leaf is no entry of this version; it must not be read in part.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        if bytes.len() > ENTRY_BYTES_MAX {
+            return Err(DecodeError::TooLong(bytes.len()));
+        }
+        let entry: Self =
+            minicbor::decode(bytes).map_err(|e| DecodeError::Malformed(e.to_string()))?;
+        if entry.version != ENTRY_VERSION {
+            return Err(DecodeError::Version(entry.version));
+        }
+        if entry.to_cbor().as_deref() != Ok(bytes) {
+            return Err(DecodeError::NotCanonical);
+        }
+        Ok(entry)
+    }
+
+    fn to_cbor(&self) -> Result<Vec<u8>, EncodeError> {
+        let mut bytes = Vec::with_capacity(256);
+        minicbor::encode(self, &mut bytes).map_err(|e| EncodeError::Refused(e.to_string()))?;
+        Ok(bytes)
+    }
+}
+
+/// An entry cannot be written.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EncodeError {
+    /// The entry says it is of another version.
+    #[error("this crate writes entries of version 1, not {0}")]
+    Version(u8),
+    /// The entry's bytes, as many as given, do not fit a leaf.
+    #[error("the entry takes {0} bytes and may take 4,096: shorten its texts")]
+    TooLong(usize),
+    /// The CBOR encoder refused; no entry that can be built makes it.
+    #[error("the entry has no encoding: {0}")]
+    Refused(String),
+}
+
+/// The bytes are no entry.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum DecodeError {
+    /// Longer than an entry can be, by this many bytes in all.
+    #[error("the leaf takes {0} bytes and an entry at most 4,096")]
+    TooLong(usize),
+    /// Not the CBOR of an entry.
+    #[error("the leaf is not the CBOR of an entry: {0}")]
+    Malformed(String),
+    /// An entry of a version this crate does not know.
+    #[error("the entry is of version {0}: use a newer program to read it")]
+    Version(u8),
+    /// The same entry is written in other bytes.
+    #[error("the leaf is not the one encoding of its entry")]
+    NotCanonical,
 }

@@ -1,3 +1,6 @@
 //! The formats an auditor needs, and their checks. Depends on nothing else in this workspace; no I/O.
 
+pub mod commit;
 pub mod entry;
+pub mod tile;
+pub mod tree;

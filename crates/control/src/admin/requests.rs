@@ -1,0 +1,244 @@
+//! What an administrator sends. Unknown fields are refused; each type is also its own description in the OpenAPI
+//! document.
+
+use identity::Holder;
+use serde::Deserialize;
+use terms::{
+    AffiliationId, Assurance, AttestationId, Claim, Country, Coverage, Engagement, IssuerId,
+    Moment, OrganizationId, OrganizationKind, PersonId, Screening, WorkloadId,
+};
+use utoipa::ToSchema;
+
+use crate::{Role, schema};
+
+/// A new organization.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOrganization {
+    /// Its id, chosen by the registrar.
+    #[schema(value_type = String, example = "larkspur-labs")]
+    pub id: OrganizationId,
+    /// Its legal name; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub legal_name: String,
+    /// Where it is incorporated, by ISO 3166-1 alpha-2 code.
+    #[schema(value_type = String, example = "US")]
+    pub country: Country,
+    /// Where it stands under 15 CFR 772.1.
+    #[schema(schema_with = schema::organization_kind)]
+    pub kind: OrganizationKind,
+    /// The result of screening; `review` if absent.
+    #[serde(default)]
+    #[schema(schema_with = schema::screening, required = false)]
+    pub screening: Screening,
+    /// What its ownership brings. There is no default: what nobody computed is `undetermined`.
+    #[schema(schema_with = schema::coverage)]
+    pub coverage: Coverage,
+    /// True if it passes the model on to end users it does not identify.
+    #[serde(default)]
+    pub resells: bool,
+}
+
+/// A change of an organization; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationUpdate {
+    /// Its legal name; 1 to 256 characters.
+    pub legal_name: Option<String>,
+    /// The result of screening.
+    #[schema(schema_with = schema::screening, required = false)]
+    pub screening: Option<Screening>,
+    /// What its ownership brings.
+    #[schema(schema_with = schema::coverage, required = false)]
+    pub coverage: Option<Coverage>,
+    /// True if it passes the model on to end users it does not identify.
+    pub resells: Option<bool>,
+}
+
+/// A new person, without any evidence yet.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPerson {
+    /// Their id, chosen by the registrar; not a name or an address.
+    #[schema(value_type = String, example = "ada")]
+    pub id: PersonId,
+    /// What to call them, for operators only; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub display_name: String,
+    /// The result of screening; `review` if absent.
+    #[serde(default)]
+    #[schema(schema_with = schema::screening, required = false)]
+    pub screening: Screening,
+}
+
+/// A change of a person; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PersonUpdate {
+    /// What to call them; 1 to 256 characters.
+    pub display_name: Option<String>,
+    /// The result of screening.
+    #[schema(schema_with = schema::screening, required = false)]
+    pub screening: Option<Screening>,
+    /// False withdraws access at once.
+    pub active: Option<bool>,
+}
+
+/// A new attestation. It is never edited: a later one supersedes it.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAttestation {
+    /// Its id; made by the server if absent.
+    #[schema(value_type = Option<String>)]
+    pub id: Option<AttestationId>,
+    /// Whom it is about.
+    #[schema(value_type = String)]
+    pub person: PersonId,
+    /// What it states.
+    #[schema(schema_with = schema::claim)]
+    pub claim: Claim,
+    /// Who states it.
+    #[schema(value_type = String)]
+    pub issuer: IssuerId,
+    /// Where the issuer keeps the evidence, never the evidence itself; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub evidence: String,
+    /// How well it was proofed.
+    #[schema(schema_with = schema::assurance)]
+    pub assurance: Assurance,
+    /// When it was issued; not in the future.
+    #[schema(value_type = String, format = DateTime)]
+    pub issued_at: Moment,
+    /// When it stops being good; at most two years (731 days) after it was issued.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Moment,
+    /// The attestation it replaces: about the same person, by the same issuer, and still held.
+    #[schema(value_type = Option<String>)]
+    pub supersedes: Option<AttestationId>,
+}
+
+/// Why an attestation no longer holds.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithdrawalReason {
+    /// In the issuer's words; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub reason: String,
+}
+
+/// A new affiliation.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAffiliation {
+    /// Its id; made by the server if absent.
+    #[schema(value_type = Option<String>)]
+    pub id: Option<AffiliationId>,
+    /// Who.
+    #[schema(value_type = String)]
+    pub person: PersonId,
+    /// For whom.
+    #[schema(value_type = String)]
+    pub organization: OrganizationId,
+    /// In what capacity.
+    #[schema(schema_with = schema::engagement)]
+    pub engagement: Engagement,
+    /// Who attests it.
+    #[schema(value_type = String)]
+    pub issuer: IssuerId,
+    /// Where the issuer keeps the evidence; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub evidence: String,
+    /// When it was attested; not in the future.
+    #[schema(value_type = String, format = DateTime)]
+    pub attested_at: Moment,
+    /// When it ends or must be attested again; at most two years (731 days) after it was attested.
+    #[schema(value_type = String, format = DateTime)]
+    pub ends_at: Moment,
+}
+
+/// The end of an affiliation.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AffiliationEnd {
+    /// When it ends; now if absent, and never later than it would have ended.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ends_at: Option<Moment>,
+}
+
+/// A new workload.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWorkload {
+    /// Its id, chosen by the registrar.
+    #[schema(value_type = String)]
+    pub id: WorkloadId,
+    /// What it does; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub purpose: String,
+    /// The organization it runs for.
+    #[schema(value_type = String)]
+    pub organization: OrganizationId,
+    /// People who answer for it; 1 to 64, registered and active.
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 64)]
+    pub owners: Vec<PersonId>,
+    /// Everyone who receives its output, if that is a fixed set; up to 64, registered.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 64)]
+    pub recipients: Vec<PersonId>,
+}
+
+/// A change of a workload; what is absent stays.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadUpdate {
+    /// What it does; 1 to 256 characters.
+    pub purpose: Option<String>,
+    /// People who answer for it; 1 to 64, registered and active.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub owners: Option<Vec<PersonId>>,
+    /// Everyone who receives its output; empty means not established.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub recipients: Option<Vec<PersonId>>,
+    /// False withdraws access at once.
+    pub active: Option<bool>,
+}
+
+/// A new API key.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// Whom it belongs to.
+    #[schema(schema_with = schema::holder)]
+    pub holder: Holder,
+    /// The organization whose tenant it belongs to; that of the workload for a workload's key.
+    #[schema(value_type = Option<String>)]
+    pub organization: Option<OrganizationId>,
+    /// When it expires; 30 days from now if absent, at most 90.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub not_after: Option<Moment>,
+}
+
+/// A new admin token.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// What its holder may do.
+    pub role: Role,
+    /// Who holds it, in words; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub label: String,
+    /// When it expires; 30 days from now if absent, at most 90.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub not_after: Option<Moment>,
+}
+
+impl NewToken {
+    /// The token of the first start.
+    pub(crate) fn first_root(now: Moment) -> Self {
+        Self {
+            role: Role::Root,
+            label: "first start".to_owned(),
+            not_after: Some(now.plus(crate::control::KEY_LIFE_MAX)),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Brings the registry up to the ledger, which is the source of truth.
+
+use ledger::{Ledger, LookupError};
+use policy::SnapshotDocument;
+use proof::entry::{Entry, Kind};
+
+use crate::{
+    record::{Envelope, Record},
+    store::{Store, StoreError},
+};
+
+/// The registry cannot be brought up to the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The ledger cannot be read.
+    #[error("cannot read entry {index} of the ledger: {source}")]
+    Lookup {
+        /// The entry.
+        index: u64,
+        /// What the ledger said.
+        source: LookupError,
+    },
+    /// An entry does not hold what its kind says; a person must look.
+    #[error("entry {index} of the ledger cannot be applied to the registry: {why}")]
+    Entry {
+        /// The entry.
+        index: u64,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The registry cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What one entry brought.
+pub(crate) enum Followed {
+    Record(Box<Record>),
+    Snapshot(Box<SnapshotDocument>),
+}
+
+/// Applies every durable entry that the registry has not seen; returns what they brought, in order.
+///
+/// A crash here leaves a registry that has followed up to some entry; calling again goes on from there.
+pub(crate) fn follow(store: &mut Store, ledger: &Ledger) -> Result<Vec<Followed>, FollowError> {
+    let (from, until) = (store.next_entry()?, ledger.health().durable);
+    let mut brought = Vec::new();
+    for index in from..until {
+        brought.extend(follow_one(store, ledger, index)?);
+    }
+    store.pass(until)?;
+    Ok(brought)
+}
+
+fn follow_one(
+    store: &mut Store,
+    ledger: &Ledger,
+    index: u64,
+) -> Result<Option<Followed>, FollowError> {
+    let stored = ledger
+        .stored(index)
+        .map_err(|source| FollowError::Lookup { index, source })?;
+    let entry = Entry::decode(&stored.leaf).map_err(|error| bad(index, &error))?;
+    match entry.kind {
+        Kind::Registry => follow_record(store, index, &stored.private).map(Some),
+        Kind::Admin if is_token_change(&entry) => {
+            follow_record(store, index, &stored.private).map(Some)
+        }
+        Kind::Snapshot => follow_snapshot(store, index, &entry, &stored.private).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Of the entries about administrators, those that change a token carry a record.
+fn is_token_change(entry: &Entry) -> bool {
+    let code = entry.code.as_deref().unwrap_or_default();
+    code.starts_with("admin_token.")
+}
+
+fn follow_record(store: &mut Store, index: u64, private: &[u8]) -> Result<Followed, FollowError> {
+    let envelope = Envelope::parse(private).map_err(|error| bad(index, &error))?;
+    store.apply(index, &envelope.change)?;
+    Ok(Followed::Record(Box::new(envelope.change)))
+}
+
+fn follow_snapshot(
+    store: &mut Store,
+    index: u64,
+    entry: &Entry,
+    private: &[u8],
+) -> Result<Followed, FollowError> {
+    let document: SnapshotDocument =
+        serde_json::from_slice(private).map_err(|error| bad(index, &error))?;
+    let digest = entry
+        .snapshot
+        .ok_or_else(|| bad(index, &"it names no snapshot"))?;
+    store.apply_snapshot(index, &digest, &document)?;
+    Ok(Followed::Snapshot(Box::new(document)))
+}
+
+fn bad(index: u64, why: &dyn std::fmt::Display) -> FollowError {
+    FollowError::Entry {
+        index,
+        why: why.to_string(),
+    }
+}

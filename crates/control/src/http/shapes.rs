@@ -1,0 +1,137 @@
+//! The schemas of what the API answers, derived from one example each.
+//!
+//! The integration tests hold every answer they get against these schemas.
+
+use serde_json::{Value, json};
+use utoipa::openapi::{RefOr, Schema, schema::ArrayBuilder, schema::ObjectBuilder};
+
+use crate::schema::{like, reference};
+
+/// Returns every schema of an answer that is not derived from a type, by name.
+pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
+    let mut all = Vec::new();
+    for (name, example) in things() {
+        all.push((name.to_owned(), like(&example).into()));
+        all.push((format!("{name}List"), list(name)));
+        all.push((format!("{name}Changed"), changed(name, false)));
+        all.push((format!("{name}Minted"), changed(name, true)));
+    }
+    let alone = alone().into_iter();
+    all.extend(alone.map(|(name, example)| (name.to_owned(), like(&example).into())));
+    all
+}
+
+fn list(name: &str) -> RefOr<Schema> {
+    let object = ObjectBuilder::new()
+        .property("items", ArrayBuilder::new().items(reference(name)))
+        .required("items")
+        .property("next", like(&Value::Null))
+        .required("next");
+    Schema::Object(object.build()).into()
+}
+
+fn changed(name: &str, with_key: bool) -> RefOr<Schema> {
+    let object = ObjectBuilder::new()
+        .property("receipt", like(&json!(1)))
+        .required("receipt")
+        .property("effect", reference("Effect"))
+        .required("effect")
+        .property("item", reference(name))
+        .required("item");
+    let object = match with_key {
+        true => object.property("key", like(&Value::Null)).required("key"),
+        false => object,
+    };
+    Schema::Object(object.build()).into()
+}
+
+const MOMENT: &str = "2026-06-12T21:21:00Z";
+
+/// What is shown alone, in lists, and with a receipt.
+fn things() -> Vec<(&'static str, Value)> {
+    let status = json!({ "held": true, "attestation": attestation() });
+    let instrument = json!({
+        "id": "DIR-2026-06-12", "version": 1, "applied": true, "entry": 7, "document": {},
+    });
+    vec![
+        ("Organization", organization()),
+        ("Person", person()),
+        ("Workload", workload()),
+        ("Attestation", attestation()),
+        ("AttestationStatus", status),
+        ("Affiliation", affiliation()),
+        ("Key", key()),
+        ("AdminToken", token()),
+        ("Instrument", instrument),
+    ]
+}
+
+/// What is shown only alone.
+fn alone() -> Vec<(&'static str, Value)> {
+    let effect = json!({ "examined": 0, "recalled": 0 });
+    let snapshot = json!({ "digest": "00", "receipt": 3, "document": {} });
+    vec![
+        ("InstrumentVersions", json!({ "versions": [{}] })),
+        ("SnapshotInForce", snapshot),
+        ("Models", json!({ "models": [{}], "aliases": [{}] })),
+        (
+            "Whoami",
+            json!({ "actor": "token:0123", "role": "auditor" }),
+        ),
+        ("Reloaded", json!({ "effect": effect })),
+        (
+            "Receipt",
+            json!({ "index": 7, "leaf": "AA==", "proof": "" }),
+        ),
+    ]
+}
+
+fn organization() -> Value {
+    json!({
+        "id": "larkspur-labs", "legal_name": "Larkspur Labs, Inc.", "country": "US", "kind": "us",
+        "screening": "cleared", "coverage": "none", "resells": false,
+    })
+}
+
+fn person() -> Value {
+    json!({
+        "id": "ada", "display_name": "Ada", "screening": "cleared", "active": true,
+        "attestations": [attestation()], "affiliations": [affiliation()],
+    })
+}
+
+fn workload() -> Value {
+    json!({
+        "id": "nightly", "purpose": "summaries", "organization": "larkspur-labs",
+        "owners": ["ada"], "recipients": ["ada"], "active": true,
+    })
+}
+
+fn attestation() -> Value {
+    json!({
+        "id": "att-1", "person": "ada", "claim": {}, "issuer": "proofing-desk",
+        "evidence": "case 1", "assurance": "ial2", "issued_at": MOMENT, "expires_at": MOMENT,
+        "supersedes": null,
+    })
+}
+
+fn affiliation() -> Value {
+    json!({
+        "id": "aff-1", "person": "ada", "organization": "larkspur-labs", "engagement": "employee",
+        "issuer": "larkspur-hr", "evidence": "roster", "attested_at": MOMENT, "ends_at": MOMENT,
+    })
+}
+
+fn key() -> Value {
+    json!({
+        "id": "0123456789abcdef", "holder": {}, "organization": null, "created_at": MOMENT,
+        "expires_at": MOMENT, "revoked_at": null,
+    })
+}
+
+fn token() -> Value {
+    json!({
+        "id": "0123456789abcdef", "role": "registrar", "label": "people desk",
+        "created_at": MOMENT, "expires_at": MOMENT, "revoked_at": null,
+    })
+}

@@ -1,0 +1,156 @@
+//! What the control plane writes into the ledger, and reads back when the registry is behind it.
+
+use identity::{Holder, KeyRecord};
+use policy::{Directive, License};
+use proof::entry::Kind;
+use terms::{
+    Affiliation, Attestation, AttestationId, KeyId, Moment, Organization, PersonId, Screening,
+    Workload,
+};
+
+use crate::token::TokenRecord;
+
+/// The version of [`Envelope`] that this crate writes; readers refuse later ones.
+const ENVELOPE_VERSION: u32 = 1;
+
+/// A person's own fields; attestations and affiliations are records of their own.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PersonRecord {
+    pub(crate) id: PersonId,
+    pub(crate) display_name: String,
+    pub(crate) screening: Screening,
+    pub(crate) active: bool,
+}
+
+/// That an attestation no longer holds, without another in its place.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Withdrawal {
+    pub(crate) attestation: AttestationId,
+    pub(crate) person: PersonId,
+    pub(crate) reason: String,
+    pub(crate) at: Moment,
+}
+
+/// The state of one row of the registry after a change. Names are stored and never reused.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(tag = "record", content = "body", rename_all = "snake_case")]
+pub(crate) enum Record {
+    Organization(Organization),
+    Person(PersonRecord),
+    Workload(Workload),
+    Attestation(Attestation),
+    Withdrawal(Withdrawal),
+    Affiliation(Affiliation),
+    Key(KeyRecord),
+    AdminToken(TokenRecord),
+    Directive(Directive),
+    License(License),
+}
+
+impl Record {
+    /// Returns the kind of entry that records it.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::AdminToken(_) => Kind::Admin,
+            _ => Kind::Registry,
+        }
+    }
+
+    /// Returns whom it is about, as the gateway names callers to the ledger; `None` if about nobody who calls.
+    pub(crate) fn subject(&self) -> Option<String> {
+        match self {
+            Self::Person(person) => Some(person_subject(&person.id)),
+            Self::Attestation(attestation) => Some(person_subject(&attestation.person)),
+            Self::Withdrawal(withdrawal) => Some(person_subject(&withdrawal.person)),
+            Self::Affiliation(affiliation) => Some(person_subject(&affiliation.person)),
+            Self::Workload(workload) => Some(format!("workload:{}", workload.id)),
+            Self::Key(key) => Some(holder_subject(&key.holder, &key.id)),
+            _ => None,
+        }
+    }
+}
+
+fn person_subject(id: &PersonId) -> String {
+    format!("person:{id}")
+}
+
+fn holder_subject(holder: &Holder, key: &KeyId) -> String {
+    match holder {
+        Holder::Person { person } => person_subject(person),
+        Holder::Workload { workload } => format!("workload:{workload}"),
+        Holder::Shared => format!("key:{key}"),
+    }
+}
+
+/// A record with who made it; the private part of a registry entry, as JSON.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Envelope {
+    version: u32,
+    pub(crate) actor: String,
+    pub(crate) change: Record,
+}
+
+/// The private part of an entry is not an envelope that this version reads.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EnvelopeFault {
+    #[error("it is not a registry record: {0}")]
+    Malformed(#[source] serde_json::Error),
+    #[error("it has format version {0}, later than this program reads: install the later version")]
+    Later(u32),
+}
+
+impl Envelope {
+    pub(crate) fn new(actor: String, change: Record) -> Self {
+        Self {
+            version: ENVELOPE_VERSION,
+            actor,
+            change,
+        }
+    }
+
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, EnvelopeFault> {
+        let probe: Probe = serde_json::from_slice(json).map_err(EnvelopeFault::Malformed)?;
+        if probe.version > ENVELOPE_VERSION {
+            return Err(EnvelopeFault::Later(probe.version));
+        }
+        serde_json::from_slice(json).map_err(EnvelopeFault::Malformed)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Probe {
+    version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_envelope_of_a_later_version_is_refused_by_its_version_and_not_by_its_fields() {
+        let later = br#"{"version":2,"actor":"a","something":"new"}"#;
+        assert!(matches!(
+            Envelope::parse(later),
+            Err(EnvelopeFault::Later(2))
+        ));
+    }
+
+    #[test]
+    fn an_envelope_reads_back_what_it_wrote() {
+        let person = PersonRecord {
+            id: PersonId::parse("ada").unwrap(),
+            display_name: "Ada".to_owned(),
+            screening: Screening::Cleared,
+            active: true,
+        };
+        let envelope = Envelope::new("root".to_owned(), Record::Person(person));
+        let bytes = serde_json::to_vec(&envelope).unwrap();
+        let back = Envelope::parse(&bytes).unwrap();
+        assert_eq!(back.actor, "root");
+        assert_eq!(back.change.subject().as_deref(), Some("person:ada"));
+        assert_eq!(serde_json::to_vec(&back).unwrap(), bytes);
+    }
+}

@@ -1,0 +1,215 @@
+//! The gateway as a whole: what its workers share, how it is started, changed and drained.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use identity::{Change, Directory, Pepper};
+use ledger::Ledger;
+use policy::Snapshot;
+use terms::Clock;
+
+use crate::{
+    config::{Checked, Limits},
+    lease::Leases,
+    listener::{self, Listeners},
+    metrics::Metrics,
+    recall::Effect,
+    responses::Responses,
+    screen::Monitor,
+    service::Service,
+    upstream::Fleet,
+};
+
+/// What a gateway is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// How it listens and where it forwards to.
+    pub settings: Checked,
+    /// People, organizations, workloads and keys; kept up to date by the control plane.
+    pub directory: Arc<Directory>,
+    /// What is in force at the start.
+    pub snapshot: Arc<Snapshot>,
+    /// Where calls are recorded.
+    pub ledger: Ledger,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The secret that key digests were made with.
+    pub pepper: Pepper,
+    /// Who watches prompts and output.
+    pub monitor: Arc<dyn Monitor>,
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pepper: Pepper,
+    pub(crate) monitor: Arc<dyn Monitor>,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) metrics: Metrics,
+    pub(crate) fleet: Arc<ArcSwap<Fleet>>,
+    pub(crate) limits: ArcSwap<Limits>,
+    pub(crate) in_flight: Arc<AtomicUsize>,
+    pub(crate) responses: Responses,
+    pub(crate) draining: AtomicBool,
+}
+
+/// The gateway cannot start; no port is left bound.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An upstream cannot be set up.
+    #[error("cannot set up the upstreams: {0}")]
+    Upstream(String),
+    /// A port cannot be bound or a certificate cannot be read.
+    #[error("cannot listen: {0}")]
+    Listen(#[source] listener::StartError),
+}
+
+/// New settings cannot take effect; the ones in force stay in force, whole.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// These cannot change while the gateway runs.
+    #[error("`{0}` cannot change without a restart: the settings in force stay as they were")]
+    NeedsRestart(&'static str),
+    /// An upstream cannot be set up.
+    #[error("cannot set up the upstreams: {0}: the settings in force stay as they were")]
+    Upstream(String),
+}
+
+/// A running gateway. Dropped, it stops without draining.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    settings: ArcSwap<Checked>,
+    listeners: Listeners,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Gateway {
+    /// Binds every port, starts the workers and serves.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: nothing serves; mend what it names and start again.
+    pub fn start(parts: Parts) -> Result<Self, StartError> {
+        let Parts { settings, directory, snapshot, ledger, clock, pepper, monitor } = parts;
+        let fleet = Fleet::new(&settings).map_err(|error| StartError::Upstream(error.to_string()))?;
+        let shared = Arc::new(Shared {
+            directory,
+            snapshot: ArcSwap::new(snapshot),
+            ledger,
+            clock,
+            pepper,
+            monitor,
+            leases: Leases::new(settings.workers().get()),
+            metrics: Metrics::new(),
+            fleet: Arc::new(ArcSwap::from_pointee(fleet)),
+            limits: ArcSwap::from_pointee(settings.limits().clone()),
+            in_flight: Arc::default(),
+            responses: Responses::default(),
+            draining: AtomicBool::new(false),
+        });
+        let for_workers = Arc::clone(&shared);
+        let listeners = listener::spawn(&settings, move |worker| Service::new(Arc::clone(&for_workers), worker))
+            .map_err(StartError::Listen)?;
+        let addresses = listeners.addresses().to_vec();
+        Ok(Self { shared, settings: ArcSwap::from_pointee(settings), listeners, addresses })
+    }
+
+    /// Returns the addresses it listens on.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Decides again every live call that a change touches. The change must already be in the directory.
+    ///
+    /// When this returns, every call that the change ends is recalled: nothing more of it is relayed.
+    pub fn change(&self, change: &Change) -> Effect {
+        self.shared.changed(change)
+    }
+
+    /// Puts a snapshot in force and decides again every live call that it treats differently.
+    ///
+    /// When this returns, every call that it ends is recalled: nothing more of it is relayed.
+    pub fn snapshot(&self, snapshot: Arc<Snapshot>) -> Effect {
+        self.shared.enforce(snapshot)
+    }
+
+    /// Puts new settings in force, whole or not at all. Calls in flight end where they began.
+    ///
+    /// # Errors
+    ///
+    /// [`ReloadError`]: the settings in force stay in force.
+    pub fn reload(&self, settings: Checked) -> Result<(), ReloadError> {
+        let now = self.settings.load();
+        if now.listen() != settings.listen() {
+            return Err(ReloadError::NeedsRestart("listen"));
+        }
+        if now.workers() != settings.workers() {
+            return Err(ReloadError::NeedsRestart("workers"));
+        }
+        if now.tls() != settings.tls() {
+            return Err(ReloadError::NeedsRestart("tls"));
+        }
+        let fleet = Fleet::new(&settings).map_err(|error| ReloadError::Upstream(error.to_string()))?;
+        self.shared.fleet.store(Arc::new(fleet));
+        self.shared.limits.store(Arc::new(settings.limits().clone()));
+        self.settings.store(Arc::new(settings));
+        Ok(())
+    }
+
+    /// Writes every metric in the Prometheus text format.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        self.shared.metrics.text(self.shared.leases.len(), &self.shared.ledger.health())
+    }
+
+    /// Says whether it can serve calls now.
+    ///
+    /// # Errors
+    ///
+    /// Why not, in one line.
+    pub fn ready(&self) -> Result<(), String> {
+        self.shared.ready()
+    }
+
+    /// Returns the number of live calls.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.shared.leases.len()
+    }
+
+    /// Stops taking calls, lets those in flight finish for at most `bound`, then ends the rest. Blocks.
+    pub fn drain(self, bound: Duration) {
+        self.shared.draining.store(true, Ordering::SeqCst);
+        self.listeners.drain(bound);
+    }
+}
+
+impl Shared {
+    /// Says whether calls can be served now.
+    pub(crate) fn ready(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::SeqCst) {
+            return Err("the gateway is draining".to_owned());
+        }
+        let behind = self.clock.behind();
+        if behind > Duration::from_secs(5) {
+            return Err(format!("the clock stepped back by {} s", behind.as_secs()));
+        }
+        match self.ledger.health().unavailable {
+            Some(why) => Err(why.to_string()),
+            None => Ok(()),
+        }
+    }
+}

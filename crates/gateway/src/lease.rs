@@ -1,0 +1,330 @@
+//! Live calls, found by whatever may change under them: person, organization, credential, model version, time.
+//!
+//! A change does work in proportion to the calls it touches. The order that makes this safe: a call is entered
+//! here first and then compares the directory's revision and the snapshot with those it was decided on; a change
+//! is applied to them first and then looks here. Whichever comes second sees the other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use atomic_waker::AtomicWaker;
+use policy::{Permit, Refusal};
+use terms::{CallId, KeyId, ModelVersionId, Moment, OrganizationId, PersonId, ProvisionId, WorkloadId};
+use tokio::sync::Notify;
+
+/// Something that calls depend on and that can change.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Subject {
+    /// A natural person: the caller, an owner or a recipient.
+    Person(PersonId),
+    /// An organization that an affiliation or a credential names.
+    Organization(OrganizationId),
+    /// A workload.
+    Workload(WorkloadId),
+    /// A credential.
+    Key(KeyId),
+    /// A model version, and through it every instrument in whose scope it is.
+    Model(ModelVersionId),
+}
+
+/// Why a call was recalled, as recorded and as the caller is told.
+#[derive(Debug)]
+pub(crate) struct Recall {
+    /// The stable reason.
+    pub(crate) code: &'static str,
+    /// One sentence for the caller, without anybody's personal data.
+    pub(crate) message: String,
+    /// The provisions that refused.
+    pub(crate) denied_by: Vec<ProvisionId>,
+    /// The digest of the snapshot that decided.
+    pub(crate) snapshot: [u8; 32],
+    /// The facts it was decided on, serialized; empty where `policy::decide` did not refuse.
+    pub(crate) facts: Vec<u8>,
+    /// When.
+    pub(crate) at: Instant,
+}
+
+impl Recall {
+    /// Makes a recall of a refusal.
+    pub(crate) fn refused(refusal: &Refusal, facts: Vec<u8>) -> Self {
+        Self {
+            code: refusal.code().as_str(),
+            message: refusal.message(),
+            denied_by: refusal.denied_by().to_vec(),
+            snapshot: *refusal.snapshot(),
+            facts,
+            at: Instant::now(),
+        }
+    }
+
+    /// Makes a recall for a stop that monitoring or an obligation demands although policy permits.
+    pub(crate) fn stopped(code: &'static str, message: &str, snapshot: [u8; 32]) -> Self {
+        let message = message.to_owned();
+        Self { code, message, denied_by: Vec::new(), snapshot, facts: Vec::new(), at: Instant::now() }
+    }
+}
+
+/// One live call, shared between its own task and whoever may recall it.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// Names the call.
+    pub(crate) call: CallId,
+    /// The credential it came with.
+    pub(crate) key: KeyId,
+    /// The version that serves it.
+    pub(crate) model: ModelVersionId,
+    place: Place,
+    opened: OnceLock<u64>,
+    permit: Mutex<Permit>,
+    recalled: OnceLock<Recall>,
+    waker: AtomicWaker,
+}
+
+/// Where a live call stands in the index.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    worker: usize,
+    slot: u64,
+}
+
+impl Live {
+    /// Recalls the call; the first recall stands. Its task stops before the next chunk.
+    pub(crate) fn recall(&self, recall: Recall) -> bool {
+        let first = self.recalled.set(recall).is_ok();
+        self.waker.wake();
+        first
+    }
+
+    /// Returns the recall, if there is one.
+    pub(crate) fn recalled(&self) -> Option<&Recall> {
+        self.recalled.get()
+    }
+
+    /// Polls for a recall; the task is woken when one comes.
+    pub(crate) fn poll_recalled(&self, cx: &Context<'_>) -> Poll<&Recall> {
+        if let Some(recall) = self.recalled.get() {
+            return Poll::Ready(recall);
+        }
+        self.waker.register(cx.waker());
+        self.recalled.get().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Waits for a recall.
+    pub(crate) async fn wait_recalled(&self) -> &Recall {
+        std::future::poll_fn(|cx| self.poll_recalled(cx)).await
+    }
+
+    /// Learns the index of the opening entry.
+    pub(crate) fn opened_at(&self, index: u64) {
+        // Only the call's own task learns it, and only once.
+        let _ = self.opened.set(index);
+    }
+
+    /// Returns the index of the opening entry, once it was submitted.
+    pub(crate) fn opened(&self) -> Option<u64> {
+        self.opened.get().copied()
+    }
+
+    /// Puts a newer permit in place of the one it runs on; returns true if the legal basis changed.
+    fn replace(&self, permit: Permit) -> bool {
+        let mut held = lock(&self.permit);
+        let changed = held.basis() != permit.basis();
+        *held = permit;
+        changed
+    }
+}
+
+/// All live calls, one shard per worker thread so that workers do not contend.
+#[derive(Debug)]
+pub(crate) struct Leases {
+    shards: Vec<Shard>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    index: Mutex<Index>,
+    earlier: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    next: u64,
+    live: BTreeMap<u64, (Arc<Live>, Moment)>,
+    by_subject: BTreeSet<(Subject, u64)>,
+    by_time: BTreeSet<(Moment, u64)>,
+}
+
+/// Holds a live call in the index; leaves it when dropped.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    leases: Arc<Leases>,
+    subjects: Arc<[Subject]>,
+    live: Arc<Live>,
+}
+
+impl std::ops::Deref for Lease {
+    type Target = Live;
+    fn deref(&self) -> &Live {
+        &self.live
+    }
+}
+
+impl Leases {
+    /// Makes an index for `workers` threads.
+    pub(crate) fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Self { shards: (0..workers.max(1)).map(|_| Shard::default()).collect() })
+    }
+
+    /// Enters a permitted call. The caller must then check that nothing changed since it was decided.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        worker: usize,
+        call: CallId,
+        key: KeyId,
+        subjects: Arc<[Subject]>,
+        permit: Permit,
+    ) -> Lease {
+        let worker = worker % self.shards.len().max(1);
+        let live = |slot| Live {
+            call,
+            key,
+            model: permit.model().clone(),
+            place: Place { worker, slot },
+            opened: OnceLock::new(),
+            permit: Mutex::new(permit),
+            recalled: OnceLock::new(),
+            waker: AtomicWaker::new(),
+        };
+        let live = match self.shards.get(worker) {
+            Some(shard) => shard.enter(live, &subjects),
+            None => Arc::new(live(0)),
+        };
+        Lease { leases: Arc::clone(self), subjects, live }
+    }
+
+    /// Returns the live calls that depend on `subject`.
+    pub(crate) fn touching(&self, subject: &Subject) -> Vec<Arc<Live>> {
+        self.shards.iter().flat_map(|shard| lock(&shard.index).touching(subject)).collect()
+    }
+
+    /// Returns how many live calls depend on `subject`.
+    pub(crate) fn count(&self, subject: &Subject) -> usize {
+        self.shards.iter().map(|shard| lock(&shard.index).slots(subject).count()).sum()
+    }
+
+    /// Returns the number of live calls.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(&shard.index).live.len()).sum()
+    }
+
+    /// Returns every live call.
+    pub(crate) fn all(&self) -> Vec<Arc<Live>> {
+        self.shards.iter().flat_map(|shard| lock(&shard.index).all()).collect()
+    }
+
+    /// Returns the live calls of one worker whose time has come, and the earliest time of the others.
+    pub(crate) fn due(&self, worker: usize, now: Moment) -> (Vec<Arc<Live>>, Option<Moment>) {
+        self.shards.get(worker).map_or((Vec::new(), None), |shard| lock(&shard.index).due(now))
+    }
+
+    /// Waits until a call was entered at `worker` whose time is the earliest there.
+    pub(crate) async fn earlier(&self, worker: usize) {
+        match self.shards.get(worker) {
+            Some(shard) => shard.earlier.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes a recalled call out of the order of time: it needs no further decision.
+    pub(crate) fn forget_time(&self, live: &Live) {
+        if let Some(shard) = self.shards.get(live.place.worker) {
+            shard.reschedule(live.place.slot, Moment::MAX);
+        }
+    }
+
+    /// Puts a newer permit under a live call; returns true if its legal basis changed.
+    pub(crate) fn renew(&self, live: &Live, permit: Permit) -> bool {
+        if let Some(shard) = self.shards.get(live.place.worker) {
+            shard.reschedule(live.place.slot, permit.valid_until());
+        }
+        live.replace(permit)
+    }
+}
+
+impl Shard {
+    fn enter(&self, live: impl FnOnce(u64) -> Live, subjects: &[Subject]) -> Arc<Live> {
+        let mut index = lock(&self.index);
+        let slot = index.next;
+        index.next += 1;
+        let live = Arc::new(live(slot));
+        let until = lock(&live.permit).valid_until();
+        index.live.insert(slot, (Arc::clone(&live), until));
+        index.by_subject.extend(subjects.iter().map(|subject| (subject.clone(), slot)));
+        index.by_time.insert((until, slot));
+        if index.by_time.first().is_some_and(|(_, first)| *first == slot) {
+            self.earlier.notify_one();
+        }
+        live
+    }
+
+    fn leave(&self, slot: u64, subjects: &[Subject]) {
+        let mut index = lock(&self.index);
+        if let Some((_, until)) = index.live.remove(&slot) {
+            index.by_time.remove(&(until, slot));
+        }
+        for subject in subjects {
+            index.by_subject.remove(&(subject.clone(), slot));
+        }
+    }
+
+    fn reschedule(&self, slot: u64, until: Moment) {
+        let mut index = lock(&self.index);
+        let Some((_, held)) = index.live.get_mut(&slot) else { return };
+        let before = std::mem::replace(held, until);
+        index.by_time.remove(&(before, slot));
+        index.by_time.insert((until, slot));
+        self.earlier.notify_one();
+    }
+}
+
+impl Index {
+    fn all(&self) -> Vec<Arc<Live>> {
+        self.live.values().map(|(live, _)| Arc::clone(live)).collect()
+    }
+
+    fn at(&self, slot: u64) -> Option<Arc<Live>> {
+        self.live.get(&slot).map(|(live, _)| Arc::clone(live))
+    }
+
+    fn slots(&self, subject: &Subject) -> impl Iterator<Item = u64> {
+        let range = (subject.clone(), 0)..=(subject.clone(), u64::MAX);
+        self.by_subject.range(range).map(|(_, slot)| *slot)
+    }
+
+    fn touching(&self, subject: &Subject) -> Vec<Arc<Live>> {
+        self.slots(subject).filter_map(|slot| self.at(slot)).collect()
+    }
+
+    fn due(&self, now: Moment) -> (Vec<Arc<Live>>, Option<Moment>) {
+        let come = self.by_time.iter().take_while(|(at, _)| *at <= now);
+        let due = come.filter_map(|(_, slot)| self.at(*slot)).collect();
+        let next = self.by_time.iter().map(|(at, _)| *at).find(|at| *at > now);
+        (due, next)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(shard) = self.leases.shards.get(self.live.place.worker) {
+            shard.leave(self.live.place.slot, &self.subjects);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

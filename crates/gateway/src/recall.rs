@@ -1,0 +1,150 @@
+//! A change cuts live calls: finds the ones it touches and asks the same `policy::decide` again.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use identity::Change;
+use policy::{Determination, Directive, License, Permit, Snapshot, SnapshotDocument, decide};
+use proof::entry::{Entry, Kind};
+use terms::{ModelFamily, ModelVersionId};
+
+use crate::{
+    Shared,
+    decide::{gather, serialized},
+    lease::{Live, Recall, Subject},
+    record::{draft, spelled},
+};
+
+/// The longest a worker waits before it looks at its clock again. A clock that jumps ahead, as after a
+/// suspended machine, ends what expired meanwhile within this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What a change did to live calls.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Effect {
+    /// Live calls that were decided again.
+    pub examined: u64,
+    /// Of these, calls that were recalled: their streams end before the next chunk.
+    pub recalled: u64,
+}
+
+impl Shared {
+    /// Decides again every live call that a change of the directory touches. The change must already be in it.
+    pub(crate) fn changed(&self, change: &Change) -> Effect {
+        let subject = match change {
+            Change::Person(person) => Subject::Person(person.id.clone()),
+            Change::Organization(organization) => Subject::Organization(organization.id.clone()),
+            Change::Workload(workload) => Subject::Workload(workload.id.clone()),
+            Change::Key(key) => Subject::Key(key.id.clone()),
+        };
+        self.decide_again(&self.leases.touching(&subject))
+    }
+
+    /// Puts a snapshot in force and decides again every live call on a model version that it treats differently.
+    pub(crate) fn enforce(&self, snapshot: Arc<Snapshot>) -> Effect {
+        let before = self.snapshot.swap(Arc::clone(&snapshot));
+        let live = match touched(before.document(), snapshot.document()) {
+            Touched::All => self.leases.all(),
+            Touched::Models(models) => {
+                models.into_iter().flat_map(|model| self.leases.touching(&Subject::Model(model))).collect()
+            }
+        };
+        self.decide_again(&live)
+    }
+
+    /// Decides live calls again, each on the facts and the snapshot of now.
+    pub(crate) fn decide_again(&self, live: &[Arc<Live>]) -> Effect {
+        let recalled = live.iter().filter(|live| self.revise(live)).count();
+        let effect = Effect { examined: live.len() as u64, recalled: recalled as u64 };
+        self.metrics.decided_again(effect.examined, effect.recalled);
+        effect
+    }
+
+    /// Decides one live call again; returns true if this recalled it.
+    pub(crate) fn revise(&self, live: &Live) -> bool {
+        let snapshot = self.snapshot.load();
+        let Some(key) = self.directory.key(&live.key) else { return false };
+        let facts = gather(&self.directory, &key, live.model.clone(), self.clock.now());
+        match decide(&snapshot, &facts) {
+            Determination::Permit(permit) if permit.obligations().is_empty() => {
+                self.renew(live, permit, &facts);
+                false
+            }
+            Determination::Permit(permit) => {
+                let message = "the permit now demands what this gateway cannot do";
+                self.recall(live, Recall::stopped("obligation_unmet", message, *permit.snapshot()))
+            }
+            Determination::Refuse(refusal) => self.recall(live, Recall::refused(&refusal, serialized(&facts))),
+        }
+    }
+
+    fn recall(&self, live: &Live, recall: Recall) -> bool {
+        self.leases.forget_time(live);
+        live.recall(recall)
+    }
+
+    /// Lets a call go on under a newer permit; another legal basis is recorded.
+    fn renew(&self, live: &Live, permit: Permit, facts: &policy::Facts) {
+        let mut entry = Entry::new(Kind::Redecision);
+        entry.call = Some(live.call.0);
+        entry.opened = live.opened();
+        entry.model = Some(permit.model().as_str().to_owned());
+        entry.snapshot = Some(*permit.snapshot());
+        entry.basis = Some(spelled(permit.basis()));
+        if !self.leases.renew(live, permit) {
+            return;
+        }
+        if let Err(error) = self.ledger.append(draft(entry, serialized(facts))) {
+            tracing::error!(call = %live.call, %error, "a re-decision could not be recorded");
+        }
+    }
+}
+
+/// Decides again, at its time, every call of one worker whose permit ends with time alone. Runs as long as the worker.
+pub(crate) async fn watch_time(shared: Arc<Shared>, worker: usize) {
+    loop {
+        let now = shared.clock.now();
+        let (due, next) = shared.leases.due(worker, now);
+        if !due.is_empty() {
+            shared.decide_again(&due);
+        }
+        let wait = next.map_or(LOOK_AGAIN, |next| next.since(now).min(LOOK_AGAIN));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = shared.leases.earlier(worker) => {}
+        }
+    }
+}
+
+/// What two snapshots treat differently.
+enum Touched {
+    All,
+    Models(BTreeSet<ModelVersionId>),
+}
+
+/// Finds the model versions that two documents treat differently: those whose own terms changed and those in a
+/// family that a changed instrument names. Anything else that differs touches all.
+fn touched(before: &SnapshotDocument, after: &SnapshotDocument) -> Touched {
+    let rest = |document: &SnapshotDocument| SnapshotDocument {
+        epoch: 0,
+        models: Vec::new(),
+        aliases: Vec::new(),
+        directives: Vec::new(),
+        licenses: Vec::new(),
+        ..document.clone()
+    };
+    if rest(before) != rest(after) {
+        return Touched::All;
+    }
+    let mut families: BTreeSet<&ModelFamily> = BTreeSet::new();
+    families.extend(differing(&before.directives, &after.directives).flat_map(Directive::families));
+    families.extend(differing(&before.licenses, &after.licenses).flat_map(License::families));
+    let models = differing(&before.models, &after.models).map(|model| model.id.clone());
+    let named = before.models.iter().chain(&after.models).filter(|model| families.contains(&model.family));
+    Touched::Models(models.chain(named.map(|model| model.id.clone())).collect())
+}
+
+/// Returns what is in one list and not in the other.
+fn differing<'a, T: PartialEq>(before: &'a [T], after: &'a [T]) -> impl Iterator<Item = &'a T> {
+    let gone = before.iter().filter(|old| !after.contains(old));
+    gone.chain(after.iter().filter(|new| !before.contains(new)))
+}

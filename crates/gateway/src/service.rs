@@ -1,0 +1,161 @@
+//! One worker: turns requests into calls and problems into answers.
+
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+use identity::{Directory, Pepper};
+use terms::{CallId, Dialect};
+
+use crate::{
+    Call, Output, Problem, Shared,
+    admit::Slot,
+    config::Limits,
+    decide::Memory,
+    dialect::{Operation, Route, dialect_of, request_id_header, route},
+    models, receipt,
+    screen::Monitor,
+    serve_call,
+    upstream::Pool,
+};
+
+/// Random bytes fetched from the operating system at once: enough for 256 calls.
+const RANDOM_BYTES: usize = 4_096;
+
+/// One worker thread's part of the gateway: its connections to upstreams, and what it remembers.
+#[derive(Debug)]
+pub struct Worker {
+    id: usize,
+    shared: Arc<Shared>,
+    pool: Pool,
+    memory: Memory,
+    random: RefCell<Vec<u8>>,
+}
+
+impl Worker {
+    /// Makes worker number `id`. Must run on the worker's own thread.
+    pub(crate) fn new(id: usize, shared: Arc<Shared>) -> Rc<Self> {
+        let pool = Pool::new(Arc::clone(&shared.fleet));
+        Rc::new(Self { id, shared, pool, memory: Memory::default(), random: RefCell::default() })
+    }
+
+    /// Answers one request. Never fails: whatever is wrong becomes an answer in the caller's dialect.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Output> {
+        let dialect = dialect_of(request.uri(), request.headers());
+        let Ok(id) = self.call_id() else {
+            return self.tell(dialect, &Problem::Internal, CallId([0; 16]));
+        };
+        match self.serve(id, request).await {
+            Ok(response) => response,
+            Err(problem) => self.tell(dialect, &problem, id),
+        }
+    }
+
+    async fn serve(&self, id: CallId, request: Request<Incoming>) -> Result<Response<Output>, Problem> {
+        let (parts, body) = request.into_parts();
+        let route = route(&parts.method, &parts.uri, &parts.headers)?;
+        if matches!(route.operation, Operation::Health) {
+            return Ok(json(&route, id, Bytes::from_static(b"{\"status\":\"ok\"}")));
+        }
+        if matches!(route.operation, Operation::Ready) {
+            return self.ready(&route, id);
+        }
+        if self.shared.draining.load(Ordering::Relaxed) {
+            return Err(Problem::Draining);
+        }
+        let call = Call::read(id, route, parts, body, &self.shared.limits.load()).await?;
+        match &call.route.operation {
+            Operation::ListModels => Ok(json(&call.route, id, models::list(self, &call)?)),
+            Operation::GetModel { id: model } => Ok(json(&call.route, id, models::one(self, &call, model)?)),
+            Operation::Receipt { id: receipt } => Ok(json(&call.route, id, receipt::show(self, &call, receipt).await?)),
+            _ => serve_call(self, call).await,
+        }
+    }
+
+    fn ready(&self, route: &Route, id: CallId) -> Result<Response<Output>, Problem> {
+        match self.shared.ready() {
+            Ok(()) => Ok(json(route, id, Bytes::from_static(b"{\"status\":\"ready\"}"))),
+            Err(why) => {
+                tracing::warn!(why, "not ready");
+                Err(Problem::Overloaded { retry_after: 1 })
+            }
+        }
+    }
+
+    /// Tells the caller of a problem, in its dialect; the one place that counts and logs it.
+    fn tell(&self, dialect: Dialect, problem: &Problem, id: CallId) -> Response<Output> {
+        self.shared.metrics.problem(problem.code());
+        tracing::debug!(target: "exeat::call", call = %id, error.type = problem.code(), "call ended without output");
+        problem.response(dialect, &id.to_string()).map(|body| Output::Whole(Some(body)))
+    }
+
+    fn call_id(&self) -> Result<CallId, getrandom::Error> {
+        let mut random = self.random.borrow_mut();
+        if random.len() < 16 {
+            random.resize(RANDOM_BYTES, 0);
+            getrandom::fill(random.as_mut_slice())?;
+        }
+        let rest = random.len() - 16;
+        let id = random.get(rest..).and_then(|tail| tail.try_into().ok()).unwrap_or_default();
+        random.truncate(rest);
+        Ok(CallId(id))
+    }
+
+    /// Takes a place among the calls in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::Overloaded`] if there is none; the caller may come back in a second.
+    pub(crate) fn slot(&self) -> Result<Slot, Problem> {
+        let limit = self.shared.limits.load().in_flight;
+        Slot::take(&self.shared.in_flight, limit).ok_or(Problem::Overloaded { retry_after: 1 })
+    }
+
+    pub(crate) fn id(&self) -> usize {
+        self.id
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.shared.directory
+    }
+
+    pub(crate) fn pepper(&self) -> &Pepper {
+        &self.shared.pepper
+    }
+
+    pub(crate) fn monitor(&self) -> &dyn Monitor {
+        self.shared.monitor.as_ref()
+    }
+
+    pub(crate) fn limits(&self) -> Arc<Limits> {
+        self.shared.limits.load_full()
+    }
+}
+
+/// Makes an answer of the gateway's own.
+fn json(route: &Route, id: CallId, body: Bytes) -> Response<Output> {
+    let mut response = Response::new(Output::Whole(Some(body)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(request_id_header(route.dialect), id);
+    }
+    response
+}

@@ -1,0 +1,350 @@
+//! Relays an upstream's response: unchanged, whole events at a time, and no further than the permit holds.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use ledger::Recorded;
+use policy::Permit;
+use proof::entry::Outcome;
+use terms::{CallId, Dialect};
+
+use crate::{
+    Call, Problem, Shared, Worker,
+    admit::Slot,
+    authenticate::Caller,
+    decide::Decided,
+    dialect::{Meter, Operation, Splitter, error_event, request_id_header},
+    forward::{Failure, Reply},
+    lease::{Lease, Recall},
+    receipt,
+    screen::Verdict,
+    settle::Settlement,
+    upstream::{Reply as Upstream, ReplyBody},
+};
+
+/// The most of an unfinished event that is held back; more passes on as it comes. An event with an image of
+/// 1 MiB is 1.4 MiB.
+const TAIL_BYTES_MAX: usize = 4 << 20;
+
+/// A permitted call from its opening entry to its end. Dropped at any moment, it is closed in the ledger, leaves
+/// the index of live calls and gives back its place.
+#[derive(Debug)]
+pub struct Live {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) call: CallId,
+    pub(crate) dialect: Dialect,
+    pub(crate) operation: Operation,
+    pub(crate) holder: identity::Holder,
+    pub(crate) requested: String,
+    pub(crate) decided: Arc<Decided>,
+    pub(crate) lease: Lease,
+    pub(crate) settlement: Settlement,
+    pub(crate) slot: Slot,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub enum Output {
+    /// All of it at once.
+    Whole(Option<Bytes>),
+    /// A stream, as it comes.
+    Relay(Box<Relay>),
+}
+
+/// Relays the response of a recorded call. Takes a recorded permit and nothing weaker, so no byte of output
+/// leaves before the entry that opens the call is durable.
+///
+/// A stream is relayed event by event until it ends or is recalled; anything else is read whole and checked once
+/// more before the first byte leaves.
+///
+/// # Errors
+///
+/// A [`Problem`] in the caller's dialect: no output has left, and the call is closed.
+pub async fn relay(recorded: Recorded<Permit>, reply: Reply, mut live: Live) -> Result<Response<Output>, Problem> {
+    let upstream = match reply.0 {
+        Ok(upstream) => upstream,
+        Err(failure) => return Err(live.failed(failure)),
+    };
+    if matches!(upstream.status.as_u16(), 401 | 403 | 407) {
+        // The upstream refused the gateway's own credential: nothing the caller could mend.
+        let status = upstream.status.as_u16();
+        return Err(live.upstream_failed(Some(status), "the upstream refused the gateway's credential"));
+    }
+    let head = head(&recorded, &upstream, &live);
+    if is_event_stream(&upstream) {
+        let output = Output::Relay(Box::new(Relay::new(upstream.body, live)));
+        return Ok(response(upstream.status, head, output));
+    }
+    let status = upstream.status;
+    let body = live.whole(upstream).await?;
+    Ok(response(status, head, Output::Whole(Some(body))))
+}
+
+impl Live {
+    /// Gathers what a permitted call carries to its end; its live entry learns where its opening entry is.
+    #[expect(clippy::too_many_arguments, reason = "the sum of a call's stages, made in one place")]
+    pub(crate) fn new(
+        worker: &Worker,
+        call: &Call,
+        caller: &Caller,
+        requested: String,
+        decided: Arc<Decided>,
+        lease: Lease,
+        settlement: Settlement,
+        slot: Slot,
+    ) -> Self {
+        if let Some(index) = settlement.opened() {
+            lease.opened_at(index);
+        }
+        Self {
+            shared: Arc::clone(worker.shared()),
+            call: call.id,
+            dialect: call.route.dialect,
+            operation: call.route.operation.clone(),
+            holder: caller.key.holder.clone(),
+            requested,
+            decided,
+            lease,
+            settlement,
+            slot,
+        }
+    }
+
+    /// Closes a call that no upstream answered.
+    fn failed(self, failure: Failure) -> Problem {
+        match (failure, self.lease.recalled()) {
+            (_, Some(_)) | (Failure::Recalled, _) => self.cut_before_output(),
+            (failure, None) => {
+                let problem = failure.problem();
+                self.settlement.close(Outcome::UpstreamFailed, Some(problem.code().to_owned()));
+                problem
+            }
+        }
+    }
+
+    /// Closes a recalled call of which nothing has left.
+    fn cut_before_output(self) -> Problem {
+        let Some(recall) = self.lease.recalled() else { return Problem::Internal };
+        self.settlement.cut(recall);
+        Problem::PermissionDenied { code: recall.code, message: recall.message.clone(), hold: false }
+    }
+
+    fn upstream_failed(self, status: Option<u16>, message: &str) -> Problem {
+        let problem = Problem::UpstreamFailed { status, message: message.to_owned() };
+        self.settlement.close(Outcome::UpstreamFailed, Some(problem.code().to_owned()));
+        problem
+    }
+
+    /// Reads a whole body, checks the permit and the monitor once more, and closes the call.
+    async fn whole(self, upstream: Upstream) -> Result<Bytes, Problem> {
+        let limit = self.shared.limits.load().response_bytes;
+        let collect = Limited::new(upstream.body, limit).collect();
+        let read = tokio::select! {
+            biased;
+            _ = self.lease.wait_recalled() => return Err(self.cut_before_output()),
+            read = collect => read.map(http_body_util::Collected::to_bytes),
+        };
+        match read {
+            Ok(body) => self.release(upstream.status, body),
+            Err(error) if error.is::<LengthLimitError>() => {
+                Err(self.upstream_failed(None, "the upstream's response is longer than this gateway relays"))
+            }
+            Err(error) => Err(self.upstream_failed(None, &format!("the upstream's response broke off: {error}"))),
+        }
+    }
+
+    fn release(mut self, status: StatusCode, body: Bytes) -> Result<Bytes, Problem> {
+        if let Verdict::Stop(code) = self.shared.monitor.output(self.call, &body) {
+            self.stop(code);
+        }
+        if self.lease.recalled().is_some() {
+            return Err(self.cut_before_output());
+        }
+        let mut meter = Meter::new(self.dialect, &self.operation);
+        meter.body(&body);
+        self.remember(&meter);
+        self.settlement.usage = meter.usage();
+        self.settlement.usage.delivered_bytes = body.len() as u64;
+        if status.is_success() {
+            self.settlement.close(Outcome::Completed, None);
+        } else {
+            self.settlement.close(Outcome::UpstreamFailed, Some(format!("upstream_status_{}", status.as_u16())));
+        }
+        Ok(body)
+    }
+
+    /// Recalls the call because a monitor stops it.
+    fn stop(&self, code: &'static str) {
+        let message = "the output was stopped by monitoring";
+        self.lease.recall(Recall::stopped(code, message, self.decided.seen.snapshot()));
+    }
+
+    /// Remembers whose a stored response is, as soon as its id is known.
+    fn remember(&self, meter: &Meter) {
+        if let Some(id) = meter.response_id() {
+            self.shared.responses.keep(id.to_owned(), self.holder.clone(), self.lease.model.clone());
+        }
+    }
+}
+
+/// The body of a stream that is relayed.
+#[derive(Debug)]
+pub struct Relay {
+    body: ReplyBody,
+    splitter: Splitter,
+    meter: Meter,
+    live: Option<Live>,
+}
+
+impl Relay {
+    fn new(body: ReplyBody, live: Live) -> Self {
+        let meter = Meter::new(live.dialect, &live.operation);
+        Self { body, splitter: Splitter::new(TAIL_BYTES_MAX), meter, live: Some(live) }
+    }
+
+    /// Hands out the next whole event that is already here.
+    fn next_event(&mut self) -> Option<Bytes> {
+        let live = self.live.as_mut()?;
+        let frame = self.splitter.next_frame()?;
+        self.meter.event(&frame);
+        let event = frame.into_bytes();
+        if let Verdict::Stop(code) = live.shared.monitor.output(live.call, &event) {
+            live.stop(code);
+            return None;
+        }
+        let delivered = live.settlement.usage.delivered_bytes + event.len() as u64;
+        live.settlement.usage = self.meter.usage();
+        live.settlement.usage.delivered_bytes = delivered;
+        Some(event)
+    }
+
+    /// Ends the stream with the dialect's own error event and closes the call as cut. Dropping the body aborts
+    /// the upstream.
+    fn cut(&mut self) -> Option<Bytes> {
+        let live = self.live.take()?;
+        self.body.abort();
+        let recall = live.lease.recalled()?;
+        let event = error_event(live.dialect, recall.code, &recall.message, &live.call.to_string());
+        live.settlement.cut(recall);
+        Some(event)
+    }
+
+    /// Ends a stream that its upstream did not finish: the caller is told in its dialect.
+    fn broke_off(&mut self, why: &str) -> Option<Bytes> {
+        let live = self.live.take()?;
+        let event = error_event(live.dialect, "upstream_failed", why, &live.call.to_string());
+        live.settlement.close(Outcome::UpstreamFailed, Some("stream_broke_off".to_owned()));
+        Some(event)
+    }
+
+    /// Ends a stream that came to its end; what follows the last whole event is passed on as it is.
+    fn finish(&mut self) -> Option<Bytes> {
+        let tail = self.splitter.finish();
+        let mut live = self.live.take()?;
+        live.remember(&self.meter);
+        live.settlement.usage.delivered_bytes += tail.len() as u64;
+        match self.meter.fault() {
+            None => live.settlement.close(Outcome::Completed, None),
+            Some(_) => live.settlement.close(Outcome::UpstreamFailed, Some("error_in_stream".to_owned())),
+        }
+        (!tail.is_empty()).then_some(tail)
+    }
+
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match &self.live {
+                None => return Poll::Ready(None),
+                Some(live) if live.lease.poll_recalled(cx).is_ready() => return Poll::Ready(self.cut()),
+                Some(_) => {}
+            }
+            if let Some(event) = self.next_event() {
+                return Poll::Ready(Some(event));
+            }
+            if self.live.as_ref().is_some_and(|live| live.lease.recalled().is_some()) {
+                continue;
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame.into_data().into_iter().for_each(|data| self.splitter.push(data)),
+                Some(Err(error)) => return Poll::Ready(self.broke_off(&error.to_string())),
+                None => return Poll::Ready(self.finish()),
+            }
+        }
+    }
+}
+
+impl Body for Output {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = match self.get_mut() {
+            Self::Whole(bytes) => bytes.take().filter(|bytes| !bytes.is_empty()),
+            Self::Relay(relay) => ready!(relay.poll_output(cx)),
+        };
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Relay(relay) => relay.live.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Relay(_) => SizeHint::default(),
+        }
+    }
+}
+
+fn is_event_stream(upstream: &Upstream) -> bool {
+    let media = upstream.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let media = media.get(..17).unwrap_or_default();
+    upstream.status.is_success() && media.eq_ignore_ascii_case(b"text/event-stream")
+}
+
+/// Headers of an upstream's response that are its own business, or that the gateway sets.
+const NOT_RELAYED: [HeaderName; 4] =
+    [header::SET_COOKIE, header::CONTENT_LENGTH, header::DATE, header::SERVER];
+
+/// Makes the head of the answer: the upstream's headers, and what the gateway has to say.
+fn head(recorded: &Recorded<Permit>, upstream: &Upstream, live: &Live) -> HeaderMap {
+    let mut headers = upstream.headers.clone();
+    for name in NOT_RELAYED {
+        headers.remove(name);
+    }
+    let request_id = request_id_header(live.dialect);
+    if let Some(theirs) = headers.remove(&request_id) {
+        headers.insert("x-upstream-request-id", theirs);
+    }
+    let mut say = |name: HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    say(request_id, &live.call.to_string());
+    say(HeaderName::from_static("x-exeat-model"), recorded.get().model().as_str());
+    say(HeaderName::from_static("x-exeat-receipt"), &receipt::id(recorded.index(), recorded.leaf()));
+    if let Some(passed) = live.decided.resolution.passed_over.first() {
+        let fallback = format!("{}; {}", passed.model, passed.code.as_str());
+        say(HeaderName::from_static("x-exeat-fallback"), &fallback);
+    }
+    headers
+}
+
+fn response(status: StatusCode, headers: HeaderMap, output: Output) -> Response<Output> {
+    let mut response = Response::new(output);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

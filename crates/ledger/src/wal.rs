@@ -1,0 +1,371 @@
+//! Reading the write-ahead log: its segments, and the batches in them, each checked against what came before.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    batch::{self, BadBatch, Chain, Header},
+    bytes::{BLOCK, length},
+    frame::Frame,
+    handle::Stored,
+    segment::{self, PREFIX, Start},
+};
+
+/// The files of the log cannot be read, or contradict each other.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WalError {
+    #[error("cannot read `{path}`: {source}")]
+    Io { path: String, source: io::Error },
+    #[error("`{path}` at byte {offset}: {why}")]
+    Batch {
+        path: String,
+        offset: u64,
+        why: BadBatch,
+    },
+    #[error("`{path}` does not begin with a segment header that fits: {why}")]
+    Start { path: String, why: &'static str },
+}
+
+/// The segments of a log, by the indices of their first entries, in order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wal {
+    dir: PathBuf,
+    firsts: Vec<u64>,
+}
+
+impl Wal {
+    /// Lists the segments in `dir`.
+    pub(crate) fn list(dir: &Path) -> Result<Self, WalError> {
+        let failed = |source| io_error(dir, source);
+        let mut firsts = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            firsts.extend(name.to_str().and_then(segment::first_of));
+        }
+        firsts.sort_unstable();
+        let dir = dir.to_owned();
+        Ok(Self { dir, firsts })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.firsts.is_empty()
+    }
+
+    /// Adds the segment that begins at `first`, after all others.
+    pub(crate) fn push(&mut self, first: u64) {
+        self.firsts.push(first);
+    }
+
+    /// Returns the path of the segment that begins at `first`.
+    pub(crate) fn path(&self, first: u64) -> PathBuf {
+        self.dir.join(segment::name(first))
+    }
+
+    /// Returns the beginning of the segment that has, or would have, the entry at `index`; `None` without segments.
+    pub(crate) fn containing(&self, index: u64) -> Option<u64> {
+        let after = self.firsts.partition_point(|first| *first <= index);
+        after
+            .checked_sub(1)
+            .and_then(|at| self.firsts.get(at))
+            .copied()
+    }
+
+    /// Returns the beginning of the segment after the one that begins at `first`.
+    fn after(&self, first: u64) -> Option<u64> {
+        let after = self.firsts.partition_point(|other| *other <= first);
+        self.firsts.get(after).copied()
+    }
+
+    /// Returns the path of the segment that has the entry at `index`, if any has.
+    pub(crate) fn path_containing(&self, index: u64) -> Option<PathBuf> {
+        self.containing(index).map(|first| self.path(first))
+    }
+}
+
+/// Returns the entry at `index` from the segment at `path`, reading no more than headers before it; `None` if it is not there.
+pub(crate) fn find(path: &Path, index: u64) -> Result<Option<Stored>, WalError> {
+    let segment = Segment::open(path)?;
+    let mut offset = segment.batches;
+    while let Some(header) = segment.header(offset)? {
+        if index < header.first {
+            return Ok(None);
+        }
+        if index < header.end() {
+            return segment.stored(offset, &header, index).map(Some);
+        }
+        offset = offset.saturating_add(header.length());
+    }
+    Ok(None)
+}
+
+/// One segment, open for reading.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+    pub(crate) start: Start,
+    /// Where the first batch begins.
+    pub(crate) batches: u64,
+}
+
+impl Segment {
+    /// Opens the segment at `path` and reads its header.
+    pub(crate) fn open(path: &Path) -> Result<Self, WalError> {
+        let failed = |source| io_error(path, source);
+        let bad = |why| WalError::Start {
+            path: path.display().to_string(),
+            why,
+        };
+        let file = File::open(path).map_err(failed)?;
+        let mut prefix = [0; PREFIX];
+        if read(&file, &mut prefix, 0).map_err(failed)? < PREFIX {
+            return Err(bad("the file is cut short"));
+        }
+        let count = Start::length(prefix).ok_or_else(|| bad("it is not of this format"))?;
+        let present = file.metadata().map_err(failed)?.len();
+        if count > present {
+            return Err(bad("the file is cut short"));
+        }
+        let mut bytes = vec![0; length(count)];
+        read(&file, &mut bytes, 0).map_err(failed)?;
+        let start = Start::decode(&bytes).ok_or_else(|| bad("it does not match its checksum"))?;
+        let path = path.to_owned();
+        Ok(Self {
+            file,
+            path,
+            start,
+            batches: segment::first_batch(count),
+        })
+    }
+
+    /// Returns the header of the batch at `offset`; `None` where nothing was written or what was is no header.
+    fn header(&self, offset: u64) -> Result<Option<Header>, WalError> {
+        let mut bytes = [0; batch::HEADER];
+        let count =
+            read(&self.file, &mut bytes, offset).map_err(|source| io_error(&self.path, source))?;
+        Ok(Some(bytes)
+            .filter(|bytes| count == bytes.len())
+            .and_then(|bytes| Header::decode(&bytes)))
+    }
+
+    /// Returns the frames and padding of the batch at `offset`; fewer bytes if the file ends before.
+    fn body(&self, offset: u64, header: &Header) -> Result<Vec<u8>, WalError> {
+        let failed = |source| io_error(&self.path, source);
+        let begin = offset + batch::HEADER as u64;
+        let present = self.file.metadata().map_err(failed)?.len();
+        let end = offset
+            .saturating_add(header.length())
+            .min(present.max(begin));
+        let mut bytes = vec![0; length(end - begin)];
+        let count = read(&self.file, &mut bytes, begin).map_err(failed)?;
+        bytes.truncate(count);
+        Ok(bytes)
+    }
+
+    fn stored(&self, offset: u64, header: &Header, index: u64) -> Result<Stored, WalError> {
+        let bytes = self.body(offset, header)?;
+        let frames = batch::frames(header, &bytes).map_err(|why| self.bad(offset, why))?;
+        let frame = frames
+            .get(length(index - header.first))
+            .ok_or_else(|| self.bad(offset, BadBatch::Count))?;
+        Ok(stored(frame, index))
+    }
+
+    /// Returns where, after `offset`, some batch of this segment begins that is not older than number `seq`.
+    pub(crate) fn batch_after(&self, offset: u64, seq: u64) -> Result<Option<u64>, WalError> {
+        let failed = |source| io_error(&self.path, source);
+        let end = self.file.metadata().map_err(failed)?.len();
+        let mut at = offset + BLOCK;
+        while at < end {
+            let belongs =
+                |header: &Header| header.segment == self.start.chain.segment && header.seq >= seq;
+            if self.header(at)?.as_ref().is_some_and(belongs) {
+                return Ok(Some(at));
+            }
+            at += BLOCK;
+        }
+        Ok(None)
+    }
+
+    /// Returns the first byte after which the file holds nothing but zeros, not before `from`.
+    pub(crate) fn written_end(&self, from: u64) -> Result<u64, WalError> {
+        let mut end = from;
+        let mut at = from;
+        let mut bytes = vec![0; 1 << 20];
+        loop {
+            let count = read(&self.file, &mut bytes, at)
+                .map_err(|source| io_error(&self.path, source))?;
+            let chunk = bytes.get(..count).unwrap_or_default();
+            if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
+                end = at + last as u64 + 1;
+            }
+            if count < bytes.len() {
+                return Ok(end);
+            }
+            at += count as u64;
+        }
+    }
+
+    pub(crate) fn bad(&self, offset: u64, why: BadBatch) -> WalError {
+        WalError::Batch {
+            path: self.path.display().to_string(),
+            offset,
+            why,
+        }
+    }
+}
+
+/// A batch that was read and checked.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) header: Header,
+    body: Vec<u8>,
+}
+
+impl Batch {
+    /// Returns the entries with their indices.
+    pub(crate) fn entries(&self) -> Result<Vec<Stored>, BadBatch> {
+        let frames = batch::frames(&self.header, &self.body)?;
+        let entries = (self.header.first..).zip(&frames);
+        Ok(entries.map(|(index, frame)| stored(frame, index)).collect())
+    }
+}
+
+fn stored(frame: &Frame<'_>, index: u64) -> Stored {
+    Stored {
+        index,
+        leaf: frame.leaf.to_vec(),
+        salt: frame.salt,
+        private: frame.private.to_vec(),
+    }
+}
+
+/// What comes next in the log.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A whole batch, in its place.
+    Batch(Batch),
+    /// Nothing: from here on, nothing was written.
+    End,
+    /// Bytes that are not the next batch, in the last segment.
+    Bad(BadBatch),
+}
+
+/// Reads the log batch by batch, from the beginning of a segment.
+#[derive(Debug)]
+pub(crate) struct Walker {
+    pub(crate) segment: Segment,
+    pub(crate) first: u64,
+    pub(crate) offset: u64,
+    pub(crate) chain: Chain,
+}
+
+impl Walker {
+    /// Begins at the segment of `wal` that has, or would have, the entry at `index`; `None` without segments.
+    pub(crate) fn begin(wal: &Wal, index: u64) -> Result<Option<Self>, WalError> {
+        let Some(first) = wal.containing(index) else {
+            return Ok(None);
+        };
+        let segment = Segment::open(&wal.path(first))?;
+        if segment.start.chain.tree.size() != first {
+            return Err(start_error(&segment, "its name tells another first entry"));
+        }
+        let (offset, chain) = (segment.batches, segment.start.chain.clone());
+        Ok(Some(Self {
+            segment,
+            first,
+            offset,
+            chain,
+        }))
+    }
+
+    /// Reads the next batch. After [`Step::End`] or [`Step::Bad`] it can be asked again, should there be more by then.
+    pub(crate) fn step(&mut self, wal: &Wal) -> Result<Step, WalError> {
+        match self.read()? {
+            Step::Batch(batch) => Ok(Step::Batch(batch)),
+            other => match (wal.after(self.first), other) {
+                (None, other) => Ok(other),
+                (Some(_), Step::Bad(why)) => Err(self.segment.bad(self.offset, why)),
+                (Some(next), _) => {
+                    self.enter(wal, next)?;
+                    self.step(wal)
+                }
+            },
+        }
+    }
+
+    fn read(&mut self) -> Result<Step, WalError> {
+        let Some(header) = self.segment.header(self.offset)? else {
+            let end = self.segment.written_end_of_block(self.offset)?;
+            return Ok(if end { Step::End } else { Step::Bad(BadBatch::Header) });
+        };
+        if let Err(why) = self.chain.place(&header) {
+            return Ok(Step::Bad(why));
+        }
+        let body = self.segment.body(self.offset, &header)?;
+        if let Err(why) = self.chain.check(&header, &body) {
+            return Ok(Step::Bad(why));
+        }
+        self.offset += header.length();
+        Ok(Step::Batch(Batch { header, body }))
+    }
+
+    /// Goes on to the segment that begins at `first`, which must begin where this one ends.
+    fn enter(&mut self, wal: &Wal, first: u64) -> Result<(), WalError> {
+        let segment = Segment::open(&wal.path(first))?;
+        let mut expected = self.chain.clone();
+        expected.segment += 1;
+        let found = &segment.start.chain;
+        expected.epoch = found.epoch.max(expected.epoch);
+        if *found != expected {
+            return Err(start_error(&segment, "it does not continue the segment before"));
+        }
+        self.chain = expected;
+        self.offset = segment.batches;
+        self.first = first;
+        self.segment = segment;
+        Ok(())
+    }
+}
+
+impl Segment {
+    /// Returns true if nothing was written in the block at `offset`, or the file ends there.
+    fn written_end_of_block(&self, offset: u64) -> Result<bool, WalError> {
+        let mut block = [0; 4_096];
+        let count =
+            read(&self.file, &mut block, offset).map_err(|source| io_error(&self.path, source))?;
+        Ok(block.iter().take(count).all(|byte| *byte == 0))
+    }
+}
+
+/// Reads into `bytes` from `offset` until they are full or the file ends; returns how many were read.
+fn read(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+fn io_error(path: &Path, source: io::Error) -> WalError {
+    WalError::Io {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+fn start_error(segment: &Segment, why: &'static str) -> WalError {
+    WalError::Start {
+        path: segment.path.display().to_string(),
+        why,
+    }
+}
