@@ -10,7 +10,7 @@ use utoipa::openapi::{
     Ref, RefOr, Schema,
     schema::{
         AdditionalProperties, Array, KnownFormat, Object, ObjectBuilder, OneOfBuilder,
-        SchemaFormat, Type,
+        SchemaFormat, SchemaType, Type,
     },
 };
 
@@ -169,7 +169,7 @@ fn values<T: Serialize>(all: &[T]) -> Object {
         .build()
 }
 
-/// Describes JSON as found in an example: the same names, and every one of them present.
+/// Describes JSON as found in an example: the same names, every one of them present; `null` stands for text or `null`.
 pub(crate) fn like(example: &serde_json::Value) -> Schema {
     use serde_json::Value;
     match example {
@@ -190,7 +190,11 @@ pub(crate) fn like(example: &serde_json::Value) -> Schema {
         Value::String(_) => Schema::Object(text()),
         Value::Number(_) => Schema::Object(Object::with_type(Type::Integer)),
         Value::Bool(_) => Schema::Object(Object::with_type(Type::Boolean)),
-        Value::Null => Schema::Object(Object::new()),
+        // Everything that may be absent is text: an id, a moment, a key, a cursor.
+        Value::Null => Schema::Object(Object::with_type(SchemaType::from_iter([
+            Type::String,
+            Type::Null,
+        ]))),
     }
 }
 

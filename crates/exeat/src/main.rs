@@ -1,1 +1,60 @@
-fn main() {}
+//! Exeat: the permission that every generated token needs before it leaves. The one binary.
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod demo;
+mod doctor;
+mod logging;
+mod output;
+mod reload;
+mod secrets;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use commands::Exit;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let format = cli.format();
+    match run(cli.command, format) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::note(&format!("exeat: {error:#}"));
+            Exit::of(&error).into()
+        }
+    }
+}
+
+fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
+    match command {
+        Command::Serve { config } => serve::run(&config),
+        Command::Demo(options) => demo::run(&options, format),
+        Command::Init { dir } => commands::setup::init(&dir, format),
+        Command::Config(command) => commands::setup::config(&command, format),
+        Command::Doctor { config } => doctor::run(&config, format),
+        Command::Person { connection, command } => connection.tell(&command, format),
+        Command::Organization { connection, command } => connection.tell(&command, format),
+        Command::Affiliation { connection, command } => connection.tell(&command, format),
+        Command::Attestation { connection, command } => connection.tell(&command, format),
+        Command::Workload { connection, command } => connection.tell(&command, format),
+        Command::Key { connection, command } => connection.tell(&command, format),
+        Command::AdminToken { connection, command } => connection.tell(&command, format),
+        Command::Directive { connection, command } => connection.tell(&command.of("directives"), format),
+        Command::License { connection, command } => connection.tell(&command.of("licenses"), format),
+        Command::Snapshot { connection, command } => connection.tell(&command, format),
+        Command::Reload { connection } => connection.tell(&commands::admin::Plain::Reload, format),
+        Command::Whoami { connection } => connection.tell(&commands::admin::Plain::Whoami, format),
+        Command::Openapi { connection } => connection.tell(&commands::admin::Plain::Openapi, output::Format::Json),
+        Command::Ledger(command) => commands::ledger::run(&command, format),
+        Command::Completions { shell } => commands::setup::completions(shell),
+    }
+}

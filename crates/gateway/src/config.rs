@@ -399,7 +399,9 @@ fn plain_authority(uri: &Uri) -> Result<Authority, String> {
     if authority.as_str().contains('@') {
         return Err("the URL holds a user or password: use `api_key_env` or `api_key_file`".into());
     }
-    if authority.port().is_some() && authority.port_u16().is_none_or(|port| port == 0) {
+    let after_host = authority.as_str().strip_prefix(authority.host());
+    let bad_port = after_host != Some("") && authority.port_u16().is_none_or(|port| port == 0);
+    if bad_port {
         return Err("the port is not between 1 and 65535".into());
     }
     Ok(authority.clone())

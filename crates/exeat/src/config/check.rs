@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use gateway::config::Settings;
+use gateway::Settings;
 use terms::{ModelVersion, OrganizationId};
 
 use super::{Config, ControlConfig, LedgerConfig, LogConfig};

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gateway::config::{EndpointSettings, Settings, UpstreamSettings};
+use gateway::{EndpointSettings, Settings, UpstreamSettings};
 use serde::Deserialize;
 use terms::{Clearance, Control, ModelFamily, ModelVersion, ModelVersionId, OrganizationId};
 

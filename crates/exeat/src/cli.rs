@@ -1,0 +1,197 @@
+//! The command line: what can be said and how it is explained.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    commands::{
+        admin::{Connection, SnapshotCommand},
+        evidence::{AffiliationCommand, AttestationCommand},
+        instruments::InstrumentCommand,
+        keys::{AdminTokenCommand, KeyCommand},
+        ledger::LedgerCommand,
+        parties::{OrganizationCommand, PersonCommand, WorkloadCommand},
+        setup::ConfigCommand,
+    },
+    demo::DemoOptions,
+    output::Format,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused, or something did not hold
+  2  wrong usage or configuration
+  3  the server could not be reached
+
+Examples:
+  exeat demo                       a gateway before a small real model, with two people and their keys
+  exeat demo --script              the whole story by itself, in about a minute
+  exeat init && exeat serve        a server of your own
+  exeat doctor                     what is wrong here, and how to mend it";
+
+/// Proves, in real time, that every token a model generated went to a person who was allowed to receive it.
+#[derive(Debug, Parser)]
+#[command(name = "exeat", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// Prints JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Returns how the command answers.
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
+}
+
+/// What can be asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the gateway and its control plane until SIGTERM or Ctrl-C; SIGHUP reads the configuration again.
+    #[command(after_help = "Examples:\n  exeat serve\n  exeat serve --config /etc/exeat/exeat.toml\n  EXEAT__LOG__LEVEL=debug exeat serve")]
+    Serve {
+        /// The configuration file.
+        #[arg(long, env = "EXEAT_CONFIG", default_value = "exeat.toml")]
+        config: PathBuf,
+    },
+    /// Sets up a small real model, two people and a gateway before it, and shows where everything is.
+    #[command(after_help = "Examples:\n  exeat demo\n  exeat demo --script\n  exeat demo --upstream http://127.0.0.1:11434 --upstream-model llama3\n  exeat demo --headless --ready-file /tmp/ready.json")]
+    Demo(DemoOptions),
+    /// Writes a commented exeat.toml and makes the data folder; never overwrites.
+    #[command(after_help = "Examples:\n  exeat init\n  exeat init /etc/exeat")]
+    Init {
+        /// Where.
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Checks a configuration, or prints the commented example.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Explains what is wrong here and how to mend it; changes nothing.
+    #[command(after_help = "Examples:\n  exeat doctor\n  exeat doctor --config /etc/exeat/exeat.toml --json")]
+    Doctor {
+        /// The configuration file.
+        #[arg(long, env = "EXEAT_CONFIG", default_value = "exeat.toml")]
+        config: PathBuf,
+    },
+    /// People: add, show, list, deactivate.
+    Person {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: PersonCommand,
+    },
+    /// Organizations: add, show, list, set.
+    Organization {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: OrganizationCommand,
+    },
+    /// Who acts for whom: add, list, end.
+    Affiliation {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: AffiliationCommand,
+    },
+    /// Signed statements about people: add, list, withdraw. Never edited, only superseded.
+    Attestation {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: AttestationCommand,
+    },
+    /// Callers that are no people, with owners who answer for them: add, show, list, deactivate.
+    Workload {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: WorkloadCommand,
+    },
+    /// API keys: mint, show, list, revoke.
+    Key {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Tokens for this API: mint, list, revoke.
+    AdminToken {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: AdminTokenCommand,
+    },
+    /// Orders: file, apply, list, show, stay, vacate, lift.
+    Directive {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: InstrumentCommand,
+    },
+    /// Authorizations: file, apply, list, show, stay, vacate, lift.
+    License {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: InstrumentCommand,
+    },
+    /// What is in force now.
+    Snapshot {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: SnapshotCommand,
+    },
+    /// Makes a running server read its configuration again: whole, or not at all.
+    Reload {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Says whose admin token this is and what it may do.
+    Whoami {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Prints the OpenAPI document of the admin API.
+    Openapi {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// The record: verify, export, show, receipt. Reads the files; the server may run.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Prints a completion script.
+    #[command(after_help = "Examples:\n  exeat completions bash > /etc/bash_completion.d/exeat\n  exeat completions zsh > ~/.zfunc/_exeat")]
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        fn walk(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
+            command.get_subcommands().for_each(walk);
+        }
+        walk(&Cli::command());
+    }
+}

@@ -1,0 +1,129 @@
+//! API keys and admin tokens.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use terms::Moment;
+
+use super::{
+    admin::{AsCall, Call, Page, escaped},
+    parties::present,
+};
+
+/// Whom a key belongs to: exactly one.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Holder {
+    /// One natural person.
+    #[arg(long)]
+    person: Option<String>,
+    /// A workload with owners who answer for it.
+    #[arg(long)]
+    workload: Option<String>,
+    /// Nobody in particular: good for open models only.
+    #[arg(long)]
+    shared: bool,
+}
+
+impl Holder {
+    fn json(&self) -> Value {
+        match (&self.person, &self.workload) {
+            (Some(person), _) => json!({ "kind": "person", "person": person }),
+            (_, Some(workload)) => json!({ "kind": "workload", "workload": workload }),
+            _ => json!({ "kind": "shared" }),
+        }
+    }
+}
+
+/// API keys.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Mints a key and shows it once; nobody can show it again.
+    #[command(after_help = "Examples:\n  exeat key mint --person ada --organization larkspur-labs\n  exeat key mint --workload nightly --not-after 2026-12-31T00:00:00Z")]
+    Mint {
+        #[command(flatten)]
+        holder: Holder,
+        /// The organization whose tenant it belongs to.
+        #[arg(long)]
+        organization: Option<String>,
+        /// When it expires (RFC 3339); in 30 days unless given, at most in 90.
+        #[arg(long)]
+        not_after: Option<Moment>,
+    },
+    /// Shows a key, without its secret.
+    Show {
+        /// Its public id.
+        id: String,
+    },
+    /// Lists keys, without their secrets.
+    List {
+        /// Of this person only.
+        #[arg(long)]
+        person: Option<String>,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Revokes a key; live calls under it end at once.
+    Revoke {
+        /// Its public id.
+        id: String,
+    },
+}
+
+impl AsCall for KeyCommand {
+    fn call(&self) -> anyhow::Result<Call> {
+        const PATH: &str = "/admin/v1/keys";
+        let one = |id: &str| format!("{PATH}/{}", escaped(id));
+        Ok(match self {
+            Self::Mint { holder, organization, not_after } => {
+                let not_after = not_after.map(|at| at.to_string());
+                let body = json!({ "holder": holder.json(), "organization": organization, "not_after": not_after });
+                Call::post(PATH, present(body))
+            }
+            Self::Show { id } => Call::get(one(id)),
+            Self::List { person, page } => page.of(PATH, &[("person", person.as_deref())]),
+            Self::Revoke { id } => Call::post(format!("{}/revoke", one(id)), json!({})),
+        })
+    }
+}
+
+/// Admin tokens.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum AdminTokenCommand {
+    /// Mints an admin token and shows it once.
+    #[command(after_help = "Example:\n  exeat admin-token mint --role officer --label 'directive desk'")]
+    Mint {
+        /// What its holder may do.
+        #[arg(long, value_parser = ["root", "registrar", "officer", "auditor", "operator"])]
+        role: String,
+        /// Who holds it, in words.
+        #[arg(long)]
+        label: String,
+        /// When it expires (RFC 3339); in 30 days unless given, at most in 90.
+        #[arg(long)]
+        not_after: Option<Moment>,
+    },
+    /// Lists admin tokens, without their secrets.
+    List {
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Revokes an admin token.
+    Revoke {
+        /// Its public id.
+        id: String,
+    },
+}
+
+impl AsCall for AdminTokenCommand {
+    fn call(&self) -> anyhow::Result<Call> {
+        const PATH: &str = "/admin/v1/admin-tokens";
+        Ok(match self {
+            Self::Mint { role, label, not_after } => {
+                let not_after = not_after.map(|at| at.to_string());
+                Call::post(PATH, present(json!({ "role": role, "label": label, "not_after": not_after })))
+            }
+            Self::List { page } => page.of(PATH, &[]),
+            Self::Revoke { id } => Call::post(format!("{PATH}/{}/revoke", escaped(id)), json!({})),
+        })
+    }
+}

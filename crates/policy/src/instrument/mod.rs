@@ -1,0 +1,181 @@
+//! Directives and licenses as documents: JSON, strict, versioned.
+
+mod directive;
+mod license;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use terms::InstrumentId;
+
+pub(crate) use directive::{Destination, PersonDefinition, PersonScope, Unknown};
+pub use directive::Directive;
+pub use license::License;
+pub(crate) use license::{EmployeeScope, LicenseKind};
+
+/// Leaves room for the name of a clause in a provision id of 64 characters.
+const ID_CHARS: usize = 44;
+
+/// Whether an instrument is in force.
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Announced or applied for; binds and authorizes nothing yet.
+    Pending,
+    /// In force.
+    InForce,
+    /// Suspended by a court or by its issuer.
+    Stayed,
+    /// Set aside by a court.
+    Vacated,
+    /// Replaced by another instrument.
+    Superseded,
+    /// Ended by its issuer.
+    Lifted,
+}
+
+impl Status {
+    /// Returns the status as documents spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::InForce => "in_force",
+            Self::Stayed => "stayed",
+            Self::Vacated => "vacated",
+            Self::Superseded => "superseded",
+            Self::Lifted => "lifted",
+        }
+    }
+}
+
+/// A document that is not an instrument: where and why.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{at}: {why}")]
+pub struct InstrumentFault {
+    /// The place in the document, such as `person_scope.definition` or `line 3 column 7`.
+    pub at: String,
+    /// What is wrong and what to write instead.
+    pub why: String,
+}
+
+impl InstrumentFault {
+    fn new(at: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            at: at.into(),
+            why: why.into(),
+        }
+    }
+
+    fn unless(holds: bool, at: &str, why: &str) -> Result<(), Self> {
+        if holds { Ok(()) } else { Err(Self::new(at, why)) }
+    }
+}
+
+/// Who issued an instrument.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Issuer {
+    pub(crate) agency: String,
+    pub(crate) official: String,
+}
+
+/// One provision of law that an instrument rests on.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Authority {
+    pub(crate) cite: String,
+}
+
+/// The original that was transcribed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    pub(crate) sha256: Sha256Hex,
+}
+
+/// 64 lower-case hexadecimal digits.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Sha256Hex(String);
+
+impl TryFrom<String> for Sha256Hex {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        if text.len() == 64 && text.bytes().all(digit) {
+            return Ok(Self(text));
+        }
+        Err("write the SHA-256 of the original as 64 lower-case hexadecimal digits")
+    }
+}
+
+impl From<Sha256Hex> for String {
+    fn from(hex: Sha256Hex) -> Self {
+        hex.0
+    }
+}
+
+impl fmt::Display for Sha256Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Deserializes a field that may be `null` but not absent: silence is not an answer.
+fn explicit<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(from)
+}
+
+/// Parses `json` as the document type named `wanted`, such as `directive/v1`.
+fn parse_as<T: DeserializeOwned>(json: &[u8], wanted: &str) -> Result<T, InstrumentFault> {
+    check_type(json, wanted)?;
+    serde_json::from_slice(json).map_err(|e| misread(&e))
+}
+
+/// Names the type before anything else is read: a later version may well have other fields.
+fn check_type(json: &[u8], wanted: &str) -> Result<(), InstrumentFault> {
+    #[derive(Deserialize)]
+    struct Peek {
+        r#type: Option<String>,
+    }
+    let peek: Peek = serde_json::from_slice(json).map_err(|e| misread(&e))?;
+    match peek.r#type {
+        Some(found) if found == wanted => Ok(()),
+        Some(found) => Err(InstrumentFault::new("type", unknown_type(&found, wanted))),
+        None => Err(InstrumentFault::new("type", format!("missing: write `{wanted}`"))),
+    }
+}
+
+fn unknown_type(found: &str, wanted: &str) -> String {
+    let found: String = found.chars().take(40).collect();
+    let same_kind = found.split('/').next() == wanted.split('/').next();
+    if same_kind {
+        return format!("this release reads `{wanted}` and the document is `{found}`: upgrade, or ask for `{wanted}`");
+    }
+    format!("`{found}` is not `{wanted}`")
+}
+
+fn misread(error: &serde_json::Error) -> InstrumentFault {
+    let at = format!("line {} column {}", error.line(), error.column());
+    let why = error.to_string();
+    let why = why.strip_suffix(&format!(" at {at}")).unwrap_or(&why);
+    InstrumentFault::new(at, why)
+}
+
+fn check_head(id: &InstrumentId, version: u32, families: usize) -> Result<(), InstrumentFault> {
+    InstrumentFault::unless(id.as_str().len() <= ID_CHARS, "id", "longer than 44 characters: shorten it")?;
+    InstrumentFault::unless(version >= 1, "version", "0: the first version is 1")?;
+    InstrumentFault::unless(families >= 1, "models.families", "empty: name at least one model family")
+}
+
+fn check_words(at: &str, text: &str) -> Result<(), InstrumentFault> {
+    let plain = !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
+    InstrumentFault::unless(plain, at, "write 1 to 256 characters on one line")
+}

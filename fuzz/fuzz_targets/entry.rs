@@ -1,0 +1,4 @@
+//! Fuzzes the target `entry`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| exeat_fuzz::run("entry", bytes));
