@@ -17,6 +17,11 @@ const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 /// Characters of a refused path that are recorded.
 const PATH_CHARS: usize = 200;
 
+const UNSENT: &str = "send an admin token as `Authorization: Bearer`";
+const MISCOPIED: &str = "this is not an admin token, or it was not copied whole";
+const UNKNOWN: &str = "this admin token is not known";
+const ENDED: &str = "this admin token has expired or was revoked";
+
 /// Refusals not recorded one by one, so that nobody can fill the log by knocking.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
@@ -34,18 +39,18 @@ pub(crate) struct Refused<'a> {
 impl Inner {
     /// Returns the actor that the `Authorization` header's token stands for.
     pub(crate) fn authenticate(&self, header: Option<&[u8]>) -> Result<Actor, Fault> {
-        let bad = Fault::Unauthenticated;
-        let header = header.ok_or(bad("send an admin token as `Authorization: Bearer`"))?;
-        let text = bearer(header).ok_or(bad("send the admin token as `Authorization: Bearer`"))?;
-        let key = KeyText::parse_for(Purpose::Admin, text)
-            .map_err(|_| bad("this is not an admin token, or it was not copied whole"))?;
+        let key = header
+            .and_then(bearer)
+            .ok_or(Fault::Unauthenticated(UNSENT))?;
+        let key = KeyText::parse_for(Purpose::Admin, key)
+            .map_err(|_| Fault::Unauthenticated(MISCOPIED))?;
         let record = read(&self.tokens).get(&key.id()).cloned();
         // An unknown token costs the same comparison as a known one.
         let digest = record.as_ref().map_or([0; 32], |record| record.digest);
         let known = record.filter(|_| self.pepper.matches(&key, &digest));
-        let record = known.ok_or(bad("this admin token is not known"))?;
+        let record = known.ok_or(Fault::Unauthenticated(UNKNOWN))?;
         if !record.is_current(self.clock.now()) {
-            return Err(bad("this admin token has expired or was revoked"));
+            return Err(Fault::Unauthenticated(ENDED));
         }
         Ok(Actor::of_token(&record))
     }

@@ -99,6 +99,9 @@ pub enum Fault {
     /// The operating system has no randomness; nothing was changed.
     #[error("the operating system has no randomness to give: {0}")]
     Random(#[from] getrandom::Error),
+    /// The answer cannot be written; what was asked for was done all the same.
+    #[error("the answer cannot be written: {0}")]
+    Unwritable(#[source] serde_json::Error),
     /// No part of the server offers this here.
     #[error("{0}")]
     NotOffered(&'static str),

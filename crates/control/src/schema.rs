@@ -61,7 +61,7 @@ pub(crate) fn assurance() -> Object {
 }
 
 pub(crate) fn claim() -> Schema {
-    let dated = |claim| with_dates(tagged(&claim)).into();
+    let dated = |claim| with_dates(tagged(&claim));
     let one_of = OneOfBuilder::new()
         .item(
             tagged(&Claim::UsPerson {
@@ -70,12 +70,12 @@ pub(crate) fn claim() -> Schema {
             .property("limb", us_person_limb()),
         )
         .item(tagged(&Claim::ForeignPerson))
-        .item::<Schema>(dated(Claim::Citizenship {
+        .item(dated(Claim::Citizenship {
             country: Country::US,
             from: None,
             until: None,
         }))
-        .item::<Schema>(dated(Claim::PermanentResidency {
+        .item(dated(Claim::PermanentResidency {
             country: Country::US,
             from: None,
             until: None,

@@ -94,7 +94,7 @@ pub(crate) fn problem(refusal: &Refusal) -> Problem {
 ///
 /// # Errors
 ///
-/// [`Problem::RateLimited`] if the caller has as many live calls as one caller may; [`Problem::PermissionDenied`]
+/// [`Problem::DialectUnsupported`] if no endpoint of the version speaks the dialect; [`Problem::RateLimited`] if the caller has as many live calls as one caller may; [`Problem::PermissionDenied`]
 /// if what changed meanwhile refuses.
 pub(crate) fn enter(
     worker: &Worker,
@@ -104,6 +104,9 @@ pub(crate) fn enter(
     permit: &Permit,
 ) -> Result<Lease, Problem> {
     let shared = worker.shared();
+    if !shared.fleet.load().serves(permit.model(), call.route.dialect) {
+        return Err(Problem::DialectUnsupported);
+    }
     let key = caller.key.id.clone();
     if shared.leases.count(&Subject::Key(key.clone())) >= worker.limits().in_flight_per_caller {
         return Err(Problem::RateLimited { retry_after: 1 });

@@ -58,14 +58,22 @@ fn path_and_query(call: &Call) -> &str {
 }
 
 impl Failure {
-    /// Turns the failure into the caller's answer.
+    /// Turns the failure into the caller's answer, which names no address; the operator's log does.
     pub(crate) fn problem(self) -> Problem {
-        match self {
-            Self::Recalled => Problem::Internal,
-            Self::Send(SendError::NoEndpoint { .. }) => Problem::DialectUnsupported,
-            Self::Send(SendError::Saturated { retry_after }) => Problem::Overloaded { retry_after },
-            Self::Send(SendError::FirstByteTimeout) => Problem::UpstreamTimeout,
-            Self::Send(error) => Problem::UpstreamFailed { status: None, message: error.to_string() },
+        let Self::Send(error) = self else { return Problem::Internal };
+        tracing::warn!(error.message = %error, "a call was not answered by its upstream");
+        match error {
+            SendError::NoEndpoint { .. } => Problem::DialectUnsupported,
+            SendError::Saturated { retry_after } | SendError::Unavailable { retry_after } => {
+                Problem::Overloaded { retry_after }
+            }
+            SendError::FirstByteTimeout => Problem::UpstreamTimeout,
+            SendError::Connect { .. } => failed("it cannot be reached"),
+            SendError::Broken { .. } => failed("it gave no usable answer"),
         }
     }
+}
+
+fn failed(why: &str) -> Problem {
+    Problem::UpstreamFailed { status: None, message: why.to_owned() }
 }

@@ -23,7 +23,7 @@ use crate::{
     recall::Effect,
     responses::Responses,
     screen::Monitor,
-    service::Service,
+    service::Worker,
     upstream::Fleet,
 };
 
@@ -84,6 +84,9 @@ pub enum ReloadError {
     /// An upstream cannot be set up.
     #[error("cannot set up the upstreams: {0}: the settings in force stay as they were")]
     Upstream(String),
+    /// The certificate cannot be used.
+    #[error("{0}: the settings in force stay as they were")]
+    Certificate(#[source] listener::StartError),
 }
 
 /// A running gateway. Dropped, it stops without draining.
@@ -120,7 +123,7 @@ impl Gateway {
             draining: AtomicBool::new(false),
         });
         let for_workers = Arc::clone(&shared);
-        let listeners = listener::spawn(&settings, move |worker| Service::new(Arc::clone(&for_workers), worker))
+        let listeners = listener::spawn(&settings, move |id| Worker::start(id, Arc::clone(&for_workers)))
             .map_err(StartError::Listen)?;
         let addresses = listeners.addresses().to_vec();
         Ok(Self { shared, settings: ArcSwap::from_pointee(settings), listeners, addresses })
@@ -162,7 +165,9 @@ impl Gateway {
         if now.tls() != settings.tls() {
             return Err(ReloadError::NeedsRestart("tls"));
         }
-        let fleet = Fleet::new(&settings).map_err(|error| ReloadError::Upstream(error.to_string()))?;
+        let fleet = self.shared.fleet.load().renewed(&settings);
+        let fleet = fleet.map_err(|error| ReloadError::Upstream(error.to_string()))?;
+        self.listeners.renew_certificate().map_err(ReloadError::Certificate)?;
         self.shared.fleet.store(Arc::new(fleet));
         self.shared.limits.store(Arc::new(settings.limits().clone()));
         self.settings.store(Arc::new(settings));
@@ -191,9 +196,11 @@ impl Gateway {
     }
 
     /// Stops taking calls, lets those in flight finish for at most `bound`, then ends the rest. Blocks.
-    pub fn drain(self, bound: Duration) {
+    ///
+    /// Returns true if every call finished by itself.
+    pub fn drain(self, bound: Duration) -> bool {
         self.shared.draining.store(true, Ordering::SeqCst);
-        self.listeners.drain(bound);
+        self.listeners.drain(bound)
     }
 }
 

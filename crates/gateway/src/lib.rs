@@ -40,6 +40,8 @@ mod config;
 mod decide;
 mod dialect;
 mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod lease;
 mod listener;
@@ -60,6 +62,7 @@ use policy::Determination;
 
 pub use crate::{
     call::Call,
+    dialect::Problem,
     config::{Checked, EndpointSettings, Fault, Limits, Settings, TlsSettings, UpstreamSettings},
     forward::{Reply, forward},
     gateway::{Gateway, Parts, ReloadError, StartError},
@@ -68,7 +71,7 @@ pub use crate::{
     service::Worker,
     stream::{Live, Output, relay},
 };
-pub(crate) use crate::{dialect::Problem, gateway::Shared};
+pub(crate) use crate::gateway::Shared;
 
 /// Serves one call that came in whole: from a credential to the first byte of an answer.
 ///

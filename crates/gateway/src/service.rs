@@ -11,6 +11,7 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use identity::{Directory, Pepper};
 use terms::{CallId, Dialect};
+use tokio::task::spawn_local;
 
 use crate::{
     Call, Output, Problem, Shared,
@@ -18,10 +19,13 @@ use crate::{
     config::Limits,
     decide::Memory,
     dialect::{Operation, Route, dialect_of, request_id_header, route},
-    models, receipt,
+    listener::Serve,
+    models,
+    recall::watch_time,
+    receipt,
     screen::Monitor,
     serve_call,
-    upstream::Pool,
+    upstream::{self, Pool},
 };
 
 /// Random bytes fetched from the operating system at once: enough for 256 calls.
@@ -38,22 +42,15 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Makes worker number `id`. Must run on the worker's own thread.
-    pub(crate) fn new(id: usize, shared: Arc<Shared>) -> Rc<Self> {
+    /// Starts worker number `id` on its own thread, inside a `LocalSet`: it watches the time of its calls, and the
+    /// first one also the health of the upstreams.
+    pub(crate) fn start(id: usize, shared: Arc<Shared>) -> Rc<Self> {
+        spawn_local(watch_time(Arc::clone(&shared), id));
+        if id == 0 {
+            spawn_local(upstream::watch(Arc::clone(&shared.fleet)));
+        }
         let pool = Pool::new(Arc::clone(&shared.fleet));
         Rc::new(Self { id, shared, pool, memory: Memory::default(), random: RefCell::default() })
-    }
-
-    /// Answers one request. Never fails: whatever is wrong becomes an answer in the caller's dialect.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Output> {
-        let dialect = dialect_of(request.uri(), request.headers());
-        let Ok(id) = self.call_id() else {
-            return self.tell(dialect, &Problem::Internal, CallId([0; 16]));
-        };
-        match self.serve(id, request).await {
-            Ok(response) => response,
-            Err(problem) => self.tell(dialect, &problem, id),
-        }
     }
 
     async fn serve(&self, id: CallId, request: Request<Incoming>) -> Result<Response<Output>, Problem> {
@@ -146,6 +143,22 @@ impl Worker {
 
     pub(crate) fn limits(&self) -> Arc<Limits> {
         self.shared.limits.load_full()
+    }
+}
+
+impl Serve for Worker {
+    type Body = Output;
+
+    /// Answers one request. Never fails: whatever is wrong becomes an answer in the caller's dialect.
+    async fn answer(&self, request: Request<Incoming>) -> Response<Output> {
+        let dialect = dialect_of(request.uri(), request.headers());
+        let Ok(id) = self.call_id() else {
+            return self.tell(dialect, &Problem::Internal, CallId([0; 16]));
+        };
+        match self.serve(id, request).await {
+            Ok(response) => response,
+            Err(problem) => self.tell(dialect, &problem, id),
+        }
     }
 }
 

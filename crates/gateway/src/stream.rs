@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ledger::Recorded;
 use policy::Permit;
-use proof::entry::Outcome;
+use proof::entry::{Outcome, Usage};
 use terms::{CallId, Dialect};
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     admit::Slot,
     authenticate::Caller,
     decide::Decided,
-    dialect::{Meter, Operation, Splitter, error_event, request_id_header},
+    dialect::{Frame as Event, Meter, Metered, Operation, Shape, Splitter, error_event, failure_event, request_id_header, validate_sse},
     forward::{Failure, Reply},
     lease::{Lease, Recall},
     receipt,
@@ -68,7 +68,7 @@ pub enum Output {
 /// # Errors
 ///
 /// A [`Problem`] in the caller's dialect: no output has left, and the call is closed.
-pub async fn relay(recorded: Recorded<Permit>, reply: Reply, mut live: Live) -> Result<Response<Output>, Problem> {
+pub async fn relay(recorded: Recorded<Permit>, reply: Reply, live: Live) -> Result<Response<Output>, Problem> {
     let upstream = match reply.0 {
         Ok(upstream) => upstream,
         Err(failure) => return Err(live.failed(failure)),
@@ -168,11 +168,10 @@ impl Live {
         if self.lease.recalled().is_some() {
             return Err(self.cut_before_output());
         }
-        let mut meter = Meter::new(self.dialect, &self.operation);
+        let mut meter = Meter::new(&self.operation);
         meter.body(&body);
         self.remember(&meter);
-        self.settlement.usage = meter.usage();
-        self.settlement.usage.delivered_bytes = body.len() as u64;
+        self.settlement.usage = usage(&meter, body.len());
         if status.is_success() {
             self.settlement.close(Outcome::Completed, None);
         } else {
@@ -201,13 +200,27 @@ pub struct Relay {
     body: ReplyBody,
     splitter: Splitter,
     meter: Meter,
+    opening: Opening,
+    delivered: usize,
     live: Option<Live>,
 }
 
+/// What is known of the beginning of a stream.
+#[derive(Debug)]
+enum Opening {
+    /// Its first bytes, until they tell.
+    Unknown(Vec<u8>),
+    /// It is an event stream.
+    Known,
+}
+
+/// First bytes of a stream that are looked at to tell whether it is one.
+const OPENING_BYTES: usize = 256;
+
 impl Relay {
     fn new(body: ReplyBody, live: Live) -> Self {
-        let meter = Meter::new(live.dialect, &live.operation);
-        Self { body, splitter: Splitter::new(TAIL_BYTES_MAX), meter, live: Some(live) }
+        let meter = Meter::new(&live.operation);
+        Self { body, splitter: Splitter::new(TAIL_BYTES_MAX), meter, opening: Opening::Unknown(Vec::new()), delivered: 0, live: Some(live) }
     }
 
     /// Hands out the next whole event that is already here.
@@ -220,9 +233,8 @@ impl Relay {
             live.stop(code);
             return None;
         }
-        let delivered = live.settlement.usage.delivered_bytes + event.len() as u64;
-        live.settlement.usage = self.meter.usage();
-        live.settlement.usage.delivered_bytes = delivered;
+        self.delivered += event.len();
+        live.settlement.usage = usage(&self.meter, self.delivered);
         Some(event)
     }
 
@@ -238,24 +250,51 @@ impl Relay {
     }
 
     /// Ends a stream that its upstream did not finish: the caller is told in its dialect.
-    fn broke_off(&mut self, why: &str) -> Option<Bytes> {
+    fn broke_off(&mut self, code: &str, why: &str) -> Option<Bytes> {
         let live = self.live.take()?;
-        let event = error_event(live.dialect, "upstream_failed", why, &live.call.to_string());
-        live.settlement.close(Outcome::UpstreamFailed, Some("stream_broke_off".to_owned()));
+        self.body.abort();
+        let event = failure_event(live.dialect, code, why, &live.call.to_string());
+        live.settlement.close(Outcome::UpstreamFailed, Some(code.to_owned()));
         Some(event)
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if let Opening::Unknown(seen) = &mut self.opening
+            && seen.len() < OPENING_BYTES
+        {
+            seen.extend_from_slice(data.get(..OPENING_BYTES.min(data.len())).unwrap_or_default());
+        }
+        self.splitter.push(data);
+    }
+
+    /// Tells, once, what a stream is that is none; nothing of it is relayed.
+    fn garbage(&mut self) -> Option<&'static str> {
+        let Opening::Unknown(seen) = &self.opening else { return None };
+        match validate_sse(seen) {
+            Shape::NotYet => None,
+            Shape::Sse => {
+                self.opening = Opening::Known;
+                None
+            }
+            Shape::Garbage(garbage) => Some(garbage.as_str()),
+        }
     }
 
     /// Ends a stream that came to its end; what follows the last whole event is passed on as it is.
     fn finish(&mut self) -> Option<Bytes> {
         let tail = self.splitter.finish();
         let mut live = self.live.take()?;
+        if let Some(tail) = &tail {
+            self.meter.event(tail);
+            self.delivered += tail.len();
+        }
+        live.settlement.usage = usage(&self.meter, self.delivered);
         live.remember(&self.meter);
-        live.settlement.usage.delivered_bytes += tail.len() as u64;
         match self.meter.fault() {
             None => live.settlement.close(Outcome::Completed, None),
             Some(_) => live.settlement.close(Outcome::UpstreamFailed, Some("error_in_stream".to_owned())),
         }
-        (!tail.is_empty()).then_some(tail)
+        tail.map(Event::into_bytes)
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -265,6 +304,9 @@ impl Relay {
                 Some(live) if live.lease.poll_recalled(cx).is_ready() => return Poll::Ready(self.cut()),
                 Some(_) => {}
             }
+            if let Some(garbage) = self.garbage() {
+                return Poll::Ready(self.broke_off("not_an_event_stream", &format!("the model server sent {garbage} instead of events")));
+            }
             if let Some(event) = self.next_event() {
                 return Poll::Ready(Some(event));
             }
@@ -272,8 +314,8 @@ impl Relay {
                 continue;
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => frame.into_data().into_iter().for_each(|data| self.splitter.push(data)),
-                Some(Err(error)) => return Poll::Ready(self.broke_off(&error.to_string())),
+                Some(Ok(frame)) => frame.into_data().into_iter().for_each(|data| self.push(data)),
+                Some(Err(error)) => return Poll::Ready(self.broke_off("stream_broke_off", &error.to_string())),
                 None => return Poll::Ready(self.finish()),
             }
         }
@@ -305,6 +347,12 @@ impl Body for Output {
             Self::Relay(_) => SizeHint::default(),
         }
     }
+}
+
+/// Puts what the upstream reported beside what was delivered.
+fn usage(meter: &Meter, delivered_bytes: usize) -> Usage {
+    let Metered { input_tokens, output_tokens, delivered_events } = meter.metered();
+    Usage { input_tokens, output_tokens, delivered_events, delivered_bytes: delivered_bytes as u64 }
 }
 
 fn is_event_stream(upstream: &Upstream) -> bool {

@@ -190,9 +190,8 @@ impl Pepper {
     /// The secret has full entropy, so a fast keyed hash suffices and the hot path stays fast.
     #[must_use]
     pub fn digest(&self, key: &KeyText) -> [u8; 32] {
-        let mut mac = match Hmac::<Sha256>::new_from_slice(self.0.as_ref()) {
-            Ok(mac) => mac,
-            Err(_) => unreachable!("HMAC takes a key of any length"),
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.0.as_ref()) else {
+            unreachable!("HMAC takes a key of any length")
         };
         mac.update(key.text.as_bytes());
         mac.finalize().into_bytes().into()

@@ -2,15 +2,24 @@
 //!
 //! No clock, no I/O, no order that depends on a hash: admission, re-decision of live calls, simulation and
 //! the auditor's replay all call [`decide`] and get the same answer.
+//!
+//! Three steps. `evidence` and `caller` derive from the facts what holds at that moment; `rules` asks Cedar, which
+//! alone can permit; `why` says for a refusal what stood in the way and what would clear it.
 
+mod caller;
 mod decide;
 mod determination;
+mod evidence;
 mod facts;
+mod groups;
 mod instrument;
+mod rules;
 mod snapshot;
+mod why;
 
 pub use decide::{Passed, Resolution, decide, resolve};
 pub use determination::{Code, Determination, Flag, Obligation, Permit, Refusal, Remedy};
 pub use facts::{CallerFacts, Consumed, CredentialFacts, Facts};
-pub use instrument::{Directive, InstrumentFault, License};
-pub use snapshot::{Alias, CompileFault, Snapshot, SnapshotDocument};
+pub use groups::{CountryGroup, CountryGroups};
+pub use instrument::{Directive, InstrumentFault, License, Status};
+pub use snapshot::{Alias, CompileFault, Notice, Snapshot, SnapshotDocument};

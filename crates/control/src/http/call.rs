@@ -81,8 +81,7 @@ impl Answer {
 }
 
 fn to_json(body: &impl Serialize) -> Result<String, Fault> {
-    serde_json::to_string(body)
-        .map_err(|_| Fault::NotOffered("the answer cannot be written as JSON"))
+    serde_json::to_string(body).map_err(Fault::Unwritable)
 }
 
 impl Sent {
@@ -197,9 +196,9 @@ fn page(after: Option<String>, limit: Option<u32>) -> Result<Page, Fault> {
 }
 
 impl FromRequest<Control> for Call {
-    type Rejection = Response;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, control: &Control) -> Result<Self, Response> {
+    async fn from_request(request: Request, control: &Control) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let actor = authenticate(control, &parts).await?;
         let sent = receive(&mut parts, body).await?;
@@ -228,14 +227,14 @@ impl Call {
         act: impl FnOnce(&Admin<'_>, &Sent) -> Result<Answer, Fault>,
     ) -> Response {
         let Some(key) = &self.idempotency else {
-            return self.act(act).map_or_else(|response| response, respond);
+            return self.act(act).map_or_else(Problem::into_response, respond);
         };
         let inner = &self.control.0;
         let _one_at_a_time = lock(&inner.repeated);
         let now = inner.clock.now();
         let answered = inner.peek().store.answered(key, now);
         match answered {
-            Err(error) => problem(Fault::Store(error)),
+            Err(error) => Problem::from(Fault::Store(error)).into_response(),
             Ok(Some(answered)) => repeat(&answered, key),
             Ok(None) => self.act_and_keep(key, act),
         }
@@ -248,7 +247,7 @@ impl Call {
     ) -> Response {
         let answer = match self.act(act) {
             Ok(answer) => answer,
-            Err(response) => return response,
+            Err(problem) => return problem.into_response(),
         };
         let inner = &self.control.0;
         let body = answer.kept.as_ref().unwrap_or(&answer.body);
@@ -266,7 +265,7 @@ impl Call {
     fn act(
         &self,
         act: impl FnOnce(&Admin<'_>, &Sent) -> Result<Answer, Fault>,
-    ) -> Result<Answer, Response> {
+    ) -> Result<Answer, Problem> {
         let admin = self.control.admin(&self.actor);
         act(&admin, &self.sent).map_err(|fault| {
             if matches!(fault, Fault::Forbidden { .. }) {
@@ -277,12 +276,12 @@ impl Call {
                 };
                 self.control.0.note_refusal(&refused, &fault);
             }
-            problem(fault)
+            Problem::from(fault)
         })
     }
 }
 
-async fn authenticate(control: &Control, parts: &Parts) -> Result<Actor, Response> {
+async fn authenticate(control: &Control, parts: &Parts) -> Result<Actor, Problem> {
     let header = parts.headers.get(header::AUTHORIZATION);
     let fault = match control.0.authenticate(header.map(HeaderValue::as_bytes)) {
         Ok(actor) => return Ok(actor),
@@ -297,26 +296,24 @@ async fn authenticate(control: &Control, parts: &Parts) -> Result<Actor, Respons
             path: &path,
         };
         control.0.note_refusal(&refused, &fault);
-        problem(fault)
+        Problem::from(fault)
     });
-    Err(noted
-        .await
-        .unwrap_or_else(|_| Problem::internal().into_response()))
+    Err(noted.await.unwrap_or_else(|_| Problem::internal()))
 }
 
-async fn receive(parts: &mut Parts, body: Body) -> Result<Sent, Response> {
+async fn receive(parts: &mut Parts, body: Body) -> Result<Sent, Problem> {
     let params = RawPathParams::from_request_parts(parts, &())
         .await
-        .map_err(IntoResponse::into_response)?;
+        .map_err(|_| Problem::not_found())?;
     let params = params
         .iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let body = tokio::time::timeout(BODY_TIME, read_body(body))
         .await
-        .map_err(|_| Problem::body_unreadable().into_response())??;
+        .map_err(|_| Problem::body_unreadable())??;
     if !body.is_empty() && !is_json(&parts.headers) {
-        return Err(Problem::unsupported_media().into_response());
+        return Err(Problem::unsupported_media());
     }
     Ok(Sent {
         method: parts.method.to_string(),
@@ -326,10 +323,10 @@ async fn receive(parts: &mut Parts, body: Body) -> Result<Sent, Response> {
     })
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Response> {
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
     to_bytes(body, BODY_BYTES_MAX)
         .await
-        .map_err(|_| Problem::too_large(BODY_BYTES_MAX).into_response())
+        .map_err(|_| Problem::too_large(BODY_BYTES_MAX))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -343,7 +340,7 @@ fn idempotency(
     headers: &HeaderMap,
     actor: &Actor,
     sent: &Sent,
-) -> Result<Option<IdempotencyKey>, Response> {
+) -> Result<Option<IdempotencyKey>, Problem> {
     let Some(value) = headers
         .get(IDEMPOTENCY_KEY)
         .filter(|_| sent.method == "POST")
@@ -354,7 +351,7 @@ fn idempotency(
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         let detail = "must be 1 to 128 visible ASCII characters";
         let fault = FieldFault::new("Idempotency-Key", detail);
-        return Err(problem(Fault::Malformed(fault)));
+        return Err(Fault::Malformed(fault).into());
     }
     Ok(Some(IdempotencyKey {
         actor: actor.name().to_owned(),
@@ -386,10 +383,6 @@ fn json(status: StatusCode, body: String) -> Response {
         (header::CACHE_CONTROL, "no-store"),
     ];
     (status, headers, body).into_response()
-}
-
-fn problem(fault: Fault) -> Response {
-    Problem::from(fault).into_response()
 }
 
 /// Names the field by its path; of an unknown or missing field, the path that it would have.

@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use ledger::LookupError;
+use ledger::{LookupError, Unavailable};
 
 use crate::{Fault, FieldFault};
 
@@ -59,12 +59,7 @@ impl Problem {
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
-        let kind = (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            "the body is too large",
-        );
-        Self::new(kind, format!("a body may have at most {limit} bytes"))
+        Self::new(TOO_LARGE, format!("a body may have at most {limit} bytes"))
     }
 
     pub(super) fn unsupported_media() -> Self {
@@ -103,6 +98,11 @@ impl Problem {
     }
 }
 
+const TOO_LARGE: Kind = (
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "too-large",
+    "too large to be recorded",
+);
 const NOT_FOUND: Kind = (StatusCode::NOT_FOUND, "not-found", "not found");
 const INTERNAL: Kind = (
     StatusCode::INTERNAL_SERVER_ERROR,
@@ -162,11 +162,14 @@ fn kind(fault: &Fault) -> Kind {
             "not-offered",
             "not offered here",
         ),
+        Fault::Unrecorded(Unavailable::TooLong) => TOO_LARGE,
         Fault::Unrecorded(_)
         | Fault::Random(_)
         | Fault::Follow(_)
         | Fault::Lookup(LookupError::NotYet(_)) => UNAVAILABLE,
-        Fault::Behind { .. } | Fault::Store(_) | Fault::Lookup(_) => INTERNAL,
+        Fault::Behind { .. } | Fault::Store(_) | Fault::Lookup(_) | Fault::Unwritable(_) => {
+            INTERNAL
+        }
     }
 }
 

@@ -11,7 +11,9 @@ pub(crate) fn check(document: &Value, line: &str, reply: &Reply) {
     };
     let status = reply.status.as_u16().to_string();
     let responses = &operation["responses"];
-    let described = responses.get(&status).unwrap_or(&responses["default"]);
+    let described = responses
+        .get(&status)
+        .unwrap_or_else(|| &responses["default"]);
     let content = described["content"].as_object().unwrap();
     let (media, content) = content.iter().next().unwrap();
     assert_eq!(reply.headers["content-type"], media.as_str(), "{line}");
@@ -52,7 +54,7 @@ fn conforms(document: &Value, schema: &Value, value: &Value) -> Result<(), Strin
             .any(|form| conforms(document, form, value).is_ok());
         return fits
             .then_some(())
-            .ok_or(format!("{value} fits none of {forms:?}"));
+            .ok_or_else(|| format!("{value} fits none of {forms:?}"));
     }
     if let Some(allowed) = schema["enum"].as_array()
         && !allowed.contains(value)

@@ -239,8 +239,14 @@ async fn a_request_that_names_itself_is_done_once() {
         request
     };
     let body = json!({ "holder": { "kind": "person", "person": "ada" } });
-    let first = world.send(named(body.clone())).await;
-    let again = world.send(named(body.clone())).await;
+    let (one, other) = tokio::join!(
+        world.send(named(body.clone())),
+        world.send(named(body.clone()))
+    );
+    let (first, again) = match one.body["key"].is_string() {
+        true => (one, other),
+        false => (other, one),
+    };
     assert_eq!(
         (first.status, again.status),
         (StatusCode::CREATED, StatusCode::CREATED)

@@ -53,7 +53,7 @@ pub(crate) struct Config {
 }
 
 /// The admin listener.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ControlConfig {
     /// Where; `127.0.0.1:8081` unless set.

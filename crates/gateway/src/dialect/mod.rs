@@ -12,10 +12,11 @@ mod sse;
 use http::{HeaderMap, Method, Uri, header};
 use terms::{Dialect, Moment};
 
-pub(crate) use meter::{Event, InBandFault, Meter, Metered};
+pub(crate) use meter::{Meter, Metered};
 pub(crate) use peek::{Peek, peek, with_model};
-pub(crate) use problem::{Problem, error_event, request_id_header};
-pub(crate) use sse::{Frame, Garbage, Shape, Splitter, validate_sse};
+pub use problem::Problem;
+pub(crate) use problem::{error_event, failure_event, request_id_header};
+pub(crate) use sse::{Frame, Shape, Splitter, validate_sse};
 
 /// What a request asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]

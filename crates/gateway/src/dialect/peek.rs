@@ -168,7 +168,9 @@ impl<'a> Members<'a> {
         };
         asked("logprobs")
             || asked("top_logprobs")
-            || self.get("include").is_some_and(|raw| raw != "[]")
+            || self
+                .get("include")
+                .is_some_and(|raw| raw.contains("logprobs") || raw.contains('\\'))
     }
 
     fn flag(&self, name: &'static str) -> Result<bool, Problem> {

@@ -11,7 +11,7 @@ const RETRY_AFTER: u64 = 1;
 
 /// Why a call ends without output. Its text goes to the caller and so names nobody else and no secret.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Problem {
+pub enum Problem {
     /// No credential, or one that is not good.
     #[error("{fault}")]
     Unauthenticated {
@@ -274,10 +274,11 @@ pub(crate) fn request_id_header(dialect: Dialect) -> HeaderName {
     })
 }
 
-/// Writes the one frame that ends a cut stream. Send it only where a frame may begin.
+/// Writes the one frame that ends a stream early. Send it only where a frame may begin.
 ///
-/// The official clients of both vendors raise it as an error of type `permission_error`: one looks at the
-/// name of the event, the other at the `error` member of the data.
+/// The official clients of both vendors raise it as a typed error: one looks at the name of the event, the other
+/// at the `error` member of the data. The type is `permission_error`, unless `code` is that of a [`Problem`] of
+/// the gateway or its upstream.
 pub(crate) fn error_event(dialect: Dialect, code: &str, message: &str, request_id: &str) -> Bytes {
     let (openai_code, details) = match dialect {
         Dialect::Openai => (Some(code), None),
@@ -286,7 +287,7 @@ pub(crate) fn error_event(dialect: Dialect, code: &str, message: &str, request_i
     let data = json(&ErrorEvent {
         r#type: "error",
         error: ErrorDetail {
-            r#type: "permission_error",
+            r#type: ending_type(code),
             message,
             code: openai_code,
             details,
@@ -294,6 +295,15 @@ pub(crate) fn error_event(dialect: Dialect, code: &str, message: &str, request_i
         request_id,
     });
     Bytes::from([b"event: error\ndata: ", data.as_ref(), b"\n\n"].concat())
+}
+
+fn ending_type(code: &str) -> &'static str {
+    match code {
+        "upstream_failed" | "internal_error" => "api_error",
+        "upstream_timeout" => "timeout_error",
+        "draining" | "ledger_unavailable" | "overloaded" => "overloaded_error",
+        _ => "permission_error",
+    }
 }
 
 #[derive(serde::Serialize)]
@@ -452,6 +462,20 @@ mod tests {
         let response = denied().response(Openai, "a\r\nset-cookie: b");
         assert_eq!(header(&response, "x-request-id"), None);
         assert_eq!(header(&response, "set-cookie"), None);
+    }
+
+    #[test]
+    fn a_stream_that_its_upstream_broke_off_is_no_question_of_permission() {
+        for (code, kind) in [
+            ("upstream_failed", "api_error"),
+            ("upstream_timeout", "timeout_error"),
+            ("draining", "overloaded_error"),
+            ("person_revoked", "permission_error"),
+        ] {
+            let event = error_event(Anthropic, code, "m", "r");
+            let expected = format!("\"error\":{{\"type\":\"{kind}\"");
+            assert!(String::from_utf8_lossy(&event).contains(&expected), "{code}");
+        }
     }
 
     #[test]

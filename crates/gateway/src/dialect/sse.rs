@@ -1,159 +1,333 @@
-//! Splits a server-sent event stream at its event boundaries without copying or changing a byte.
+//! Finds the frames of an event stream in the chunks it arrives in, without copying and without holding back a
+//! frame that is whole.
+//!
+//! # Source
+//! WHATWG HTML, section 9.2 "Server-sent events": lines end in LF, CRLF or CR; a blank line ends a frame.
 
-use std::collections::VecDeque;
+use std::{borrow::Cow, collections::VecDeque, mem};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use memchr::memchr2;
 
-/// One whole event with the blank line that ends it: the pieces of the chunks it came in, in order.
-#[derive(Debug, Default)]
+/// A tail of more pieces than this is gathered into one buffer, so that single-byte chunks cannot pile up handles.
+const PIECES_MAX: usize = 16;
+
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// One frame, or a part of one that grew too long to hold; with the blank line that ends it.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Frame {
-    pieces: VecDeque<Bytes>,
+    pieces: Pieces,
+    whole: bool,
+    ends: bool,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Pieces {
+    One(Bytes),
+    Many(Vec<Bytes>),
 }
 
 impl Frame {
-    /// Returns the frame's bytes; copies only if the frame came in more than one chunk.
-    pub(crate) fn into_bytes(mut self) -> Bytes {
-        match self.pieces.len() {
-            0 => Bytes::new(),
-            1 => self.pieces.pop_front().unwrap_or_default(),
-            _ => self.pieces.iter().flat_map(|piece| piece.iter().copied()).collect(),
+    /// Returns the bytes, in order, as slices of the chunks they came in.
+    pub(crate) fn pieces(&self) -> &[Bytes] {
+        match &self.pieces {
+            Pieces::One(piece) => std::slice::from_ref(piece),
+            Pieces::Many(pieces) => pieces,
+        }
+    }
+
+    /// Returns the bytes as one buffer, copied only if they came in several chunks.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self.pieces {
+            Pieces::One(piece) => piece,
+            Pieces::Many(pieces) => Bytes::from(pieces.concat()),
+        }
+    }
+
+    /// Returns the number of bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.pieces().iter().map(Bytes::len).sum()
+    }
+
+    /// Returns true if this is a frame from its first byte to its blank line.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Returns true if another frame may follow this: it ends with a blank line.
+    pub(crate) fn ends(&self) -> bool {
+        self.ends
+    }
+
+    /// Returns the bytes to look into, copied only if they came in several chunks.
+    pub(crate) fn contiguous(&self) -> Cow<'_, [u8]> {
+        match &self.pieces {
+            Pieces::One(piece) => Cow::Borrowed(piece),
+            Pieces::Many(pieces) => Cow::Owned(pieces.concat()),
         }
     }
 }
 
-/// Where the scanner stands within a line ending.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum At {
-    /// At the beginning of a line; an ending here is a blank line.
-    LineStart,
-    /// After a CR that ended a line with something on it: an LF belongs to it.
-    AfterCr,
-    /// Within a line.
-    Line,
-    /// After a CR that ended an event: an LF belongs to it.
-    AfterEventCr,
-}
-
-/// An incremental scanner: chunks go in, whole events come out, in order and byte for byte.
+/// Cuts a stream of chunks into frames. What it hands out, put together, is what was pushed, byte for byte.
 ///
-/// An event ends with a blank line, whether lines end with LF, CRLF or CR. A CR that ends an event is handed out
-/// at once, without waiting for an LF that may or may not follow; the LF then leads the next event, which every
-/// reader takes for the second half of the same line ending.
-///
-/// # Source
-/// WHATWG HTML, section 9.2.5 (parsing an event stream).
+/// A frame is handed out as soon as its blank line is seen. Of a frame longer than the bound, the part already
+/// there is handed out at once and the rest as it comes, each marked as not whole.
 #[derive(Debug)]
 pub(crate) struct Splitter {
-    held: VecDeque<Bytes>,
-    held_bytes: usize,
-    /// Bytes of `held` up to the end of the last whole event found, not yet handed out.
-    ready: VecDeque<usize>,
-    scanned: usize,
-    begun: usize,
-    at: At,
     max_tail: usize,
+    chunk: Bytes,
+    waiting: VecDeque<Bytes>,
+    tail: Tail,
+    lines: Lines,
+    /// The first part of the frame at hand was handed out already.
+    overflowed: bool,
 }
 
 impl Splitter {
-    /// Makes a splitter that holds back at most `max_tail` bytes of an unfinished event.
+    /// Makes a splitter that holds at most `max_tail` bytes, besides one chunk, of a frame that is not whole yet.
     pub(crate) fn new(max_tail: usize) -> Self {
         Self {
-            held: VecDeque::new(),
-            held_bytes: 0,
-            ready: VecDeque::new(),
-            scanned: 0,
-            begun: 0,
-            at: At::LineStart,
             max_tail,
+            chunk: Bytes::new(),
+            waiting: VecDeque::new(),
+            tail: Tail::default(),
+            lines: Lines::default(),
+            overflowed: false,
         }
     }
 
-    /// Takes the next chunk.
+    /// Takes the next chunk. Call [`Splitter::next_frame`] until it returns none before pushing another.
     pub(crate) fn push(&mut self, chunk: Bytes) {
-        if chunk.is_empty() {
-            return;
-        }
-        self.scan(&chunk);
-        self.held_bytes += chunk.len();
-        self.held.push_back(chunk);
-        let unfinished = self.scanned - self.begun;
-        if unfinished > self.max_tail {
-            // Longer than is held back: passes on as it comes, as if it were an event.
-            self.end_event(0);
+        if self.chunk.is_empty() {
+            self.chunk = chunk;
+        } else {
+            self.waiting.push_back(chunk);
         }
     }
 
-    /// Hands out the next whole event that is here.
+    /// Returns the next frame, or none until more is pushed.
     pub(crate) fn next_frame(&mut self) -> Option<Frame> {
-        let length = self.ready.pop_front()?;
-        Some(Frame { pieces: self.take(length) })
-    }
-
-    /// Hands out what follows the last whole event.
-    pub(crate) fn finish(&mut self) -> Bytes {
-        let whole = self.held_bytes;
-        self.ready.clear();
-        Frame { pieces: self.take(whole) }.into_bytes()
-    }
-
-    fn scan(&mut self, chunk: &[u8]) {
-        let mut from = 0;
-        while let Some(rest) = chunk.get(from..).filter(|rest| !rest.is_empty()) {
-            match self.at {
-                // The common case: skip to the end of the line.
-                At::Line => match memchr::memchr2(b'\n', b'\r', rest) {
-                    Some(at) => {
-                        let cr = rest.get(at) == Some(&b'\r');
-                        self.at = if cr { At::AfterCr } else { At::LineStart };
-                        from += at + 1;
-                    }
-                    None => from = chunk.len(),
-                },
-                at => {
-                    self.step(at, rest.first().copied().unwrap_or_default(), from + 1);
-                    from += 1;
+        loop {
+            if self.chunk.is_empty() {
+                self.chunk = self.waiting.pop_front()?;
+            }
+            if let Some(end) = self.lines.end_of_frame(&self.chunk) {
+                let last = self.chunk.split_to(end);
+                return Some(self.hand_out(last, true));
+            }
+            let piece = mem::take(&mut self.chunk);
+            if self.overflowed || self.tail.len + piece.len() > self.max_tail {
+                if !piece.is_empty() {
+                    return Some(self.hand_out(piece, false));
                 }
+            } else {
+                self.tail.add(piece);
             }
         }
-        self.scanned += chunk.len();
     }
 
-    /// Takes one byte at or near the beginning of a line. `past` is the chunk offset after it.
-    fn step(&mut self, at: At, byte: u8, past: usize) {
-        self.at = match (at, byte) {
-            (At::AfterCr | At::AfterEventCr, b'\n') => At::LineStart,
-            (_, b'\n') => {
-                self.end_event(past);
-                At::LineStart
-            }
-            (_, b'\r') => {
-                self.end_event(past);
-                At::AfterEventCr
-            }
-            _ => At::Line,
-        };
+    /// Returns what came after the last blank line, if anything did. Nothing may be pushed afterwards.
+    pub(crate) fn finish(&mut self) -> Option<Frame> {
+        let held = mem::take(&mut self.tail);
+        (held.len > 0).then(|| Frame {
+            pieces: held.ended_by(Bytes::new()),
+            whole: false,
+            ends: false,
+        })
     }
 
-    /// Marks the end of an event `past` bytes after what was scanned before this chunk.
-    fn end_event(&mut self, past: usize) {
-        let end = self.scanned + past;
-        self.ready.push_back(end - self.begun);
-        self.begun = end;
-    }
-
-    fn take(&mut self, mut length: usize) -> VecDeque<Bytes> {
-        let mut pieces = VecDeque::with_capacity(1);
-        self.held_bytes -= length.min(self.held_bytes);
-        while length > 0 {
-            let Some(front) = self.held.front_mut() else { break };
-            if front.len() > length {
-                pieces.push_back(front.split_to(length));
-                break;
-            }
-            length -= front.len();
-            pieces.extend(self.held.pop_front());
+    fn hand_out(&mut self, last: Bytes, ends: bool) -> Frame {
+        let whole = ends && !self.overflowed;
+        self.overflowed = !ends;
+        let pieces = mem::take(&mut self.tail).ended_by(last);
+        Frame {
+            pieces,
+            whole,
+            ends,
         }
-        pieces
+    }
+}
+
+/// The pieces of a frame whose end has not come yet.
+#[derive(Debug, Default)]
+struct Tail {
+    pieces: Vec<Bytes>,
+    gathered: BytesMut,
+    len: usize,
+}
+
+impl Tail {
+    fn add(&mut self, piece: Bytes) {
+        self.len += piece.len();
+        if self.pieces.len() < PIECES_MAX {
+            self.pieces.push(piece);
+        } else {
+            self.gathered.extend_from_slice(&piece);
+        }
+    }
+
+    fn ended_by(self, last: Bytes) -> Pieces {
+        if self.pieces.is_empty() {
+            return Pieces::One(last);
+        }
+        let mut pieces = self.pieces;
+        for piece in [self.gathered.freeze(), last] {
+            if !piece.is_empty() {
+                pieces.push(piece);
+            }
+        }
+        Pieces::Many(pieces)
+    }
+}
+
+/// Where in a line the stream stands.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The line at hand has a byte.
+    inside: bool,
+    /// The last byte was CR: a LF now belongs to it.
+    after_cr: bool,
+}
+
+impl Lines {
+    /// Reads on through `chunk` and returns where a frame ends, just after its blank line, or none if it reads
+    /// to the end. What follows the end is not read.
+    ///
+    /// A CR that is the last byte of a chunk ends the line at once; a LF at the start of the next chunk then
+    /// adds to it, as the first byte handed out with the next frame.
+    fn end_of_frame(&mut self, chunk: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        if mem::take(&mut self.after_cr) && chunk.first() == Some(&b'\n') {
+            at = 1;
+        }
+        while let Some(rest) = chunk.get(at..) {
+            let Some(found) = memchr2(b'\n', b'\r', rest) else {
+                self.inside |= !rest.is_empty();
+                return None;
+            };
+            let blank = found == 0 && !self.inside;
+            at += found + self.line_end(rest.get(found..).unwrap_or_default());
+            self.inside = false;
+            if blank {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Returns the length of the line ending at the start of `rest`, as far as it has come.
+    fn line_end(&mut self, rest: &[u8]) -> usize {
+        match rest {
+            [b'\r', b'\n', ..] => 2,
+            [b'\r'] => {
+                self.after_cr = true;
+                1
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// Returns the fields of a frame in order: name and value. Comments are left out.
+pub(super) fn fields(frame: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    lines(frame).filter_map(|line| {
+        let colon = memchr::memchr(b':', line);
+        let (name, value) = line.split_at(colon.unwrap_or(line.len()));
+        let value = value.strip_prefix(b":").unwrap_or(value);
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        (!name.is_empty()).then_some((name, value))
+    })
+}
+
+/// Returns the lines of a frame without their endings; a byte order mark before the first is left out.
+fn lines(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = frame.strip_prefix(BOM).unwrap_or(frame);
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (line, tail) = rest.split_at(memchr2(b'\n', b'\r', rest).unwrap_or(rest.len()));
+        let ending = if tail.starts_with(b"\r\n") { 2 } else { 1 };
+        rest = tail.get(ending..).unwrap_or_default();
+        Some(line)
+    })
+}
+
+/// What the bytes at the start of a stream, or of a frame, look like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shape {
+    /// An event stream.
+    Sse,
+    /// Too short to tell.
+    NotYet,
+    /// Something else.
+    Garbage(Garbage),
+}
+
+/// What comes instead of an event stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Garbage {
+    /// JSON, most likely an error body.
+    Json,
+    /// HTML, most likely the error page of something in between.
+    Html,
+    /// Compressed or otherwise not text.
+    Binary,
+    /// Text of no form known here.
+    Text,
+}
+
+impl Garbage {
+    /// Returns what to call it in a message.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Html => "HTML",
+            Self::Binary => "binary data",
+            Self::Text => "plain text",
+        }
+    }
+}
+
+/// Tells an event stream from what failing servers send in its place, by the first line that is not blank.
+///
+/// `bytes` must begin where a frame may begin. Costs the same however long they are.
+pub(crate) fn validate_sse(bytes: &[u8]) -> Shape {
+    let from = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let blank = |b: &u8| matches!(b, b'\n' | b'\r');
+    let Some(start) = from.iter().position(|b| !blank(b)) else {
+        return Shape::NotYet;
+    };
+    let rest = from.get(start..).unwrap_or_default();
+    let known: [&[u8]; 4] = [b"data", b"event", b"id", b"retry"];
+    for name in known {
+        match rest.strip_prefix(name) {
+            Some([]) => return Shape::NotYet,
+            Some([b':' | b'\n' | b'\r', ..]) => return Shape::Sse,
+            Some(_) => {}
+            None if name.starts_with(rest) => return Shape::NotYet,
+            None => {}
+        }
+    }
+    if BOM.starts_with(rest) {
+        return Shape::NotYet;
+    }
+    match rest {
+        [b':', ..] => Shape::Sse,
+        rest => Shape::Garbage(garbage(rest)),
+    }
+}
+
+fn garbage(bytes: &[u8]) -> Garbage {
+    let head = bytes.get(..64).unwrap_or(bytes);
+    let control = |b: &u8| b.is_ascii_control() && !b.is_ascii_whitespace();
+    let broken = std::str::from_utf8(head).is_err_and(|fault| fault.error_len().is_some());
+    match head.trim_ascii_start().first() {
+        _ if broken || head.iter().any(control) => Garbage::Binary,
+        Some(b'{' | b'[') => Garbage::Json,
+        Some(b'<') => Garbage::Html,
+        _ => Garbage::Text,
     }
 }
 
@@ -163,68 +337,215 @@ mod tests {
 
     use super::*;
 
-    fn split(chunks: &[&[u8]]) -> (Vec<Vec<u8>>, Vec<u8>) {
-        let mut splitter = Splitter::new(1 << 20);
+    fn split(chunks: &[&[u8]], max_tail: usize) -> Vec<Frame> {
+        let mut splitter = Splitter::new(max_tail);
         let mut frames = Vec::new();
         for chunk in chunks {
             splitter.push(Bytes::copy_from_slice(chunk));
-            while let Some(frame) = splitter.next_frame() {
-                frames.push(frame.into_bytes().to_vec());
-            }
+            frames.extend(std::iter::from_fn(|| splitter.next_frame()));
         }
-        (frames, splitter.finish().to_vec())
+        frames.extend(splitter.finish());
+        frames
+    }
+
+    fn texts(frames: &[Frame]) -> Vec<String> {
+        let text = |frame: &Frame| String::from_utf8(frame.contiguous().into_owned()).unwrap();
+        frames.iter().map(text).collect()
+    }
+
+    fn joined(frames: &[Frame]) -> Vec<u8> {
+        let pieces = frames.iter().flat_map(Frame::pieces);
+        pieces.flat_map(|piece| piece.to_vec()).collect()
     }
 
     #[test]
-    fn an_event_is_handed_out_as_soon_as_its_blank_line_is_here() {
-        for text in ["event: a\ndata: 1\n\n", "event: a\r\ndata: 1\r\n\r\n", "event: a\rdata: 1\r\r", ": note\n\n"] {
-            let (frames, tail) = split(&[text.as_bytes()]);
-            assert_eq!(frames.concat(), text.trim_end_matches('\u{0}').as_bytes().get(..frames.concat().len()).unwrap());
-            assert!(tail.len() <= 1, "{text:?} leaves {tail:?}");
-            assert_eq!(frames.len(), 1, "{text:?}");
-        }
+    fn a_frame_ends_at_a_blank_line_of_any_kind() {
+        let stream = b"data: a\n\ndata: b\r\n\r\ndata: c\r\rdata: d\n\r\ndata: e\r\n\ndata: f\r\n\rdata: g\n\rdata: h";
+        assert_eq!(
+            texts(&split(&[stream], 1_024)),
+            [
+                "data: a\n\n",
+                "data: b\r\n\r\n",
+                "data: c\r\r",
+                "data: d\n\r\n",
+                "data: e\r\n\n",
+                "data: f\r\n\r",
+                "data: g\n\r",
+                "data: h",
+            ]
+        );
     }
 
     #[test]
-    fn an_unfinished_event_is_held_back() {
-        let (frames, tail) = split(&[b"data: 1\n\ndata: 2\n"]);
-        assert_eq!(frames, [b"data: 1\n\n".to_vec()]);
-        assert_eq!(tail, b"data: 2\n");
+    fn comments_and_several_lines_of_data_stay_in_their_frame() {
+        let stream = b": ping\n\nevent: x\ndata: 1\ndata: 2\nid: 7\n\n";
+        assert_eq!(
+            texts(&split(&[stream], 1_024)),
+            [": ping\n\n", "event: x\ndata: 1\ndata: 2\nid: 7\n\n"]
+        );
     }
 
     #[test]
-    fn an_event_longer_than_is_held_back_passes_on_as_it_comes() {
-        let mut splitter = Splitter::new(8);
-        splitter.push(Bytes::from_static(b"data: 0123456789"));
-        assert_eq!(splitter.next_frame().unwrap().into_bytes(), "data: 0123456789");
-        splitter.push(Bytes::from_static(b"ab\n\n"));
-        assert_eq!(splitter.next_frame().unwrap().into_bytes(), "ab\n\n");
-    }
-
-    #[test]
-    fn an_event_within_one_chunk_is_not_copied() {
-        let chunk = Bytes::from_static(b"data: 1\n\ndata: 2\n\n");
+    fn a_frame_within_one_chunk_is_a_slice_of_it() {
+        let chunk = Bytes::from_static(b"data: a\n\ndata: b\n\nda");
         let mut splitter = Splitter::new(64);
         splitter.push(chunk.clone());
-        let first = splitter.next_frame().unwrap().into_bytes();
-        assert_eq!(first.as_ptr(), chunk.as_ptr());
+        splitter.next_frame().unwrap();
+        let second = splitter.next_frame().unwrap();
+        assert_eq!(second.pieces().len(), 1);
+        assert_eq!(second.pieces()[0].as_ptr(), chunk[9..].as_ptr());
+        assert!(splitter.next_frame().is_none());
+        splitter.push(Bytes::from_static(b"ta: c\n\n"));
+        let third = splitter.next_frame().unwrap();
+        assert_eq!(third.pieces()[0].as_ptr(), chunk[18..].as_ptr());
+        assert_eq!(third.into_bytes().as_ref(), b"data: c\n\n");
+        assert!(splitter.finish().is_none());
+    }
+
+    #[test]
+    fn a_frame_that_ends_in_cr_is_not_held_back_for_a_lf() {
+        let mut splitter = Splitter::new(64);
+        splitter.push(Bytes::from_static(b"data: a\r\n\r"));
+        assert!(splitter.next_frame().unwrap().is_whole());
+        splitter.push(Bytes::from_static(b"\ndata: b\n\n"));
+        assert_eq!(
+            splitter.next_frame().unwrap().into_bytes().as_ref(),
+            b"\ndata: b\n\n"
+        );
+        assert!(splitter.next_frame().is_none());
+    }
+
+    #[test]
+    fn a_frame_too_long_to_hold_passes_through_in_marked_parts() {
+        let frames = split(&[b"data: 0123", b"4567", b"89\n\ndata: b\n\n"], 8);
+        assert_eq!(
+            texts(&frames),
+            ["data: 0123", "4567", "89\n\n", "data: b\n\n"]
+        );
+        let marks: Vec<_> = frames.iter().map(|f| (f.is_whole(), f.ends())).collect();
+        assert_eq!(
+            marks,
+            [(false, false), (false, false), (false, true), (true, true)]
+        );
+    }
+
+    #[test]
+    fn a_tail_of_single_bytes_holds_few_handles() {
+        let mut splitter = Splitter::new(1 << 20);
+        for _ in 0..10_000 {
+            splitter.push(Bytes::from_static(b"x"));
+            assert!(splitter.next_frame().is_none());
+        }
+        let tail = splitter.finish().unwrap();
+        assert_eq!(tail.len(), 10_000);
+        assert!(tail.pieces().len() <= PIECES_MAX + 1);
+    }
+
+    #[test]
+    fn fields_are_read_as_the_standard_says() {
+        let frame = b"\xef\xbb\xbfevent:x\r\n: note\rdata:  two\ndata\n\n";
+        let found: Vec<_> = fields(frame).collect();
+        let expected: [(&[u8], &[u8]); 3] = [(b"event", b"x"), (b"data", b" two"), (b"data", b"")];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_no_event_stream_is_told_from_one() {
+        use {Garbage::*, Shape::*};
+        for (bytes, shape) in [
+            (&b"data: x"[..], Sse),
+            (b"event: x\n", Sse),
+            (b": ping", Sse),
+            (b"\xef\xbb\xbf\r\nid:1", Sse),
+            (b"retry: 10\n", Sse),
+            (b"data\n", Sse),
+            (b"", NotYet),
+            (b"\n\r\n", NotYet),
+            (b"da", NotYet),
+            (b"data", NotYet),
+            (b"\xef", NotYet),
+            (b"{\"error\":{}}", Garbage(Json)),
+            (b"  [", Garbage(Json)),
+            (b"<!doctype html>", Garbage(Html)),
+            (b"\x1f\x8b\x08\x00", Garbage(Binary)),
+            (b"Internal Server Error", Garbage(Text)),
+            (b"database: x", Garbage(Text)),
+            ("é".as_bytes(), Garbage(Text)),
+            (b"\xff\xfe", Garbage(Binary)),
+        ] {
+            assert_eq!(
+                validate_sse(bytes),
+                shape,
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
+        }
+    }
+
+    #[test]
+    #[ignore = "a measurement, not a check; run with --release --nocapture"]
+    fn measure_a_frame() {
+        let frame = format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
+            "w".repeat(260)
+        );
+        let chunk = Bytes::from(frame.repeat(16));
+        let mut splitter = Splitter::new(1 << 20);
+        let (rounds, mut frames) = (200_000, 0_u64);
+        let started = std::time::Instant::now();
+        for _ in 0..rounds {
+            splitter.push(chunk.clone());
+            while let Some(frame) = splitter.next_frame() {
+                std::hint::black_box(&frame);
+                frames += 1;
+            }
+        }
+        let each = started.elapsed().as_nanos() / u128::from(frames);
+        println!("split: {} bytes a frame, {each} ns", frame.len());
+    }
+
+    fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let byte = prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x'), Just(b':'), any::<u8>()];
+        prop::collection::vec(prop::collection::vec(byte, 0..12), 0..12)
     }
 
     proptest! {
         #[test]
-        fn what_comes_out_is_what_went_in_whatever_the_chunks(
-            text in "(data: x|[\n\r:a]|\n\n|\r\n\r\n){0,40}",
-            cuts in proptest::collection::vec(0_usize..200, 0..8),
-        ) {
-            let bytes = text.as_bytes();
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(bytes.len())).collect();
-            cuts.extend([0, bytes.len()]);
-            cuts.sort_unstable();
-            let chunks: Vec<&[u8]> = cuts.windows(2).map(|w| &bytes[w[0]..w[1]]).collect();
-            let (frames, tail) = split(&chunks);
-            prop_assert_eq!([frames.concat(), tail.clone()].concat(), bytes);
-            let (whole, whole_tail) = split(&[bytes]);
-            prop_assert_eq!((frames, tail), (whole, whole_tail));
+        fn what_is_handed_out_is_what_was_pushed(chunks in chunks(), max_tail in 0_usize..40) {
+            let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
+            let frames = split(&chunks, max_tail);
+            prop_assert_eq!(joined(&frames), chunks.concat());
+            prop_assert!(frames.iter().all(|frame| frame.len() > 0));
         }
+
+        #[test]
+        fn chunks_make_no_difference_to_the_events(
+            lines in prop::collection::vec("[a:]{0,3}", 0..12),
+            endings in prop::collection::vec(prop_oneof![Just("\n"), Just("\r\n"), Just("\r")], 12),
+        ) {
+            let stream: String = lines.iter().zip(&endings).flat_map(|(a, b)| [a.as_str(), b]).collect();
+            let meaning = |frames: &[Frame]| {
+                let read = |frame: &Frame| {
+                    let bytes = frame.contiguous().into_owned();
+                    lines_of(&bytes)
+                };
+                frames.iter().map(read).filter(|lines| !lines.is_empty()).collect::<Vec<_>>()
+            };
+            let whole = meaning(&split(&[stream.as_bytes()], 1_024));
+            for at in 0..=stream.len() {
+                let (a, b) = stream.as_bytes().split_at(at);
+                prop_assert_eq!(&meaning(&split(&[a, b], 1_024)), &whole, "cut at {}", at);
+            }
+            let single: Vec<&[u8]> = stream.as_bytes().chunks(1).collect();
+            prop_assert_eq!(&meaning(&split(&single, 1_024)), &whole);
+        }
+    }
+
+    fn lines_of(bytes: &[u8]) -> Vec<String> {
+        let text = |line: &[u8]| String::from_utf8(line.to_vec()).unwrap();
+        lines(bytes)
+            .filter(|line| !line.is_empty())
+            .map(text)
+            .collect()
     }
 }

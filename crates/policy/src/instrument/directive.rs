@@ -75,6 +75,12 @@ impl Directive {
         })
     }
 
+    /// Returns true if it denies people whom 15 CFR 772.1 does not count as foreign.
+    pub(crate) fn is_narrower_than_law(&self) -> bool {
+        let definition = PersonDefinition::CitizensNationalsOnly;
+        matches!(self.person_scope(), PersonScope::ForeignPerson { definition: d, .. } if *d == definition)
+    }
+
     pub(crate) fn person_scope(&self) -> &PersonScope {
         &self.0.person_scope
     }

@@ -1,0 +1,93 @@
+//! The admin listener: the admin API, and what operations ask for.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use control::Control;
+use gateway::Gateway;
+use serde_json::json;
+use tokio::{
+    net::TcpListener,
+    runtime::Runtime,
+    sync::{Mutex, watch},
+};
+
+/// The admin listener, in threads of its own, so that it answers while calls are many.
+pub(crate) struct AdminServer {
+    address: SocketAddr,
+    listener: Arc<Mutex<Option<TcpListener>>>,
+    stop: watch::Sender<bool>,
+}
+
+impl AdminServer {
+    /// Binds the address; nothing is served yet.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error with the address.
+    pub(crate) fn bind(runtime: &Runtime, address: SocketAddr) -> anyhow::Result<Self> {
+        let listener = runtime.block_on(TcpListener::bind(address)).with_context(|| {
+            format!("cannot listen on {address} for the admin API: stop what uses it, or change `control.listen`")
+        })?;
+        let address = listener.local_addr().context("the admin listener has no address")?;
+        let (stop, _) = watch::channel(false);
+        Ok(Self { address, listener: Arc::new(Mutex::new(Some(listener))), stop })
+    }
+
+    /// Returns where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until [`AdminServer::stop`].
+    pub(crate) fn serve(&self, runtime: &Runtime, control: &Control, gateway: &Arc<Gateway>) {
+        let router = control.router().merge(operations(Arc::clone(gateway)));
+        let listener = Arc::clone(&self.listener);
+        let mut stop = self.stop.subscribe();
+        runtime.spawn(async move {
+            let Some(listener) = listener.lock().await.take() else { return };
+            let stopped = async move {
+                let _ = stop.wait_for(|stop| *stop).await;
+            };
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+                tracing::error!(%error, "the admin listener ended");
+            }
+        });
+    }
+
+    /// Takes no further connections; answers what was asked.
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// `/healthz`: the process answers. `/readyz`: it can serve calls now. `/metrics`: Prometheus text.
+fn operations(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(gateway)
+}
+
+async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+    match gateway.ready() {
+        Ok(()) => Json(json!({ "status": "ready" })).into_response(),
+        Err(why) => {
+            let body = Json(json!({ "status": "not ready", "reason": why }));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, media)], gateway.metrics()).into_response()
+}

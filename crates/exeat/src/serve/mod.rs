@@ -1,0 +1,319 @@
+//! `exeat serve`: config, clock, ledger, control plane, gateway, listeners, in this order; and back on a signal.
+
+mod admin;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use control::{Control, Publish};
+use gateway::{Gateway, Parts, Unmonitored};
+use ledger::Ledger;
+use terms::{Clock, SystemClock};
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use crate::{
+    commands::Exit,
+    config::{self, Meant},
+    logging, output,
+    reload::Reloader,
+    secrets,
+};
+use admin::AdminServer;
+
+/// How often the registry notes how far it has followed the ledger, so that the next start is short.
+const NOTE_EVERY: Duration = Duration::from_secs(60);
+
+/// Serves what the file at `path` says until a signal ends it.
+///
+/// # Errors
+///
+/// Why it cannot start, or why the last entries could not be written; nothing is served then.
+pub(crate) fn run(path: &Path) -> anyhow::Result<Exit> {
+    let meant = config::load(path)?;
+    let level = logging::start(&meant.log);
+    let running = Running::start(meant, Arc::new(SystemClock::default()))?;
+    let reloader = running.offer_reload(path.to_owned(), level);
+    running.announce();
+    let signals = Signals::new(&running.runtime)?;
+    running.serve_until(signals, &reloader)
+}
+
+/// A server that serves. [`Running::stop`] ends it in good order.
+pub(crate) struct Running {
+    pub(crate) runtime: Runtime,
+    pub(crate) control: Control,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) ledger: Ledger,
+    admin: AdminServer,
+    in_force: Arc<Mutex<Meant>>,
+    token_file: PathBuf,
+}
+
+impl Running {
+    /// Starts everything; when this returns, calls are served.
+    ///
+    /// # Errors
+    ///
+    /// What failed and what to do; what was started is stopped again, and no port stays bound.
+    pub(crate) fn start(meant: Meant, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        secrets::private_dir(&meant.data_dir)?;
+        let dir = meant.data_dir.join(LEDGER_DIR);
+        let (ledger, recovery) = Ledger::open(&dir, meant.ledger_options(), Arc::clone(&clock))?;
+        tracing::info!(
+            entries = recovery.entries,
+            torn_bytes = recovery.torn_bytes,
+            interrupted = recovery.interrupted,
+            unclean = recovery.unclean,
+            "ledger open"
+        );
+        let kept = ledger.clone();
+        Self::start_on(meant, clock, ledger).inspect_err(|_| {
+            if let Err(error) = kept.stop() {
+                tracing::error!(%error, "the ledger could not be closed in good order");
+            }
+        })
+    }
+
+    fn start_on(meant: Meant, clock: Arc<dyn Clock>, ledger: Ledger) -> anyhow::Result<Self> {
+        let pepper = secrets::pepper(&meant.data_dir)?;
+        let settings = control_settings(&meant);
+        let control = Control::open(settings, ledger.clone(), Arc::clone(&clock), pepper.clone())?;
+        let token_file = first_token(&control, &meant.data_dir)?;
+        let runtime = admin_runtime()?;
+        let admin = AdminServer::bind(&runtime, meant.control.listen)?;
+        let checked = meant.settings.clone().check().map_err(|faults| anyhow!("{faults:?}"))?;
+        let gateway = Gateway::start(Parts {
+            settings: checked,
+            directory: control.directory(),
+            snapshot: control.snapshot(),
+            ledger: ledger.clone(),
+            clock,
+            pepper,
+            monitor: Arc::new(Unmonitored),
+        })?;
+        let gateway = Arc::new(gateway);
+        control.attach(Arc::new(LiveCalls(Arc::clone(&gateway))));
+        gateway.snapshot(control.snapshot());
+        admin.serve(&runtime, &control, &gateway);
+        note_progress(&runtime, &control);
+        let in_force = Arc::new(Mutex::new(meant));
+        Ok(Self { runtime, control, gateway, ledger, admin, in_force, token_file })
+    }
+
+    /// Returns where the admin API is served.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
+    /// Returns the file that holds the root admin token of the first start.
+    pub(crate) fn token_file(&self) -> &Path {
+        &self.token_file
+    }
+
+    fn offer_reload(&self, path: PathBuf, level: logging::Level) -> Arc<Reloader> {
+        let reloader = Reloader::new(path, Arc::clone(&self.in_force), self.control.clone(), Arc::clone(&self.gateway), level);
+        let reloader = Arc::new(reloader);
+        self.control.attach_reload(Arc::clone(&reloader) as Arc<dyn control::Reload>);
+        reloader
+    }
+
+    fn announce(&self) {
+        for address in self.gateway.addresses() {
+            tracing::info!(%address, "serving calls");
+        }
+        tracing::info!(address = %self.admin_address(), token_file = %self.token_file.display(), "serving the admin API");
+    }
+
+    fn serve_until(self, mut signals: Signals, reloader: &Arc<Reloader>) -> anyhow::Result<Exit> {
+        while self.runtime.block_on(signals.next()) == Asked::Reload {
+            let reloader = Arc::clone(reloader);
+            let reload = self.runtime.spawn_blocking(move || reloader.by_signal());
+            self.runtime.block_on(reload).context("the reload was abandoned")?;
+        }
+        tracing::info!("draining; a second signal ends at once");
+        self.stop_unless(signals)
+    }
+
+    /// Stops in good order, unless a second signal comes first.
+    fn stop_unless(self, mut signals: Signals) -> anyhow::Result<Exit> {
+        let runtime = Arc::new(self.runtime);
+        let rest = Stopping {
+            control: self.control,
+            gateway: self.gateway,
+            ledger: self.ledger,
+            admin: self.admin,
+            drain: drain_of(&self.in_force),
+        };
+        let stop = runtime.spawn_blocking(move || rest.stop());
+        let ended = runtime.block_on(async {
+            tokio::select! {
+                stopped = stop => Some(stopped),
+                () = signals.end() => None,
+            }
+        });
+        if let Some(runtime) = Arc::into_inner(runtime) {
+            runtime.shutdown_background();
+        }
+        match ended {
+            Some(stopped) => stopped.context("the drain was abandoned")?.map(|()| Exit::Done),
+            None => Ok(Exit::Killed),
+        }
+    }
+
+    /// Drains the calls in flight and closes the ledger. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If the last entries could not be written; the next start recovers them.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        let drain = drain_of(&self.in_force);
+        let rest = Stopping { control: self.control, gateway: self.gateway, ledger: self.ledger, admin: self.admin, drain };
+        let stopped = rest.stop();
+        self.runtime.shutdown_background();
+        stopped
+    }
+}
+
+/// The folder of the ledger in the data folder.
+pub(crate) const LEDGER_DIR: &str = "ledger";
+
+/// What is stopped, in order: calls, registry, admin API, ledger. Changes reach live calls to the last.
+struct Stopping {
+    control: Control,
+    gateway: Arc<Gateway>,
+    ledger: Ledger,
+    admin: AdminServer,
+    drain: Duration,
+}
+
+impl Stopping {
+    fn stop(self) -> anyhow::Result<()> {
+        self.gateway.drain(self.drain);
+        if let Err(error) = self.control.checkpoint() {
+            tracing::warn!(%error, "the next start will read more of the ledger");
+        }
+        self.admin.stop();
+        self.ledger.stop().context("the ledger could not be closed in good order")?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn drain_of(in_force: &Mutex<Meant>) -> Duration {
+    let meant = in_force.lock().unwrap_or_else(PoisonError::into_inner);
+    Duration::from_secs(meant.settings.drain_seconds)
+}
+
+fn control_settings(meant: &Meant) -> control::Settings {
+    control::Settings {
+        data_dir: meant.data_dir.clone(),
+        lab: meant.lab.clone(),
+        models: meant.models.clone(),
+        aliases: meant.aliases.clone(),
+    }
+}
+
+/// Keeps the root token of the first start in a file that nobody else may read; it is never logged.
+fn first_token(control: &Control, data_dir: &Path) -> anyhow::Result<PathBuf> {
+    let file = data_dir.join(secrets::TOKEN);
+    if let Some(token) = control.bootstrap()? {
+        secrets::write_private(&file, format!("{}\n", token.reveal()).as_bytes())?;
+        output::note(&format!("first start: the root admin token is in {}", file.display()));
+    }
+    Ok(file)
+}
+
+fn admin_runtime() -> anyhow::Result<Runtime> {
+    let built = Builder::new_multi_thread().worker_threads(2).thread_name("admin").enable_all().build();
+    built.context("cannot start the threads of the admin listener")
+}
+
+fn note_progress(runtime: &Runtime, control: &Control) {
+    let control = control.clone();
+    runtime.spawn(async move {
+        let mut every = tokio::time::interval(NOTE_EVERY);
+        loop {
+            every.tick().await;
+            let control = control.clone();
+            let noted = tokio::task::spawn_blocking(move || control.checkpoint()).await;
+            if let Ok(Err(error)) = noted {
+                tracing::warn!(%error, "the registry lags behind the ledger");
+            }
+        }
+    });
+}
+
+/// Brings changes of the control plane to the live calls of this process.
+struct LiveCalls(Arc<Gateway>);
+
+impl Publish for LiveCalls {
+    fn directory(&self, change: identity::Change) -> control::Effect {
+        told(self.0.change(&change))
+    }
+
+    fn snapshot(&self, snapshot: Arc<policy::Snapshot>) -> control::Effect {
+        told(self.0.snapshot(snapshot))
+    }
+}
+
+fn told(effect: gateway::Effect) -> control::Effect {
+    control::Effect {
+        examined: effect.examined,
+        recalled: effect.recalled,
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Asked {
+    /// SIGTERM or SIGINT.
+    End,
+    /// SIGHUP.
+    Reload,
+}
+
+/// The signals a server obeys.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Listens to the signals from now on.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error.
+    pub(crate) fn new(runtime: &Runtime) -> anyhow::Result<Self> {
+        let _in = runtime.enter();
+        let listen = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.hang_up.recv() => Asked::Reload,
+        }
+    }
+
+    /// Waits for a signal that asks to end.
+    pub(crate) async fn end(&mut self) {
+        while self.next().await != Asked::End {}
+    }
+}

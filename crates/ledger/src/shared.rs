@@ -1,0 +1,122 @@
+//! What the threads of an open log share.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use proof::tree::Hash;
+
+use crate::{
+    keys::LogKey,
+    layout::Layout,
+    queue::{Queue, lock},
+    storage::Storage,
+    wal::Wal,
+};
+
+/// An open log, without its threads.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) layout: Layout,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) segment_bytes: u64,
+    pub(crate) checkpoint_every: Duration,
+    pub(crate) key: LogKey,
+    pub(crate) queue: Queue,
+    pub(crate) status: Status,
+    pub(crate) wal: Mutex<Wal>,
+    pub(crate) closing: Signal,
+}
+
+impl Shared {
+    /// Returns the path of the segment that has the entry at `index`, if any has.
+    pub(crate) fn segment_containing(&self, index: u64) -> Option<PathBuf> {
+        lock(&self.wal).path_containing(index)
+    }
+}
+
+/// The latest signed checkpoint.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Signed {
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+    pub(crate) text: Arc<str>,
+}
+
+/// What the threads tell each other and the outside about how far they are.
+#[derive(Debug)]
+pub(crate) struct Status {
+    /// Size and root of the tree that is durable.
+    durable: Mutex<(u64, Hash)>,
+    signed: Mutex<Option<Signed>>,
+    commits: AtomicU64,
+    last_commit_ns: AtomicU64,
+}
+
+impl Status {
+    pub(crate) fn new(size: u64, root: Hash, signed: Option<Signed>) -> Self {
+        Self {
+            durable: Mutex::new((size, root)),
+            signed: Mutex::new(signed),
+            commits: AtomicU64::new(0),
+            last_commit_ns: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn committed(&self, size: u64, root: Hash, took: Duration) {
+        *lock(&self.durable) = (size, root);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.last_commit_ns.store(nanos, Ordering::Relaxed);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn durable(&self) -> (u64, Hash) {
+        *lock(&self.durable)
+    }
+
+    pub(crate) fn sign(&self, signed: Signed) {
+        *lock(&self.signed) = Some(signed);
+    }
+
+    pub(crate) fn signed(&self) -> Option<Signed> {
+        lock(&self.signed).clone()
+    }
+
+    /// Returns how many commits there were and how long the last one took.
+    pub(crate) fn commits(&self) -> (u64, Duration) {
+        let nanos = self.last_commit_ns.load(Ordering::Relaxed);
+        (
+            self.commits.load(Ordering::Relaxed),
+            Duration::from_nanos(nanos),
+        )
+    }
+}
+
+/// Something that happens once.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    given: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    pub(crate) fn give(&self) {
+        *lock(&self.given) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until it happens, at most for `timeout`; returns whether it has happened.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let given = lock(&self.given);
+        let (given, _) = self
+            .changed
+            .wait_timeout_while(given, timeout, |given| !*given)
+            .unwrap_or_else(PoisonError::into_inner);
+        *given
+    }
+}

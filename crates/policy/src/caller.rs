@@ -1,0 +1,169 @@
+//! Who stands behind one call: the people who would receive the output, and the organizations they act for.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use terms::{Affiliation, Country, Coverage, Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening};
+
+use crate::{
+    CallerFacts, Facts, Flag,
+    evidence::{self, Bar, Horizon},
+};
+
+/// Who stands behind one call, derived once from the facts.
+#[derive(Debug)]
+pub(crate) struct Caller<'a> {
+    /// The people who would receive the output, in order of id.
+    pub(crate) people: Vec<Subject<'a>>,
+    /// What is missing of them.
+    pub(crate) gap: Option<Gap>,
+    /// The organization whose tenant the call uses.
+    pub(crate) tenant: Option<&'a OrganizationId>,
+    organizations: BTreeMap<&'a OrganizationId, &'a Organization>,
+    named: BTreeSet<&'a OrganizationId>,
+}
+
+/// One person who would receive the output.
+#[derive(Debug)]
+pub(crate) struct Subject<'a> {
+    /// The person.
+    pub(crate) person: &'a Person,
+    /// Their affiliations that hold now.
+    pub(crate) affiliations: Vec<&'a Affiliation>,
+}
+
+/// What is not known about who receives the output.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Gap {
+    /// A shared credential: nobody is bound to the call.
+    Unbound,
+    /// A workload whose accountable owners or recipients are not established.
+    Recipients,
+}
+
+impl<'a> Caller<'a> {
+    pub(crate) fn gather(facts: &'a Facts, horizon: &mut Horizon) -> Self {
+        let (people, gap) = people(&facts.caller);
+        let subject = |person: &'a Person| Subject {
+            person,
+            affiliations: evidence::affiliations(person, horizon),
+        };
+        let people: Vec<Subject<'a>> = people.into_values().map(subject).collect();
+        let employer = match &facts.caller {
+            CallerFacts::Workload { workload, .. } => Some(&workload.organization),
+            CallerFacts::Person { .. } | CallerFacts::Unbound => None,
+        };
+        let tenant = facts.credential.organization.as_ref().or(employer);
+        let acted_for = people.iter().flat_map(|s| s.affiliations.iter().map(|a| &a.organization));
+        Self {
+            named: tenant.into_iter().chain(employer).chain(acted_for).collect(),
+            organizations: facts.organizations.iter().map(|o| (&o.id, o.as_ref())).collect(),
+            tenant,
+            gap,
+            people,
+        }
+    }
+
+    /// Returns what screening and ownership say of every person and organization involved, as the rules spell it.
+    ///
+    /// Every organization that a recipient acts for counts, not only the tenant: for whom they ask cannot be told.
+    pub(crate) fn parties(&self) -> BTreeSet<&'static str> {
+        let people = self.people.iter().filter_map(|s| screened(s.person.screening));
+        let organizations = self.named.iter().flat_map(|id| match self.organizations.get(id) {
+            Some(organization) => [screened(organization.screening), covered(organization.coverage)],
+            None => [Some("review"), None],
+        });
+        people.chain(organizations.flatten()).collect()
+    }
+
+    /// Returns every country that the call may touch: claimed locations, and seats of the organizations.
+    pub(crate) fn countries(&self, horizon: &mut Horizon) -> BTreeSet<Country> {
+        let mut countries: BTreeSet<Country> = self.known().map(|o| o.country).collect();
+        for subject in &self.people {
+            countries.extend(subject.claimed(horizon));
+        }
+        countries
+    }
+
+    /// Returns what an operator should look at.
+    pub(crate) fn flags(&self, red_flagged: &BTreeSet<Country>, horizon: &mut Horizon) -> Vec<Flag> {
+        let ownership = self.known().any(|o| o.coverage == Coverage::RedFlag);
+        let mut location = false;
+        for subject in &self.people {
+            location |= !subject.claimed(horizon).is_disjoint(red_flagged);
+        }
+        let flags = [(ownership, Flag::OwnershipRedFlag), (location, Flag::LocationRedFlag)];
+        flags.into_iter().filter(|(raised, _)| *raised).map(|(_, flag)| flag).collect()
+    }
+
+    /// Returns true if the call is made under the tenant of a foreign organization, or of one that is not known.
+    pub(crate) fn acts_for_foreign_organization(&self) -> bool {
+        let foreign = |id| {
+            let found = self.organizations.get(id);
+            found.is_none_or(|o| o.kind == OrganizationKind::Foreign)
+        };
+        self.tenant.is_some_and(foreign)
+    }
+
+    /// Returns true if the tenant passes output on to end users it does not identify.
+    pub(crate) fn resells(&self) -> bool {
+        let found = self.tenant.and_then(|id| self.organizations.get(id));
+        found.is_some_and(|o| o.resells)
+    }
+
+    fn known(&self) -> impl Iterator<Item = &Organization> {
+        self.named.iter().filter_map(|id| self.organizations.get(id).copied())
+    }
+}
+
+impl Subject<'_> {
+    fn claimed(&self, horizon: &mut Horizon) -> BTreeSet<Country> {
+        evidence::whereabouts(self.person, Bar::ANY, horizon).claimed
+    }
+}
+
+fn people(caller: &CallerFacts) -> (BTreeMap<&PersonId, &Person>, Option<Gap>) {
+    match caller {
+        CallerFacts::Person { person } => (by_id([person]), None),
+        CallerFacts::Unbound => (BTreeMap::new(), Some(Gap::Unbound)),
+        CallerFacts::Workload {
+            workload,
+            owners,
+            recipients,
+        } => {
+            let active = |person: &&Arc<Person>| person.active;
+            let people = by_id(owners.iter().chain(recipients).filter(active));
+            let present = |wanted: &[PersonId], known: &[Arc<Person>]| {
+                let is_there = |id| known.iter().any(|person| person.id == *id && person.active);
+                !wanted.is_empty() && wanted.iter().all(is_there)
+            };
+            let complete = present(&workload.owners, owners) && present(&workload.recipients, recipients);
+            (people, (!complete).then_some(Gap::Recipients))
+        }
+    }
+}
+
+fn by_id<'a>(people: impl IntoIterator<Item = &'a Arc<Person>>) -> BTreeMap<&'a PersonId, &'a Person> {
+    people.into_iter().map(|person| (&person.id, person.as_ref())).collect()
+}
+
+fn screened(screening: Screening) -> Option<&'static str> {
+    match screening {
+        Screening::Cleared => None,
+        Screening::Review => Some("review"),
+        Screening::EntityListed => Some("entity_listed"),
+        Screening::DeniedPerson => Some("denied_person"),
+        Screening::Blocked => Some("blocked"),
+    }
+}
+
+fn covered(coverage: Coverage) -> Option<&'static str> {
+    match coverage {
+        Coverage::None | Coverage::RedFlag => None,
+        Coverage::Undetermined => Some("undetermined"),
+        Coverage::EntityList => Some("covered_entity_list"),
+        Coverage::Blocked => Some("covered_blocked"),
+    }
+}
