@@ -47,20 +47,22 @@ impl Inner {
         let record = read(&self.tokens).get(&key.id()).cloned();
         // An unknown token costs the same comparison as a known one.
         let digest = record.as_ref().map_or([0; 32], |record| record.digest);
-        let known = record.filter(|_| self.pepper.matches(&key, &digest));
-        let record = known.ok_or(Fault::Unauthenticated(UNKNOWN))?;
+        let matches = self.pepper.matches(&key, &digest);
+        let record = record
+            .filter(|_| matches)
+            .ok_or(Fault::Unauthenticated(UNKNOWN))?;
         if !record.is_current(self.clock.now()) {
             return Err(Fault::Unauthenticated(ENDED));
         }
         Ok(Actor::of_token(&record))
     }
 
-    /// Records a refused request, or counts it if another was recorded less than a second ago.
+    /// Records and logs a refused request, or counts it if another was recorded less than a second ago.
     pub(crate) fn note_refusal(&self, refused: &Refused<'_>, fault: &Fault) {
-        tracing::warn!(method = refused.method, path = refused.path, actor = refused.actor.map(Actor::name), %fault, "admin request refused");
         let Some(before) = self.admit_refusal() else {
             return;
         };
+        tracing::warn!(method = refused.method, path = refused.path, actor = refused.actor.map(Actor::name), %fault, "admin request refused");
         let path: String = refused.path.chars().take(PATH_CHARS).collect();
         self.record_refusal(&serde_json::json!({
             "actor": refused.actor.map(Actor::name),

@@ -10,7 +10,7 @@ use std::{
 
 use identity::{Change, Directory, Pepper};
 use ledger::Ledger;
-use policy::{Alias, CompileFault, Snapshot, SnapshotDocument};
+use policy::{Alias, CompileFault, CountryGroups, Snapshot, SnapshotDocument};
 use terms::{Clock, KeyId, ModelVersion, Moment, OrganizationId};
 
 use crate::{
@@ -325,6 +325,7 @@ fn configured(
         version: 1,
         epoch: last.map_or(1, |last| last.epoch),
         lab,
+        country_groups: country_groups(last),
         models,
         aliases,
         directives: last.map_or_else(Vec::new, |last| last.directives.clone()),
@@ -334,6 +335,14 @@ fn configured(
         document.epoch = document.epoch.saturating_add(1);
     }
     document
+}
+
+/// Returns the table of this release, unless the last snapshot has one of a later date.
+fn country_groups(last: Option<&SnapshotDocument>) -> CountryGroups {
+    let bundled = CountryGroups::bundled();
+    let last = last.map(|last| &last.country_groups);
+    let later = last.filter(|last| last.as_of > bundled.as_of).cloned();
+    later.unwrap_or(bundled)
 }
 
 fn load_directory(store: &Store) -> Result<Directory, StoreError> {

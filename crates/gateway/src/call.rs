@@ -48,16 +48,6 @@ impl Call {
         };
         Ok(Self { id, route, method: parts.method, uri: parts.uri, headers: parts.headers, body, peek })
     }
-
-    /// Returns the model or alias asked for, where the body names one.
-    pub(crate) fn requested(&self) -> Option<&str> {
-        self.peek.as_ref().map(|peek| peek.model.as_str())
-    }
-
-    /// Returns true if the caller asked for a stream.
-    pub(crate) fn streams(&self) -> bool {
-        self.peek.as_ref().is_some_and(|peek| peek.stream)
-    }
 }
 
 async fn read_body(body: Incoming, limits: &Limits) -> Result<Bytes, Problem> {

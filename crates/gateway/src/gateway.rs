@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -94,7 +94,7 @@ pub enum ReloadError {
 pub struct Gateway {
     shared: Arc<Shared>,
     settings: ArcSwap<Checked>,
-    listeners: Listeners,
+    listeners: Mutex<Option<Listeners>>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -126,7 +126,7 @@ impl Gateway {
         let listeners = listener::spawn(&settings, move |id| Worker::start(id, Arc::clone(&for_workers)))
             .map_err(StartError::Listen)?;
         let addresses = listeners.addresses().to_vec();
-        Ok(Self { shared, settings: ArcSwap::from_pointee(settings), listeners, addresses })
+        Ok(Self { shared, settings: ArcSwap::from_pointee(settings), listeners: Mutex::new(Some(listeners)), addresses })
     }
 
     /// Returns the addresses it listens on.
@@ -167,7 +167,9 @@ impl Gateway {
         }
         let fleet = self.shared.fleet.load().renewed(&settings);
         let fleet = fleet.map_err(|error| ReloadError::Upstream(error.to_string()))?;
-        self.listeners.renew_certificate().map_err(ReloadError::Certificate)?;
+        if let Some(listeners) = self.listeners().as_ref() {
+            listeners.renew_certificate().map_err(ReloadError::Certificate)?;
+        }
         self.shared.fleet.store(Arc::new(fleet));
         self.shared.limits.store(Arc::new(settings.limits().clone()));
         self.settings.store(Arc::new(settings));
@@ -197,10 +199,15 @@ impl Gateway {
 
     /// Stops taking calls, lets those in flight finish for at most `bound`, then ends the rest. Blocks.
     ///
-    /// Returns true if every call finished by itself.
-    pub fn drain(self, bound: Duration) -> bool {
+    /// Returns true if every call finished by itself. Once drained, it stays so.
+    pub fn drain(&self, bound: Duration) -> bool {
         self.shared.draining.store(true, Ordering::SeqCst);
-        self.listeners.drain(bound)
+        let listeners = self.listeners().take();
+        listeners.is_none_or(|listeners| listeners.drain(bound))
+    }
+
+    fn listeners(&self) -> MutexGuard<'_, Option<Listeners>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -90,7 +90,7 @@ async fn serve_call(worker: &Worker, call: Call) -> Result<Response<Output>, Pro
     let lease = admit::enter(worker, &call, &caller, &decided, &permit)?;
     screen::screen(worker.monitor(), call.id, &permit, &call.body)?;
     let (pending, settlement) = record::submit(worker.shared(), call.id, permit, &decided, &requested)?;
-    let live = Live::new(worker, &call, &caller, requested, decided, lease, settlement, slot);
+    let live = Live::new(worker, &call, &caller, decided, lease, settlement, slot);
     let reply = forward(worker, &pending, &call, &live).await;
     let recorded = pending.durable().await.map_err(record::unavailable)?;
     relay(recorded, reply, live).await

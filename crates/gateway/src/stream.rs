@@ -43,11 +43,10 @@ pub struct Live {
     pub(crate) dialect: Dialect,
     pub(crate) operation: Operation,
     pub(crate) holder: identity::Holder,
-    pub(crate) requested: String,
     pub(crate) decided: Arc<Decided>,
     pub(crate) lease: Lease,
     pub(crate) settlement: Settlement,
-    pub(crate) slot: Slot,
+    _slot: Slot,
 }
 
 /// The body of an answer.
@@ -95,7 +94,6 @@ impl Live {
         worker: &Worker,
         call: &Call,
         caller: &Caller,
-        requested: String,
         decided: Arc<Decided>,
         lease: Lease,
         settlement: Settlement,
@@ -110,11 +108,10 @@ impl Live {
             dialect: call.route.dialect,
             operation: call.route.operation.clone(),
             holder: caller.key.holder.clone(),
-            requested,
             decided,
             lease,
             settlement,
-            slot,
+            _slot: slot,
         }
     }
 
@@ -168,7 +165,7 @@ impl Live {
         if self.lease.recalled().is_some() {
             return Err(self.cut_before_output());
         }
-        let mut meter = Meter::new(&self.operation);
+        let mut meter = Meter::new(self.dialect, &self.operation);
         meter.body(&body);
         self.remember(&meter);
         self.settlement.usage = usage(&meter, body.len());
@@ -219,7 +216,7 @@ const OPENING_BYTES: usize = 256;
 
 impl Relay {
     fn new(body: ReplyBody, live: Live) -> Self {
-        let meter = Meter::new(&live.operation);
+        let meter = Meter::new(live.dialect, &live.operation);
         Self { body, splitter: Splitter::new(TAIL_BYTES_MAX), meter, opening: Opening::Unknown(Vec::new()), delivered: 0, live: Some(live) }
     }
 

@@ -13,9 +13,6 @@ use proof::tree::{Hash, leaf_hash};
 
 use crate::bytes::{Fields, checksum};
 
-/// Bytes of a frame before its leaf.
-pub(crate) const OVERHEAD: usize = 28;
-
 /// A frame as it was read, still within the bytes of its batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Frame<'a> {
@@ -104,7 +101,7 @@ mod tests {
         ) {
             let frame = Frame { leaf: &leaf, salt, private: &private };
             let mut bytes = frame.encode().unwrap();
-            prop_assert_eq!(bytes.len(), OVERHEAD + leaf.len() + private.len());
+            prop_assert_eq!(bytes.len(), 28 + leaf.len() + private.len());
             bytes.extend_from_slice(&rest);
             let mut fields = Fields(&bytes);
             prop_assert_eq!(Frame::decode(&mut fields).unwrap(), frame);

@@ -2,8 +2,15 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use proof::entry::Entry;
+use proof::{entry::Entry, tree::Hash};
 use terms::Clock;
+
+use crate::{
+    open::{self, Inner},
+    reader::Reader,
+    slot::{Slot, block_on},
+    storage::{Disk, Storage},
+};
 
 /// How the log is kept.
 #[derive(Clone, Debug)]
@@ -112,8 +119,13 @@ pub struct Health {
 }
 
 /// The log, open for appending by this process alone. Cheap to clone.
+///
+/// When the last handle is dropped without [`Ledger::stop`], what was submitted is still written; the next opening
+/// finds the log unclean and closes its open calls as interrupted.
 #[derive(Clone, Debug)]
-pub struct Ledger {}
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
 
 /// A `T` whose opening entry has been submitted and may not be durable yet.
 ///
@@ -123,6 +135,8 @@ pub struct Ledger {}
 pub struct Pending<T> {
     inner: T,
     index: u64,
+    leaf: Hash,
+    slot: Arc<Slot>,
 }
 
 /// A `T` whose opening entry is durable. Only [`Pending::durable`] makes one.
@@ -131,7 +145,7 @@ pub struct Pending<T> {
 pub struct Recorded<T> {
     inner: T,
     index: u64,
-    leaf: [u8; 32],
+    leaf: Hash,
 }
 
 impl Ledger {
@@ -146,7 +160,23 @@ impl Ledger {
         options: Options,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Recovery), OpenError> {
-        todo!()
+        Self::open_on(Arc::new(Disk), dir, options, clock)
+    }
+
+    /// Opens the log as [`Ledger::open`] does, but makes all changes through `storage`; for tests that fail them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::open`].
+    pub fn open_on(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        options: Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let (inner, recovery) = open::open(storage, dir, &options, clock)?;
+        let inner = Arc::new(inner);
+        Ok((Self { inner }, recovery))
     }
 
     /// Submits the opening entry of a call; from here the model may work, but nothing may be released.
@@ -155,7 +185,13 @@ impl Ledger {
     ///
     /// [`Unavailable`]: nothing was submitted; the call must be refused.
     pub fn submit<T>(&self, inner: T, draft: Draft) -> Result<Pending<T>, Unavailable> {
-        todo!()
+        let ticket = self.inner.submit(draft)?;
+        Ok(Pending {
+            inner,
+            index: ticket.index,
+            leaf: ticket.leaf,
+            slot: ticket.slot,
+        })
     }
 
     /// Submits any other entry (`T` is usually `()`); same as [`Ledger::submit`] in all but intent.
@@ -179,7 +215,7 @@ impl Ledger {
     /// Returns the pseudonym under which the log speaks of `subject`: a keyed hash, the same for the life of the log.
     #[must_use]
     pub fn pseudonym(&self, subject: &str) -> [u8; 16] {
-        todo!()
+        self.inner.pseudonyms.of(subject)
     }
 
     /// Returns the entry at `index` with its private part and salt, once durable.
@@ -188,7 +224,7 @@ impl Ledger {
     ///
     /// [`LookupError`].
     pub fn stored(&self, index: u64) -> Result<Stored, LookupError> {
-        todo!()
+        self.inner.stored(index)
     }
 
     /// Returns the entry at `index` with a proof that the latest signed checkpoint covers it.
@@ -197,19 +233,25 @@ impl Ledger {
     ///
     /// [`LookupError::NotYet`] if no checkpoint covers it yet: ask again after the checkpoint interval.
     pub fn receipt(&self, index: u64) -> Result<Receipt, LookupError> {
-        todo!()
+        self.inner.receipt(index)
+    }
+
+    /// Returns a view of the log that reads its files: to go through entries, or to export them.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::at(self.inner.shared.layout.dir())
     }
 
     /// Returns the state of the log.
     #[must_use]
     pub fn health(&self) -> Health {
-        todo!()
+        self.inner.health()
     }
 
     /// Returns the log's verifier key in C2SP signed-note form (`name+hash+key`).
     #[must_use]
     pub fn verifier_key(&self) -> String {
-        todo!()
+        self.inner.shared.key.verifier_key().to_owned()
     }
 
     /// Waits until everything submitted is durable, writes a `Stop` entry, signs a last checkpoint and stops the
@@ -219,7 +261,7 @@ impl Ledger {
     ///
     /// [`Unavailable`] if the last commit failed.
     pub fn stop(&self) -> Result<(), Unavailable> {
-        todo!()
+        self.inner.stop()
     }
 }
 
@@ -241,7 +283,13 @@ impl<T> Pending<T> {
     ///
     /// [`Unavailable::Fenced`]: it may or may not be in the log after recovery; nothing may be released.
     pub async fn durable(self) -> Result<Recorded<T>, Unavailable> {
-        todo!()
+        let told = self.slot.wait().await;
+        told.map_err(|_| Unavailable::Fenced)?;
+        Ok(Recorded {
+            inner: self.inner,
+            index: self.index,
+            leaf: self.leaf,
+        })
     }
 
     /// Like [`Pending::durable`], blocking the thread; for tools and tests.
@@ -250,7 +298,7 @@ impl<T> Pending<T> {
     ///
     /// As [`Pending::durable`].
     pub fn wait(self) -> Result<Recorded<T>, Unavailable> {
-        todo!()
+        block_on(self.durable())
     }
 }
 
@@ -268,7 +316,7 @@ impl<T> Recorded<T> {
 
     /// Returns the leaf hash of the opening entry.
     #[must_use]
-    pub fn leaf(&self) -> &[u8; 32] {
+    pub fn leaf(&self) -> &Hash {
         &self.leaf
     }
 

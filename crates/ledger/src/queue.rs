@@ -255,9 +255,14 @@ impl Queue {
         work.slots.iter().for_each(|slot| slot.fenced());
     }
 
-    /// Returns true after [`Queue::fence`].
-    pub(crate) fn is_fenced(&self) -> bool {
-        self.lock().mode == Mode::Fenced
+    /// Returns how many entries may wait.
+    pub(crate) fn capacity(&self) -> usize {
+        self.limits.entries
+    }
+
+    /// Returns the index the next entry will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.lock().next
     }
 
     /// Returns how many entries wait or are being written.
@@ -416,6 +421,6 @@ mod tests {
         queue.fence();
         let told = crate::slot::block_on(ticket.slot.wait());
         assert_eq!(told, Err(crate::slot::Fenced));
-        assert!(queue.is_fenced());
+        assert_eq!(queue.refuses(2_000), Some(Unavailable::Fenced));
     }
 }

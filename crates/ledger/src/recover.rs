@@ -92,7 +92,8 @@ fn walk(
 ) -> Result<Found, OpenError> {
     let mut found = Found {
         start: walker.segment.start.clone(),
-        stopped: true,
+        // A process that stopped in good order left its `Stop` in the segment; an empty segment only follows a crash.
+        stopped: walker.first == 0,
         ..Found::default()
     };
     found.note_root(&walker, asked);
@@ -160,9 +161,11 @@ fn tail(walker: &Walker, fresh: bool) -> Result<FoundTail, WalError> {
     if torn_end > offset {
         let later = segment.batch_after(offset, walker.chain.seq)?;
         if let Some(later) = later {
-            return Err(WalError::Start {
-                path: segment.path.display().to_string(),
-                why: later_batch(later),
+            let path = segment.path.display().to_string();
+            return Err(WalError::Followed {
+                path,
+                offset,
+                later,
             });
         }
     }
@@ -172,10 +175,6 @@ fn tail(walker: &Walker, fresh: bool) -> Result<FoundTail, WalError> {
         torn_end,
         fresh,
     })
-}
-
-fn later_batch(_at: u64) -> &'static str {
-    "a bad batch is followed by a good one"
 }
 
 /// Says in the words of an opening what reading the log answered.

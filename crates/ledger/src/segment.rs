@@ -22,7 +22,7 @@ use proof::tree::Frontier;
 
 use crate::{
     batch::Chain,
-    bytes::{Fields, checksum, pad, padded, size},
+    bytes::{Fields, checksum, pad, padded},
     calls::OpenCalls,
 };
 
@@ -129,11 +129,6 @@ pub(crate) fn first_of(name: &str) -> Option<u64> {
     (self::name(first) == name).then_some(first)
 }
 
-/// Returns the length of a header's bytes with padding.
-pub(crate) fn header_length(header: &[u8]) -> u64 {
-    size(header)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -170,7 +165,7 @@ mod tests {
             prop_assert_eq!(bytes.len() % 4_096, 0);
             let length = usize::try_from(Start::length(*bytes.first_chunk().unwrap()).unwrap()).unwrap();
             prop_assert_eq!(Start::decode(&bytes[..length]), Some(start));
-            prop_assert_eq!(first_batch(length as u64), header_length(&bytes));
+            prop_assert_eq!(first_batch(length as u64), crate::bytes::size(&bytes));
         }
 
         #[test]

@@ -43,6 +43,8 @@ pub(crate) struct Spares {
 struct State {
     ready: Option<Spare>,
     made: u64,
+    /// Nobody waits any more for a spare that cannot be made.
+    hurried: bool,
     closed: bool,
 }
 
@@ -102,10 +104,10 @@ impl Spares {
         Ok(Spare { file, path })
     }
 
-    /// Takes the spare, waiting until there is one; `None` once closed if there is none.
+    /// Takes the spare, waiting until there is one; `None` if there will be none before the log closes.
     pub(crate) fn take(&self) -> Option<Spare> {
         let mut state = lock(&self.state);
-        while state.ready.is_none() && !state.closed {
+        while state.ready.is_none() && !state.closed && !self.hopeless(&state) {
             state = self
                 .changed
                 .wait(state)
@@ -115,6 +117,16 @@ impl Spares {
         drop(state);
         self.changed.notify_all();
         spare
+    }
+
+    fn hopeless(&self, state: &State) -> bool {
+        state.hurried && self.starved.load(Ordering::Relaxed)
+    }
+
+    /// From now on nobody waits for a spare that cannot be made.
+    pub(crate) fn hurry(&self) {
+        lock(&self.state).hurried = true;
+        self.changed.notify_all();
     }
 
     /// Ends [`Spares::run`] and all waiting.
@@ -144,6 +156,7 @@ impl Spares {
         tracing::warn!(%error, dir = %self.dir.display(), "cannot make the next segment of the log: free some room");
         self.starved.store(true, Ordering::Relaxed);
         let state = lock(&self.state);
+        self.changed.notify_all();
         let _woken = self
             .changed
             .wait_timeout_while(state, RETRY, |state| !state.closed);

@@ -26,6 +26,12 @@ pub(crate) enum WalError {
         offset: u64,
         why: BadBatch,
     },
+    #[error("`{path}` has a bad batch at byte {offset} and a good one after it, at byte {later}")]
+    Followed {
+        path: String,
+        offset: u64,
+        later: u64,
+    },
     #[error("`{path}` does not begin with a segment header that fits: {why}")]
     Start { path: String, why: &'static str },
 }

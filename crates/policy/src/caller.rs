@@ -19,6 +19,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) people: Vec<Subject<'a>>,
     /// What is missing of them.
     pub(crate) gap: Option<Gap>,
+    /// True if a person, or an active owner of the workload, answers for the call.
+    pub(crate) identified: bool,
     /// The organization whose tenant the call uses.
     pub(crate) tenant: Option<&'a OrganizationId>,
     organizations: BTreeMap<&'a OrganizationId, &'a Organization>,
@@ -63,6 +65,7 @@ impl<'a> Caller<'a> {
             tenant,
             gap,
             people,
+            identified: is_identified(&facts.caller),
         }
     }
 
@@ -133,14 +136,23 @@ fn people(caller: &CallerFacts) -> (BTreeMap<&PersonId, &Person>, Option<Gap>) {
             owners,
             recipients,
         } => {
-            let active = |person: &&Arc<Person>| person.active;
-            let people = by_id(owners.iter().chain(recipients).filter(active));
+            let people = by_id(owners.iter().chain(recipients));
             let present = |wanted: &[PersonId], known: &[Arc<Person>]| {
-                let is_there = |id| known.iter().any(|person| person.id == *id && person.active);
+                let is_there = |id: &PersonId| known.iter().any(|person| person.id == *id && person.active);
                 !wanted.is_empty() && wanted.iter().all(is_there)
             };
             let complete = present(&workload.owners, owners) && present(&workload.recipients, recipients);
             (people, (!complete).then_some(Gap::Recipients))
+        }
+    }
+}
+
+fn is_identified(caller: &CallerFacts) -> bool {
+    match caller {
+        CallerFacts::Person { .. } => true,
+        CallerFacts::Unbound => false,
+        CallerFacts::Workload { workload, owners, .. } => {
+            owners.iter().any(|owner| owner.active && workload.owners.contains(&owner.id))
         }
     }
 }

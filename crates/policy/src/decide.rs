@@ -1,34 +1,27 @@
 //! The one decision function.
 
-use terms::{ModelVersionId, Moment};
+use std::collections::BTreeSet;
 
-use crate::{Code, Determination, Facts, Permit, Refusal, Snapshot};
+use terms::{Clearance, Control, Country, ModelVersion, ModelVersionId, Moment, OrganizationId, ProvisionId, Standing};
 
-/// Decides one call.
+use crate::{
+    CallerFacts, Code, CountryGroup, Determination, Directive, Facts, License, Obligation, Permit, Refusal, Remedy,
+    Snapshot, SnapshotDocument, Status,
+    caller::{Caller, Gap, Subject},
+    evidence::{self, Bar, Horizon},
+    rules::{Gate, ModelRules, Release, Role, Ruling, Serve, Side},
+    why::{self, Finding},
+};
+
+/// Decides one call: pure, so that admission, simulation and replay agree.
+///
+/// The determination holds until its `valid_until` as long as the snapshot and everything in `facts` but the time
+/// stay the same. Whatever cannot be established or evaluated refuses.
+///
+/// # Source
+/// 15 CFR 734.13, 734.18(a)(2), 772.1, part 744; 31 CFR chapter V.
 pub fn decide(snapshot: &Snapshot, facts: &Facts) -> Determination {
-    if snapshot
-        .document()
-        .models
-        .iter()
-        .any(|model| model.id == facts.model)
-    {
-        return Determination::Permit(Permit {
-            model: facts.model.clone(),
-            basis: Vec::new(),
-            flags: Vec::new(),
-            obligations: Vec::new(),
-            valid_until: Moment::MAX,
-            snapshot: *snapshot.digest(),
-        });
-    }
-    Determination::Refuse(Refusal {
-        code: Code::ModelUnknown,
-        model: facts.model.clone(),
-        denied_by: Vec::new(),
-        remedies: Vec::new(),
-        valid_until: Moment::MAX,
-        snapshot: *snapshot.digest(),
-    })
+    decide_for(snapshot, facts, &facts.model)
 }
 
 /// What a requested name resolved to for one caller.
@@ -57,15 +50,398 @@ pub struct Passed {
 /// Returns `None` if the name is neither a version nor an alias.
 #[must_use]
 pub fn resolve(snapshot: &Snapshot, facts: &Facts, requested: &str) -> Option<Resolution> {
-    let model = snapshot
-        .document()
-        .models
-        .iter()
-        .find(|model| model.id.as_str() == requested)?;
-    let facts = Facts {
-        model: model.id.clone(),
-        ..facts.clone()
+    let mut valid_until = Moment::MAX;
+    let mut passed_over = Vec::new();
+    let mut best = None;
+    for model in candidates(snapshot.document(), requested)? {
+        match decide_for(snapshot, facts, model) {
+            Determination::Permit(permit) => {
+                valid_until = valid_until.min(permit.valid_until);
+                let determination = Determination::Permit(permit);
+                return Some(Resolution { determination, passed_over, valid_until });
+            }
+            Determination::Refuse(refusal) => {
+                valid_until = valid_until.min(refusal.valid_until);
+                passed_over.push(Passed { model: model.clone(), code: refusal.code });
+                best.get_or_insert(refusal);
+            }
+        }
+    }
+    let determination = Determination::Refuse(best?);
+    Some(Resolution { determination, passed_over: Vec::new(), valid_until })
+}
+
+/// Returns the versions that a name stands for, best first.
+fn candidates<'a>(document: &'a SnapshotDocument, requested: &str) -> Option<Vec<&'a ModelVersionId>> {
+    if let Some(model) = document.models.iter().find(|m| m.id.as_str() == requested) {
+        return Some(vec![&model.id]);
+    }
+    let alias = document.aliases.iter().find(|a| a.name.as_str() == requested)?;
+    Some(alias.versions.iter().collect())
+}
+
+fn decide_for(snapshot: &Snapshot, facts: &Facts, model: &ModelVersionId) -> Determination {
+    let mut inquiry = Inquiry {
+        horizon: Horizon::at(facts.at),
+        document: snapshot.document(),
+        snapshot,
+        facts,
     };
-    let determination = decide(snapshot, &facts);
-    Some(Resolution { determination, passed_over: Vec::new(), valid_until: Moment::MAX })
+    let answer = inquiry.answer(model);
+    let valid_until = inquiry.horizon.until();
+    match answer {
+        Ok(grounds) => Determination::Permit(Permit {
+            model: model.clone(),
+            basis: grounds.basis.into_iter().collect(),
+            flags: grounds.flags,
+            obligations: tightest(grounds.obligations),
+            valid_until,
+            snapshot: *snapshot.digest(),
+        }),
+        Err(findings) => {
+            let summary = why::sum_up(findings);
+            Determination::Refuse(Refusal {
+                code: summary.code,
+                model: model.clone(),
+                denied_by: summary.denied_by,
+                remedies: summary.remedies,
+                valid_until,
+                snapshot: *snapshot.digest(),
+            })
+        }
+    }
+}
+
+/// Keeps, of several caps on output, the lowest.
+fn tightest(obligations: BTreeSet<Obligation>) -> Vec<Obligation> {
+    let mut capped = false;
+    let keep = |obligation: &Obligation| match obligation {
+        Obligation::MaxOutputTokens(_) => !std::mem::replace(&mut capped, true),
+        Obligation::StripLogprobs | Obligation::StripReasoning => true,
+    };
+    obligations.into_iter().filter(keep).collect()
+}
+
+/// One decision under way.
+struct Inquiry<'a> {
+    snapshot: &'a Snapshot,
+    document: &'a SnapshotDocument,
+    facts: &'a Facts,
+    horizon: Horizon,
+}
+
+/// What a permit rests on.
+#[derive(Default)]
+struct Grounds {
+    basis: BTreeSet<ProvisionId>,
+    flags: Vec<crate::Flag>,
+    obligations: BTreeSet<Obligation>,
+}
+
+impl Grounds {
+    fn add(&mut self, basis: Vec<ProvisionId>, obligations: impl IntoIterator<Item = Obligation>) {
+        self.basis.extend(basis);
+        self.obligations.extend(obligations);
+    }
+}
+
+impl<'a> Inquiry<'a> {
+    fn answer(&mut self, id: &ModelVersionId) -> Result<Grounds, Vec<Finding>> {
+        self.check_credential()?;
+        let rules = self.snapshot.rules().model(id);
+        let unknown = || vec![Finding::deny(Code::ModelUnknown, None)];
+        let rules = rules.ok_or_else(unknown)?;
+        let model = self.document.models.get(rules.index).ok_or_else(unknown)?;
+        let caller = Caller::gather(self.facts, &mut self.horizon);
+        let gates = self.effective_gates(model, rules);
+        let mut grounds = Grounds::default();
+        let mut findings = self.serve(rules, &caller, !gates.is_empty(), &mut grounds);
+        findings.extend(self.clearance(model, &caller));
+        if findings.iter().all(Finding::is_hold) && !gates.is_empty() {
+            findings.extend(self.pass_gates(&gates, &caller, &mut grounds));
+        }
+        self.conclude(grounds, findings, &caller)
+    }
+
+    fn conclude(
+        &mut self,
+        mut grounds: Grounds,
+        findings: Vec<Finding>,
+        caller: &Caller<'_>,
+    ) -> Result<Grounds, Vec<Finding>> {
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        if grounds.basis.is_empty() {
+            return Err(vec![Finding::deny(Code::NoLegalBasis, None)]);
+        }
+        let red_flagged = self.document.country_groups.members(CountryGroup::D5);
+        grounds.flags = caller.flags(red_flagged, &mut self.horizon);
+        Ok(grounds)
+    }
+
+    fn check_credential(&mut self) -> Result<(), Vec<Finding>> {
+        let credential = &self.facts.credential;
+        if credential.revoked || self.horizon.reached(credential.expires_at) {
+            return Err(vec![Finding::deny(Code::CredentialEnded, None)]);
+        }
+        let active = match &self.facts.caller {
+            CallerFacts::Person { person } => person.active,
+            CallerFacts::Workload { workload, .. } => workload.active,
+            CallerFacts::Unbound => true,
+        };
+        if active {
+            return Ok(());
+        }
+        Err(vec![Finding::deny(Code::CallerInactive, None)])
+    }
+
+    /// Returns the directives in effect on a model; none reaches a published one (15 CFR 734.7).
+    fn effective_gates(&mut self, model: &ModelVersion, rules: &'a ModelRules) -> Vec<(&'a Gate, &'a Directive)> {
+        if model.control == Control::Published {
+            return Vec::new();
+        }
+        let directives = &self.document.directives;
+        let gates = rules.gates.iter();
+        let gates = gates.filter_map(|gate| Some((gate, directives.get(gate.directive)?)));
+        gates.filter(|(_, directive)| self.is_effective(directive)).collect()
+    }
+
+    fn is_effective(&mut self, directive: &Directive) -> bool {
+        directive.status() == Status::InForce
+            && self.horizon.reached(directive.effective_at())
+            && !directive.expires_at().is_some_and(|end| self.horizon.reached(end))
+    }
+
+    fn is_valid(&mut self, license: &License) -> bool {
+        license.status() == Status::InForce
+            && self.horizon.reached(license.valid_from())
+            && !license.valid_until().is_some_and(|end| self.horizon.reached(end))
+    }
+
+    /// Asks what no license waives: parties, embargoes, the model itself.
+    fn serve(
+        &mut self,
+        rules: &ModelRules,
+        caller: &Caller<'_>,
+        controlled: bool,
+        grounds: &mut Grounds,
+    ) -> Vec<Finding> {
+        let countries = caller.countries(&mut self.horizon);
+        let question = Serve {
+            parties: caller.parties().into_iter().collect(),
+            near: self.sides(&countries),
+            controlled,
+        };
+        match self.snapshot.rules().serve(rules, &question) {
+            Ok(Ruling::Permit(basis)) => {
+                grounds.add(basis, []);
+                Vec::new()
+            }
+            Ok(Ruling::Forbid(findings)) => findings,
+            Ok(Ruling::Silent) => Vec::new(),
+            Err(failed) => vec![failed],
+        }
+    }
+
+    fn sides(&self, countries: &BTreeSet<Country>) -> Vec<Side> {
+        let groups = &self.document.country_groups;
+        let near = |side: &Side| countries.iter().any(|country| side.has(groups, *country));
+        Side::ALL.into_iter().filter(near).collect()
+    }
+
+    fn clearance(&mut self, model: &ModelVersion, caller: &Caller<'_>) -> Option<Finding> {
+        let missing = match model.clearance {
+            Clearance::Open => return None,
+            Clearance::Identified if caller.identified => return None,
+            Clearance::Identified => None,
+            Clearance::Attested => match caller.gap {
+                Some(Gap::Unbound) => None,
+                Some(Gap::Recipients) => Some(Remedy::NameRecipients),
+                None if self.all_attested(caller) => return None,
+                None => Some(Remedy::AttestStanding),
+            },
+        };
+        let mut finding = Finding::deny(Code::ClearanceRequired, None);
+        finding.remedies.extend(missing);
+        Some(finding)
+    }
+
+    fn all_attested(&mut self, caller: &Caller<'_>) -> bool {
+        let horizon = &mut self.horizon;
+        let mut attested = |s: &Subject<'_>| {
+            evidence::standing(s.person, Bar::IAL2, horizon) != Standing::Unattested
+        };
+        caller.people.iter().all(&mut attested)
+    }
+
+    /// Asks each directive in effect about each person who would receive the output.
+    fn pass_gates(
+        &mut self,
+        gates: &[(&Gate, &Directive)],
+        caller: &Caller<'_>,
+        grounds: &mut Grounds,
+    ) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = caller.gap.map(why::gap).into_iter().collect();
+        for (gate, directive) in gates {
+            for subject in &caller.people {
+                let passed = self.pass(gate, directive, caller, subject, grounds);
+                findings.extend(passed.err().into_iter().flatten());
+            }
+            if caller.people.is_empty() && caller.resells() {
+                findings.extend(self.unidentified(gate));
+            }
+        }
+        findings
+    }
+
+    /// Asks what forbids a release to nobody in particular.
+    fn unidentified(&self, gate: &Gate) -> Vec<Finding> {
+        let question = Release {
+            standing: Standing::Unattested,
+            location: None,
+            foreign_organization: false,
+            resells: true,
+            roles: Vec::new(),
+            spent: Vec::new(),
+        };
+        match self.snapshot.rules().release(gate, &question) {
+            Ok(Ruling::Forbid(findings)) => findings,
+            Ok(Ruling::Permit(_) | Ruling::Silent) => Vec::new(),
+            Err(failed) => vec![failed],
+        }
+    }
+
+    fn pass(
+        &mut self,
+        gate: &Gate,
+        directive: &Directive,
+        caller: &Caller<'_>,
+        subject: &Subject<'_>,
+        grounds: &mut Grounds,
+    ) -> Result<(), Vec<Finding>> {
+        let mut question = self.question(directive, caller, subject);
+        let rules = self.snapshot.rules();
+        let forbidden = match rules.release(gate, &question).map_err(|failed| vec![failed])? {
+            Ruling::Permit(basis) => {
+                grounds.add(basis, directive.obligations().iter().copied());
+                return Ok(());
+            }
+            Ruling::Forbid(findings) => findings,
+            Ruling::Silent => Vec::new(),
+        };
+        let mut routes = vec![why::own_terms(directive, &question, &self.document.country_groups)];
+        let mut offers = Vec::new();
+        for at in &gate.licenses {
+            let offered = self.try_license(gate, *at, caller, subject, &mut question, &mut routes);
+            offers.extend(offered.map_err(|failed| vec![failed])?);
+        }
+        offers.sort_by_key(|offer| offer.obligations.len());
+        if let (true, Some(offer)) = (forbidden.is_empty(), offers.into_iter().next()) {
+            grounds.add(offer.basis, offer.obligations);
+            grounds.obligations.extend(directive.obligations().iter().copied());
+            return Ok(());
+        }
+        let mut findings = forbidden;
+        findings.extend(why::shortest(routes));
+        if findings.is_empty() {
+            findings.push(Finding::deny(Code::NoLegalBasis, None));
+        }
+        Err(findings)
+    }
+
+    fn question(&mut self, directive: &Directive, caller: &Caller<'_>, subject: &Subject<'_>) -> Release {
+        let bar = Bar {
+            min_assurance: directive.min_assurance(),
+            max_age: Some(directive.max_age()),
+        };
+        Release {
+            standing: evidence::standing(subject.person, bar, &mut self.horizon),
+            location: evidence::whereabouts(subject.person, bar, &mut self.horizon).established,
+            foreign_organization: caller.acts_for_foreign_organization(),
+            resells: caller.resells(),
+            roles: Vec::new(),
+            spent: Vec::new(),
+        }
+    }
+
+    /// Asks one license about one person; adds to `routes` what stands in the way if it is about them at all.
+    fn try_license(
+        &mut self,
+        gate: &Gate,
+        at: usize,
+        caller: &Caller<'_>,
+        subject: &Subject<'_>,
+        question: &mut Release,
+        routes: &mut Vec<Vec<Finding>>,
+    ) -> Result<Option<Offer>, Finding> {
+        let Some(license) = self.document.licenses.get(at) else {
+            return Ok(None);
+        };
+        if !self.is_valid(license) {
+            return Ok(None);
+        }
+        let lab = self.document.lab.as_ref();
+        question.roles = roles(license, at, subject, caller.tenant, lab);
+        let left = self.tokens_left(license);
+        let is_spent = left == Some(0);
+        question.spent = is_spent.then_some(at).into_iter().collect();
+        let named = caller.tenant.is_some_and(|tenant| names(license, tenant, lab));
+        let unplaced = why::is_unplaced(subject, named);
+        let groups = &self.document.country_groups;
+        routes.extend(why::license_terms(license, &question.roles, unplaced, question, groups, is_spent));
+        if question.roles.is_empty() {
+            return Ok(None);
+        }
+        let ruling = self.snapshot.rules().licensed(gate, at, question)?;
+        let Ruling::Permit(basis) = ruling else {
+            return Ok(None);
+        };
+        let mut obligations = license.obligations().clone();
+        obligations.extend(left.map(Obligation::MaxOutputTokens));
+        Ok(Some(Offer { basis, obligations }))
+    }
+
+    /// Returns how many tokens a capped license still covers this month; none if its use is not known.
+    fn tokens_left(&self, license: &License) -> Option<u64> {
+        let cap = license.tokens_per_month()?;
+        let used = self.facts.consumed.iter().filter(|c| c.instrument == *license.id());
+        let used = used.map(|c| c.tokens).max().unwrap_or(cap);
+        Some(cap.saturating_sub(used))
+    }
+}
+
+/// A license that covers a person.
+struct Offer {
+    basis: Vec<ProvisionId>,
+    obligations: BTreeSet<Obligation>,
+}
+
+/// Returns the roles of a person under a license; where it binds the tenant, only under the tenant of the same grantee.
+fn roles(
+    license: &License,
+    at: usize,
+    subject: &Subject<'_>,
+    tenant: Option<&OrganizationId>,
+    lab: Option<&OrganizationId>,
+) -> Vec<Role> {
+    let mut roles = Vec::new();
+    for affiliation in &subject.affiliations {
+        let organization = &affiliation.organization;
+        if license.tenant_binding() && tenant != Some(organization) {
+            continue;
+        }
+        let role = |own_staff| Role { license: at, own_staff, engagement: affiliation.engagement };
+        if license.grantees().contains(organization) {
+            roles.push(role(false));
+        }
+        if license.own_staff() && lab == Some(organization) {
+            roles.push(role(true));
+        }
+    }
+    roles
+}
+
+fn names(license: &License, organization: &OrganizationId, lab: Option<&OrganizationId>) -> bool {
+    license.grantees().contains(organization) || (license.own_staff() && lab == Some(organization))
 }

@@ -15,14 +15,22 @@ pub enum Determination {
 /// Proof that [`crate::decide`] permitted a call. Only this crate can make one.
 ///
 /// ```
-/// fn model(permit: &policy::Permit) -> &terms::ModelVersionId {
-///     permit.model()
+/// fn model(permit: policy::Permit) -> terms::ModelVersionId {
+///     permit.model().clone()
 /// }
 /// ```
 ///
-/// ```compile_fail
-/// fn forge(model: terms::ModelVersionId) -> policy::Permit {
-///     policy::Permit { model, ..todo!() }
+/// Its fields are private, so nobody else can take one apart and change it, let alone write one down:
+///
+/// ```compile_fail,E0616
+/// fn model(permit: policy::Permit) -> terms::ModelVersionId {
+///     permit.model.clone()
+/// }
+/// ```
+///
+/// ```compile_fail,E0451
+/// fn forge(model: terms::ModelVersionId, other: policy::Permit) -> policy::Permit {
+///     policy::Permit { model, ..other }
 /// }
 /// ```
 #[must_use = "a permit that is not recorded lets nothing out"]
@@ -142,6 +150,17 @@ impl Refusal {
         !self.remedies.is_empty()
     }
 
+    /// Returns a sentence for the caller: why, and what would clear it. Names no person and no fact about one.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let why = format!("`{}` was refused: {}", self.model, self.code.reason());
+        if self.remedies.is_empty() {
+            return why;
+        }
+        let remedies: Vec<&str> = self.remedies.iter().map(|remedy| remedy.request()).collect();
+        format!("{why}; to clear this, {}", remedies.join(", and "))
+    }
+
     /// Returns the moment up to which time alone does not change the answer.
     #[must_use]
     pub fn valid_until(&self) -> Moment {
@@ -228,6 +247,52 @@ impl Code {
             Self::ModelUncertified => "model_uncertified",
             Self::NoLegalBasis => "no_legal_basis",
             Self::EvaluationFailed => "evaluation_failed",
+        }
+    }
+}
+
+impl Code {
+    /// Returns the reason in words that end the sentence "it was refused: ...".
+    fn reason(self) -> &'static str {
+        match self {
+            Self::CredentialEnded => "the credential is revoked or expired",
+            Self::CallerInactive => "access was withdrawn by an administrator",
+            Self::ModelUnknown => "no such model version",
+            Self::ClearanceRequired => "the model asks for a clearance that was not shown",
+            Self::PersonRequired => "a controlled model answers known persons only",
+            Self::StandingUnattested => "standing under 15 CFR 772.1 is not established",
+            Self::LocationUnknown => "the place of use is not established",
+            Self::ForeignPersonBarred => "a directive bars foreign persons and no license covers this call",
+            Self::DestinationBarred => "a directive bars the destination and no license covers this call",
+            Self::ForeignOrganizationBarred => "a directive bars foreign organizations and no license covers this call",
+            Self::LicenseConditionUnmet => "a license names the organization but not all its conditions are met",
+            Self::Blocked => "a party to the call is blocked under 31 CFR chapter V",
+            Self::RestrictedParty => "a party to the call is restricted under 15 CFR part 744 or 764",
+            Self::Embargoed => "the destination is under embargo",
+            Self::ScreeningPending => "screening of a party to the call awaits adjudication",
+            Self::OwnershipUndetermined => "the ownership of an organization is not determined",
+            Self::EndUserUnidentified => "the organization passes output on to end users it does not identify",
+            Self::ModelUncertified => "the model version has no current safety certificate",
+            Self::NoLegalBasis => "nothing permits the call",
+            Self::EvaluationFailed => "the rules could not be evaluated; tell the operator",
+        }
+    }
+}
+
+impl Remedy {
+    /// Returns what to do, in words that follow "to clear this, ...".
+    fn request(self) -> &'static str {
+        match self {
+            Self::AttestStanding => "have your employer or an identity-proofing provider attest your standing",
+            Self::AttestLocation => "have your employer attest your location",
+            Self::AttestEmployment => "have your employer attest your employment",
+            Self::CounselRuling => "ask the operator's counsel to rule on how the instrument reads",
+            Self::AdjudicateScreening => "ask the operator's compliance desk to adjudicate the screening",
+            Self::ResolveOwnership => "have the organization document its ownership",
+            Self::IdentifyEndUsers => "have the organization bind each end user to a verified person",
+            Self::NameRecipients => {
+                "have the workload's organization name an accountable person and everyone who receives the output"
+            }
         }
     }
 }

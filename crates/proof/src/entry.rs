@@ -239,3 +239,140 @@ pub enum DecodeError {
     #[error("the leaf is not the one encoding of its entry")]
     NotCanonical,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::{option, prelude::*};
+
+    use super::*;
+
+    const KINDS: [Kind; 10] = [
+        Kind::Genesis,
+        Kind::Start,
+        Kind::Open,
+        Kind::Close,
+        Kind::Refusal,
+        Kind::Snapshot,
+        Kind::Registry,
+        Kind::Admin,
+        Kind::Redecision,
+        Kind::Stop,
+    ];
+    const OUTCOMES: [Outcome; 6] = [
+        Outcome::Completed,
+        Outcome::Cut,
+        Outcome::ClientGone,
+        Outcome::UpstreamFailed,
+        Outcome::Interrupted,
+        Outcome::NotServed,
+    ];
+
+    fn any_text() -> impl Strategy<Value = Option<String>> {
+        option::of("[ -~\u{e9}]{0,64}")
+    }
+
+    prop_compose! {
+        fn any_usage()(input_tokens: Option<u64>, output_tokens: Option<u64>, delivered_events: u64, delivered_bytes: u64) -> Usage {
+            Usage { input_tokens, output_tokens, delivered_events, delivered_bytes }
+        }
+    }
+
+    prop_compose! {
+        pub(crate) fn any_entry()(
+            kind in proptest::sample::select(&KINDS),
+            (at_ms, call, opened, subject) in any::<(u64, Option<[u8; 16]>, Option<u64>, Option<[u8; 16]>)>(),
+            (model, code, requested) in (any_text(), any_text(), any_text()),
+            (snapshot, private, request) in any::<(Option<[u8; 32]>, Option<[u8; 32]>, Option<[u8; 32]>)>(),
+            basis in option::of(proptest::collection::vec("[a-z0-9.-]{0,20}", 0..5)),
+            outcome in option::of(proptest::sample::select(&OUTCOMES)),
+            usage in option::of(any_usage()),
+        ) -> Entry {
+            Entry {
+                at_ms, call, opened, subject, model, snapshot, basis, outcome, code, usage, private, request, requested,
+                ..Entry::new(kind)
+            }
+        }
+    }
+
+    /// Written by hand after RFC 8949; as long as version 1 is read, these bytes must be.
+    #[test]
+    fn an_entry_has_the_bytes_that_the_format_says() {
+        let mut entry = Entry::new(Kind::Close);
+        entry.at_ms = 1_000;
+        entry.opened = Some(23);
+        entry.outcome = Some(Outcome::Cut);
+        entry.usage = Some(Usage {
+            output_tokens: Some(256),
+            ..Usage::default()
+        });
+        let bytes = [
+            0xa6, 0x00, 0x01, 0x01, 0x04, 0x02, 0x19, 0x03, 0xe8, 0x04, 0x17, 0x09, 0x02, 0x0b,
+            0xa3, 0x01, 0x19, 0x01, 0x00, 0x02, 0x00, 0x03, 0x00,
+        ];
+        assert_eq!(entry.encode().unwrap(), bytes);
+        assert_eq!(Entry::decode(&bytes).unwrap(), entry);
+    }
+
+    #[test]
+    fn the_same_entry_in_other_bytes_is_refused() {
+        for (what, bytes) in [
+            ("a longer integer", vec![0xa3, 0, 1, 1, 1, 2, 0x18, 5]),
+            ("an indefinite map", vec![0xbf, 0, 1, 1, 1, 2, 5, 0xff]),
+            ("keys out of order", vec![0xa3, 1, 1, 0, 1, 2, 5]),
+            ("a repeated key", vec![0xa4, 0, 1, 1, 1, 2, 5, 2, 5]),
+            ("an unknown key", vec![0xa4, 0, 1, 1, 1, 2, 5, 0x18, 99, 0]),
+            ("an explicit null", vec![0xa4, 0, 1, 1, 1, 2, 5, 4, 0xf6]),
+            ("a trailing byte", vec![0xa3, 0, 1, 1, 1, 2, 5, 0]),
+        ] {
+            assert_eq!(
+                Entry::decode(&bytes),
+                Err(DecodeError::NotCanonical),
+                "{what}"
+            );
+        }
+        assert!(Entry::decode(&[0xa3, 0, 1, 1, 1, 2, 5]).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_entry_is_refused_with_the_reason() {
+        assert!(matches!(Entry::decode(&[]), Err(DecodeError::Malformed(_))));
+        let kind_99 = [0xa3, 0, 1, 1, 0x18, 99, 2, 5];
+        assert!(matches!(
+            Entry::decode(&kind_99),
+            Err(DecodeError::Malformed(_))
+        ));
+        let version_2 = [0xa3, 0, 2, 1, 1, 2, 5];
+        assert_eq!(Entry::decode(&version_2), Err(DecodeError::Version(2)));
+        let long = Entry {
+            code: Some("x".repeat(ENTRY_BYTES_MAX)),
+            ..Entry::new(Kind::Admin)
+        };
+        assert!(matches!(long.encode(), Err(EncodeError::TooLong(_))));
+        assert!(matches!(
+            Entry::decode(&[0; 4_097]),
+            Err(DecodeError::TooLong(4_097))
+        ));
+        let other = Entry {
+            version: 2,
+            ..Entry::new(Kind::Admin)
+        };
+        assert_eq!(other.encode(), Err(EncodeError::Version(2)));
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_reads_back(entry in any_entry()) {
+            prop_assert_eq!(Entry::decode(&entry.encode().unwrap()).unwrap(), entry);
+        }
+
+        #[test]
+        fn bytes_that_are_an_entry_are_its_only_encoding(entry in any_entry(), at: prop::sample::Index, byte: u8) {
+            let mut bytes = entry.encode().unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(read) = Entry::decode(&bytes) {
+                prop_assert_eq!(read.encode().unwrap(), bytes);
+            }
+        }
+    }
+}

@@ -342,8 +342,6 @@ pub fn perfect_root(hashes: &[Hash]) -> Option<Hash> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -358,7 +356,10 @@ mod tests {
             "tile/3/x001/x234/067"
         );
         assert_eq!(path(TileKind::Hashes(1), 5, 37), "tile/1/005.p/37");
-        assert_eq!(path(TileKind::Entries, 1_000, 1), "tile/entries/x001/000.p/1");
+        assert_eq!(
+            path(TileKind::Entries, 1_000, 1),
+            "tile/entries/x001/000.p/1"
+        );
     }
 
     #[test]
@@ -415,20 +416,29 @@ mod tests {
         assert_eq!(decode_entries(&[0; 514]), Err(BadTile::TooMany));
     }
 
-    /// Tiles made from leaf hashes, as a log on disk would keep them.
-    struct Tiles(Vec<Hash>);
+    /// The hashes of each tile level, as a log on disk keeps them.
+    struct Tiles(Vec<Vec<Hash>>);
+
+    impl Tiles {
+        fn over(leaves: Vec<Hash>) -> Self {
+            let mut levels = vec![leaves];
+            while let Some(level) = levels.last().filter(|level| level.len() >= 256) {
+                let above = level.chunks_exact(256).map(naive::root).collect();
+                levels.push(above);
+            }
+            Self(levels)
+        }
+    }
 
     impl TileReader for Tiles {
-        type Error = Infallible;
-        fn tile(&self, path: TilePath) -> Result<Vec<Hash>, Infallible> {
+        type Error = BadTile;
+        fn tile(&self, path: TilePath) -> Result<Vec<Hash>, BadTile> {
             let TileKind::Hashes(level) = path.kind() else {
-                return Ok(Vec::new());
+                return Err(BadTile::Length);
             };
-            let unit = 256_usize.pow(level.into());
             let first = usize::try_from(path.index()).unwrap() * 256;
-            Ok((first..first + usize::from(path.width()))
-                .map(|n| naive::root(&self.0[n * unit..(n + 1) * unit]))
-                .collect())
+            let hashes = &self.0[usize::from(level)][first..first + usize::from(path.width())];
+            decode_hashes(&hashes.concat(), path.width())
         }
     }
 
@@ -436,7 +446,7 @@ mod tests {
     fn proofs_made_from_tiles_lead_to_the_root_of_the_leaves() {
         let leaves = naive::leaves(70_000);
         let whole = naive::root(&leaves);
-        let log = TileHashes::new(Tiles(leaves.clone()), 70_000);
+        let log = TileHashes::new(Tiles::over(leaves.clone()), 70_000);
         assert_eq!(root(&log, 70_000).unwrap(), whole);
         for index in [0, 255, 256, 65_535, 65_536, 69_999] {
             let proof = prove_inclusion(&log, index, 70_000).unwrap();

@@ -174,16 +174,17 @@ pub(crate) mod naive {
 
     pub(crate) fn consistency(from: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
         if from == leaves.len() {
-            return if whole { Vec::new() } else { vec![root(leaves)] };
+            return if whole {
+                Vec::new()
+            } else {
+                vec![root(leaves)]
+            };
         }
         let (left, right) = leaves.split_at(split(leaves.len()));
         let (mut proof, last) = if from <= left.len() {
             (consistency(from, left, whole), root(right))
         } else {
-            (
-                consistency(from - left.len(), right, false),
-                root(left),
-            )
+            (consistency(from - left.len(), right, false), root(left))
         };
         proof.push(last);
         proof

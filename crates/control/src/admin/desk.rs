@@ -43,6 +43,38 @@ impl From<Filed> for InstrumentState {
     }
 }
 
+/// A version just filed or applied, with what to consider.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Placed {
+    /// The version.
+    #[serde(flatten)]
+    pub state: InstrumentState,
+    /// What an operator should read before applying it, about everything that would be in force with it.
+    pub notices: Vec<Advice>,
+}
+
+/// Something that compiles and that an operator should nevertheless read.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct Advice {
+    /// The place, such as an instrument's id.
+    pub at: String,
+    /// What to consider.
+    pub why: String,
+}
+
+impl Advice {
+    /// Returns what there is to consider about a snapshot.
+    pub(crate) fn about(snapshot: &Snapshot) -> Vec<Self> {
+        let notices = snapshot.notices().into_iter();
+        notices
+            .map(|notice| Self {
+                at: notice.at,
+                why: notice.why,
+            })
+            .collect()
+    }
+}
+
 impl Officer<'_> {
     /// Files a document as the next version of its id. It takes no force, but must compile as if it did.
     ///
@@ -50,19 +82,15 @@ impl Officer<'_> {
     ///
     /// [`Fault::Invalid`] with the place in the document, [`Fault::Conflict`] if the version is not exactly one more
     /// than the last, [`Fault::DoesNotCompile`], [`Fault::Unrecorded`], [`Fault::Behind`].
-    pub fn file(
-        &self,
-        kind: InstrumentKind,
-        json: &[u8],
-    ) -> Result<Changed<InstrumentState>, Fault> {
+    pub fn file(&self, kind: InstrumentKind, json: &[u8]) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let instrument = next_version(&registry.store, kind, json)?;
         let trial = self.document_with(instrument.clone());
-        Snapshot::compile(trial).map_err(Fault::does_not_compile)?;
+        let trial = Snapshot::compile(trial).map_err(Fault::does_not_compile)?;
         let record = instrument.record();
         let code = file_code(kind);
         let changed = self.0.commit(&mut registry, code, record, ())?;
-        Ok(changed.of(instrument, false))
+        Ok(changed.of(instrument, false, &trial))
     }
 
     /// Files a document as the next version of its id and puts it in force in the same step.
@@ -74,7 +102,7 @@ impl Officer<'_> {
         &self,
         kind: InstrumentKind,
         json: &[u8],
-    ) -> Result<Changed<InstrumentState>, Fault> {
+    ) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let instrument = next_version(&registry.store, kind, json)?;
         self.enact(&mut registry, apply_code(kind), instrument)
@@ -91,7 +119,7 @@ impl Officer<'_> {
         kind: InstrumentKind,
         id: &InstrumentId,
         version: Option<u64>,
-    ) -> Result<Changed<InstrumentState>, Fault> {
+    ) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let latest = registry.store.versions(kind, id)?.pop();
         let latest = latest.ok_or_else(|| Fault::not_found(kind.as_str(), id))?;
@@ -119,7 +147,7 @@ impl Officer<'_> {
         kind: InstrumentKind,
         id: &InstrumentId,
         turn: Turn,
-    ) -> Result<Changed<InstrumentState>, Fault> {
+    ) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let latest = registry.store.versions(kind, id)?.pop();
         let latest = latest.ok_or_else(|| Fault::not_found(kind.as_str(), id))?;
@@ -138,11 +166,12 @@ impl Officer<'_> {
         registry: &mut Registry,
         code: &'static str,
         instrument: Instrument,
-    ) -> Result<Changed<InstrumentState>, Fault> {
+    ) -> Result<Changed<Placed>, Fault> {
         let document = self.document_with(instrument.clone());
         let act = Act::new(self.0.actor(), code);
         let receipt = self.0.inner.enact(registry, act, document)?;
-        Ok(Changed::new(receipt, ()).of(instrument, true))
+        let snapshot = self.0.inner.snapshot();
+        Ok(Changed::new(receipt, ()).of(instrument, true, &snapshot))
     }
 
     /// Returns what would be in force with `instrument`, under the next epoch.
@@ -155,17 +184,17 @@ impl Officer<'_> {
 }
 
 impl Changed<()> {
-    fn of(self, instrument: Instrument, applied: bool) -> Changed<InstrumentState> {
+    fn of(self, instrument: Instrument, applied: bool, snapshot: &Snapshot) -> Changed<Placed> {
+        let entry = self.receipt;
         let filed = Filed {
             instrument,
             applied,
-            entry: self.receipt,
+            entry,
         };
-        Changed {
-            receipt: self.receipt,
-            effect: self.effect,
-            item: filed.into(),
-        }
+        self.map(|()| Placed {
+            state: filed.into(),
+            notices: Advice::about(snapshot),
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     record::Record,
 };
 
-pub use desk::{InstrumentState, Officer};
+pub use desk::{Advice, InstrumentState, Officer, Placed};
 pub use keys::Minted;
 pub use read::AttestationStatus;
 pub(crate) use read::{Area, Health};

@@ -148,7 +148,7 @@ impl Sent {
     }
 }
 
-/// Which page of a list, and of whom.
+/// Which page of a list.
 #[derive(serde::Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

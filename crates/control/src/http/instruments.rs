@@ -27,7 +27,7 @@ pub(super) async fn list_directives(call: Call) -> Response {
     tag = "directives",
     request_body = serde_json::Value,
     params(FileQuery),
-    responses((status = 201, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 201, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn file_directive(call: Call) -> Response {
@@ -56,7 +56,7 @@ pub(super) async fn get_directive(call: Call) -> Response {
     tag = "directives",
     request_body = ApplyRequest,
     params(("id" = String, Path)),
-    responses((status = 200, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn apply_directive(call: Call) -> Response {
@@ -70,7 +70,7 @@ pub(super) async fn apply_directive(call: Call) -> Response {
     path = "/admin/v1/directives/{id}/stay",
     tag = "directives",
     params(("id" = String, Path)),
-    responses((status = 200, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn stay_directive(call: Call) -> Response {
@@ -84,7 +84,7 @@ pub(super) async fn stay_directive(call: Call) -> Response {
     path = "/admin/v1/directives/{id}/vacate",
     tag = "directives",
     params(("id" = String, Path)),
-    responses((status = 200, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn vacate_directive(call: Call) -> Response {
@@ -98,7 +98,7 @@ pub(super) async fn vacate_directive(call: Call) -> Response {
     path = "/admin/v1/directives/{id}/lift",
     tag = "directives",
     params(("id" = String, Path)),
-    responses((status = 200, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn lift_directive(call: Call) -> Response {
@@ -127,7 +127,7 @@ pub(super) async fn list_licenses(call: Call) -> Response {
     tag = "licenses",
     request_body = serde_json::Value,
     params(FileQuery),
-    responses((status = 201, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 201, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn file_license(call: Call) -> Response {
@@ -156,7 +156,7 @@ pub(super) async fn get_license(call: Call) -> Response {
     tag = "licenses",
     request_body = ApplyRequest,
     params(("id" = String, Path)),
-    responses((status = 200, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn apply_license(call: Call) -> Response {
@@ -170,7 +170,7 @@ pub(super) async fn apply_license(call: Call) -> Response {
     path = "/admin/v1/licenses/{id}/stay",
     tag = "licenses",
     params(("id" = String, Path)),
-    responses((status = 200, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn stay_license(call: Call) -> Response {
@@ -184,7 +184,7 @@ pub(super) async fn stay_license(call: Call) -> Response {
     path = "/admin/v1/licenses/{id}/vacate",
     tag = "licenses",
     params(("id" = String, Path)),
-    responses((status = 200, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn vacate_license(call: Call) -> Response {
@@ -198,7 +198,7 @@ pub(super) async fn vacate_license(call: Call) -> Response {
     path = "/admin/v1/licenses/{id}/lift",
     tag = "licenses",
     params(("id" = String, Path)),
-    responses((status = 200, body = ref("#/components/schemas/InstrumentChanged"))),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn lift_license(call: Call) -> Response {

@@ -53,6 +53,10 @@ fn things() -> Vec<(&'static str, Value)> {
     let instrument = json!({
         "id": "DIR-2026-06-12", "version": 1, "applied": true, "entry": 7, "document": {},
     });
+    let placed = json!({
+        "id": "DIR-2026-06-12", "version": 1, "applied": true, "entry": 7, "document": {},
+        "notices": [{ "at": "DIR-2026-06-12", "why": "consider" }],
+    });
     vec![
         ("Organization", organization()),
         ("Person", person()),
@@ -63,13 +67,17 @@ fn things() -> Vec<(&'static str, Value)> {
         ("Key", key()),
         ("AdminToken", token()),
         ("Instrument", instrument),
+        ("Placed", placed),
     ]
 }
 
 /// What is shown only alone.
 fn alone() -> Vec<(&'static str, Value)> {
     let effect = json!({ "examined": 0, "recalled": 0 });
-    let snapshot = json!({ "digest": "00", "receipt": 3, "document": {} });
+    let snapshot = json!({
+        "digest": "00", "receipt": 3, "document": {},
+        "notices": [{ "at": "DIR-2026-06-12", "why": "consider" }],
+    });
     vec![
         ("InstrumentVersions", json!({ "versions": [{}] })),
         ("SnapshotInForce", snapshot),

@@ -6,7 +6,7 @@ use policy::{Snapshot, SnapshotDocument};
 use serde::Serialize;
 use terms::{KeyId, Moment, OrganizationId};
 
-use crate::{Changed, Effect, Role, token::TokenRecord};
+use crate::{Advice, Changed, Effect, Role, token::TokenRecord};
 
 /// A key as the API shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -82,6 +82,7 @@ pub(super) struct SnapshotView<'a> {
     digest: String,
     receipt: Option<u64>,
     document: &'a SnapshotDocument,
+    notices: Vec<Advice>,
 }
 
 impl<'a> SnapshotView<'a> {
@@ -90,6 +91,7 @@ impl<'a> SnapshotView<'a> {
             digest: hex(snapshot.digest()),
             receipt,
             document: snapshot.document(),
+            notices: Advice::about(snapshot),
         }
     }
 }

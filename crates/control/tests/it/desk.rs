@@ -128,7 +128,14 @@ async fn the_same_desk_serves_callers_in_the_same_process() {
     let document = june_12(1).to_string();
     let kind = InstrumentKind::Directive;
     let applied = desk.file_and_apply(kind, document.as_bytes()).unwrap();
-    assert!(applied.item.applied);
+    assert!(applied.item.state.applied);
     let id = InstrumentId::parse(&id()).unwrap();
-    assert_eq!(desk.turn(kind, &id, Turn::Vacate).unwrap().item.version, 2);
+    assert_eq!(
+        desk.turn(kind, &id, Turn::Vacate)
+            .unwrap()
+            .item
+            .state
+            .version,
+        2
+    );
 }

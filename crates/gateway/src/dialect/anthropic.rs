@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{ModelCard, Operation, Place, models_place};
+use super::{
+    ModelCard, Operation,
+    route::{Place, family, models_place},
+};
 
 /// Families of paths that are Anthropic's alone: `/v1/{family}/...`. All but the first are not offered.
 const FAMILIES: [&str; 10] = [
@@ -33,7 +36,7 @@ pub(super) fn place(path: &str) -> Place {
         "/v1/messages/count_tokens" => return Place::Offered(Operation::CountTokens, "POST"),
         _ => {}
     }
-    let family = super::family(path);
+    let family = family(path);
     match FAMILIES
         .iter()
         .chain(&SHARED)

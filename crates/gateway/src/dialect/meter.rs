@@ -4,11 +4,14 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use memchr::memmem::Finder;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use terms::Dialect;
 
-use super::{Frame, Operation, sse};
+use super::{
+    Frame, Operation,
+    reply::{InBandFault, Reply, Usage, parse},
+    sse,
+};
 
 /// What a reply reported and what was seen of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -19,15 +22,6 @@ pub(crate) struct Metered {
     pub output_tokens: Option<u64>,
     /// Stream events that can have carried output.
     pub delivered_events: u64,
-}
-
-/// An error that the upstream put inside a reply whose status says success.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct InBandFault {
-    /// The type or code it gave; empty if none.
-    pub code: String,
-    /// Its message; empty if none.
-    pub message: String,
 }
 
 /// What one frame is.
@@ -305,83 +299,6 @@ fn fault_in(data: &[u8]) -> InBandFault {
         .unwrap_or_else(own)
 }
 
-/// What is read of a reply, of the data of an event or of an object inside it, in any dialect. The members are
-/// read only when needed, so that one of an unexpected type hides no other.
-#[derive(Default, Deserialize)]
-struct Reply<'a> {
-    #[serde(borrow, default)]
-    r#type: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    input_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    choices: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    code: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    response: Option<&'a RawValue>,
-}
-
-impl<'a> Reply<'a> {
-    fn read(data: &'a [u8]) -> Option<Self> {
-        serde_json::from_slice(data).ok()
-    }
-
-    /// Returns the error at the top of it: an object, or in some servers the message alone.
-    fn fault(&self) -> Option<InBandFault> {
-        let raw = self.error?;
-        match raw.get().as_bytes().first() {
-            Some(b'{') => Some(InBandFault::of(&parse(raw).unwrap_or_default())),
-            Some(b'"') => Some(InBandFault {
-                code: String::new(),
-                message: parse(raw).unwrap_or_default(),
-            }),
-            _ => None,
-        }
-    }
-}
-
-impl InBandFault {
-    fn of(error: &Reply<'_>) -> Self {
-        let text = |raw: Option<&RawValue>| raw.and_then(parse::<String>);
-        Self {
-            code: text(error.code)
-                .or_else(|| text(error.r#type))
-                .unwrap_or_default(),
-            message: text(error.message).unwrap_or_default(),
-        }
-    }
-}
-
-/// Token counts under the names of every dialect.
-#[derive(Default, Deserialize)]
-struct Usage {
-    #[serde(default)]
-    input_tokens: Option<u64>,
-    #[serde(default)]
-    output_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens: Option<u64>,
-    #[serde(default)]
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    cache_creation_input_tokens: Option<u64>,
-    #[serde(default)]
-    cache_read_input_tokens: Option<u64>,
-}
-
-/// Parses a member, or nothing if it is of another type.
-fn parse<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -475,7 +392,8 @@ mod tests {
 
     #[test]
     fn a_messages_stream_without_event_lines_is_read_by_type() {
-        let text = "data: {\"type\":\"content_block_delta\"}\n\ndata: {\"type\":\"message_stop\"}\n\n";
+        let text =
+            "data: {\"type\":\"content_block_delta\"}\n\ndata: {\"type\":\"message_stop\"}\n\n";
         let (meter, events) = stream(&Operation::Messages, text);
         assert_eq!(events, [Output, Terminal]);
         assert!(meter.is_terminal());
@@ -611,7 +529,11 @@ mod tests {
             let mut meter = meter(&operation);
             meter.body(body.as_bytes());
             let metered = meter.metered();
-            assert_eq!((metered.input_tokens, metered.output_tokens), (input, output), "{body}");
+            assert_eq!(
+                (metered.input_tokens, metered.output_tokens),
+                (input, output),
+                "{body}"
+            );
             assert_eq!(meter.response_id(), id, "{body}");
             assert_eq!(meter.fault().cloned(), failed, "{body}");
             assert_eq!(meter.is_terminal(), body.starts_with('{'), "{body}");
@@ -622,9 +544,18 @@ mod tests {
     #[ignore = "a measurement, not a check; run with --release --nocapture"]
     fn measure_an_event() {
         for (operation, head) in [
-            (Operation::ChatCompletions, "data: {\"choices\":[{\"delta\":{\"content\":\""),
-            (Operation::Messages, "event: content_block_delta\ndata: {\"delta\":{\"text\":\""),
-            (Operation::Responses, "event: response.output_text.delta\ndata: {\"delta\":{\"text\":\""),
+            (
+                Operation::ChatCompletions,
+                "data: {\"choices\":[{\"delta\":{\"content\":\"",
+            ),
+            (
+                Operation::Messages,
+                "event: content_block_delta\ndata: {\"delta\":{\"text\":\"",
+            ),
+            (
+                Operation::Responses,
+                "event: response.output_text.delta\ndata: {\"delta\":{\"text\":\"",
+            ),
         ] {
             let mut splitter = Splitter::new(1 << 20);
             splitter.push(Bytes::from(format!("{head}{}\"}}}}\n\n", "w".repeat(260))));
@@ -633,7 +564,10 @@ mod tests {
             for _ in 0..rounds {
                 std::hint::black_box(meter.event(std::hint::black_box(&frame)));
             }
-            println!("meter: {operation:?}, {:?} a frame", started.elapsed() / rounds);
+            println!(
+                "meter: {operation:?}, {:?} a frame",
+                started.elapsed() / rounds
+            );
         }
     }
 

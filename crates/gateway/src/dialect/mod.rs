@@ -7,15 +7,17 @@ mod meter;
 mod openai;
 mod peek;
 mod problem;
+mod reply;
+mod route;
 mod sse;
 
-use http::{HeaderMap, Method, Uri, header};
 use terms::{Dialect, Moment};
 
 pub(crate) use meter::{Meter, Metered};
 pub(crate) use peek::{Peek, peek, with_model};
 pub use problem::Problem;
 pub(crate) use problem::{error_event, failure_event, request_id_header};
+pub(crate) use route::{dialect_of, route};
 pub(crate) use sse::{Frame, Shape, Splitter, validate_sse};
 
 /// What a request asks for.
@@ -101,59 +103,6 @@ pub(crate) struct Route {
     pub operation: Operation,
 }
 
-/// What is behind a path.
-enum Place {
-    /// An operation, with the methods that reach it.
-    Offered(Operation, &'static str),
-    /// Part of the vendor's API that this gateway does not carry.
-    NotOffered(&'static str),
-    /// Nothing.
-    Nowhere,
-}
-
-/// Finds what a request asks for, from its path, method and headers alone.
-///
-/// Paths match byte for byte: no percent-decoding, no dot segments, no trailing slash. A path that
-/// an upstream might normalize into another one therefore leads nowhere here.
-///
-/// # Errors
-///
-/// [`Problem::NotOffered`], [`Problem::NotFound`], [`Problem::MethodNotAllowed`],
-/// [`Problem::UnsupportedMedia`], or [`Problem::BadRequest`] for headers that two readers could
-/// read differently. Answer with [`dialect_of`] the same request.
-pub(crate) fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Route, Problem> {
-    let dialect = dialect_of(uri, headers);
-    let operation = match place(dialect, method, uri.path()) {
-        Place::Offered(operation, allow) if allows(allow, method) => operation,
-        Place::Offered(_, allow) => return Err(Problem::MethodNotAllowed { allow }),
-        Place::NotOffered(what) => return Err(Problem::NotOffered { what }),
-        Place::Nowhere => return Err(Problem::NotFound),
-    };
-    refuse_ambiguous(headers)?;
-    if method == Method::POST {
-        refuse_media(&operation, headers)?;
-    }
-    Ok(Route { dialect, operation })
-}
-
-/// Returns the dialect to answer a request in, whether or not it leads anywhere.
-///
-/// The path tells; where both vendors have the path, an `anthropic-version` or `x-api-key` header does.
-pub(crate) fn dialect_of(uri: &Uri, headers: &HeaderMap) -> Dialect {
-    let first = family(uri.path());
-    if anthropic::owns(first) {
-        return Dialect::Anthropic;
-    }
-    if openai::owns(first) {
-        return Dialect::Openai;
-    }
-    if headers.contains_key("anthropic-version") || headers.contains_key("x-api-key") {
-        Dialect::Anthropic
-    } else {
-        Dialect::Openai
-    }
-}
-
 /// One model, as a caller may see it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ModelCard {
@@ -179,133 +128,40 @@ pub(crate) fn model_card(dialect: Dialect, card: &ModelCard) -> bytes::Bytes {
     }
 }
 
-/// Returns the first path segment after `/v1/`, or an empty one.
-fn family(path: &str) -> &str {
-    let rest = path.strip_prefix("/v1/").unwrap_or_default();
-    rest.split('/').next().unwrap_or_default()
-}
+#[cfg(test)]
+mod tests {
+    use Dialect::{Anthropic, Openai};
 
-fn place(dialect: Dialect, method: &Method, path: &str) -> Place {
-    let ours = own_place(path);
-    if !matches!(ours, Place::Nowhere) {
-        return ours;
-    }
-    match dialect {
-        Dialect::Openai => openai::place(method, path),
-        Dialect::Anthropic => anthropic::place(path),
-    }
-}
+    use super::*;
 
-/// Finds the paths that belong to neither vendor.
-fn own_place(path: &str) -> Place {
-    match path {
-        "/healthz" => Place::Offered(Operation::Health, "GET, HEAD"),
-        "/readyz" => Place::Offered(Operation::Ready, "GET, HEAD"),
-        _ => match path.strip_prefix("/receipts/").and_then(segment) {
-            Some(id) => Place::Offered(Operation::Receipt { id }, "GET"),
-            None => Place::Nowhere,
-        },
-    }
-}
-
-/// Finds the models paths, the same in both dialects.
-fn models_place(path: &str) -> Place {
-    match path.strip_prefix("/v1/models") {
-        Some("") => Place::Offered(Operation::ListModels, "GET"),
-        Some(rest) => match rest.strip_prefix('/').and_then(segment) {
-            Some(id) => Place::Offered(Operation::GetModel { id }, "GET"),
-            None => Place::Nowhere,
-        },
-        None => Place::Nowhere,
-    }
-}
-
-/// Accepts one path segment that every reader takes for the same identifier: 1 to 128 of
-/// `a-z A-Z 0-9 . _ : -`, beginning with a letter or digit.
-fn segment(text: &str) -> Option<String> {
-    let first = text.bytes().next()?;
-    let fits = first.is_ascii_alphanumeric()
-        && text.len() <= 128
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b));
-    fits.then(|| text.to_owned())
-}
-
-fn allows(allow: &str, method: &Method) -> bool {
-    allow.split(", ").any(|name| name == method.as_str())
-}
-
-/// Headers of which a second value would let two readers see two different requests.
-const SINGLE: [&str; 4] = ["anthropic-version", "content-length", "content-type", "host"];
-
-/// Headers that make some servers act on another method or path than the request line's.
-const REWRITING: [&str; 5] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
-
-/// Refuses headers that this gateway and an upstream could read differently.
-///
-/// # Source
-/// RFC 9112 section 6.3 (a message with both lengths ought to be treated as an error); RFC 9110 section 5.3.
-fn refuse_ambiguous(headers: &HeaderMap) -> Result<(), Problem> {
-    for name in SINGLE {
-        refuse_repeated(headers, name)?;
-    }
-    for name in REWRITING {
-        if headers.contains_key(name) {
-            return Err(Problem::bad_request(format!("the header `{name}` is not accepted; send the request to its own method and path")));
+    fn card() -> ModelCard {
+        ModelCard {
+            id: "nova-1".to_owned(),
+            created: Moment::parse("2026-06-12T21:21:00Z").unwrap(),
         }
     }
-    if headers.contains_key(header::CONTENT_LENGTH)
-        && headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return Err(Problem::bad_request(
-            "`content-length` and `transfer-encoding` exclude each other; send one",
-        ));
-    }
-    Ok(())
-}
 
-fn refuse_repeated(headers: &HeaderMap, name: &str) -> Result<(), Problem> {
-    if headers.get_all(name).iter().nth(1).is_some() {
-        return Err(Problem::bad_request(format!(
-            "the header `{name}` was sent more than once; send it once"
-        )));
+    #[test]
+    fn models_are_written_in_each_dialect() {
+        assert_eq!(
+            models_list(Openai, &[card()]).as_ref(),
+            br#"{"object":"list","data":[{"id":"nova-1","object":"model","created":1781299260,"owned_by":"exeat"}]}"#
+        );
+        assert_eq!(
+            models_list(Anthropic, &[card()]).as_ref(),
+            br#"{"data":[{"type":"model","id":"nova-1","display_name":"nova-1","created_at":"2026-06-12T21:21:00Z"}],"has_more":false,"first_id":"nova-1","last_id":"nova-1"}"#
+        );
+        assert_eq!(
+            models_list(Anthropic, &[]).as_ref(),
+            br#"{"data":[],"has_more":false,"first_id":null,"last_id":null}"#
+        );
+        assert_eq!(
+            model_card(Openai, &card()).as_ref(),
+            br#"{"id":"nova-1","object":"model","created":1781299260,"owned_by":"exeat"}"#
+        );
+        assert_eq!(
+            model_card(Anthropic, &card()).as_ref(),
+            br#"{"type":"model","id":"nova-1","display_name":"nova-1","created_at":"2026-06-12T21:21:00Z"}"#
+        );
     }
-    Ok(())
-}
-
-/// Refuses a body that cannot be looked into as it is.
-fn refuse_media(operation: &Operation, headers: &HeaderMap) -> Result<(), Problem> {
-    let encoded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
-    let json = match headers.get(header::CONTENT_TYPE) {
-        Some(value) => is_json(value.as_bytes()),
-        None => !operation.names_model(),
-    };
-    if encoded {
-        return Err(Problem::UnsupportedMedia {
-            what: "a `content-encoding` is not accepted; send the body as it is",
-        });
-    }
-    if !json {
-        return Err(Problem::UnsupportedMedia {
-            what: "the body must be JSON; send `content-type: application/json`",
-        });
-    }
-    Ok(())
-}
-
-fn is_json(value: &[u8]) -> bool {
-    let essence = value.split(|b| *b == b';').next().unwrap_or_default();
-    essence
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/json")
 }

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use http::Method;
 
-use super::{ModelCard, Operation, Place, models_place, segment};
+use super::{
+    ModelCard, Operation,
+    route::{Place, family, models_place, segment},
+};
 
 /// Families of paths that are OpenAI's alone: `/v1/{family}/...`. All but the first five are not offered.
 const FAMILIES: [&str; 24] = [
@@ -78,7 +81,7 @@ fn response_place(method: &Method, rest: &str) -> Place {
 }
 
 fn other_place(path: &str) -> Place {
-    let family = super::family(path);
+    let family = family(path);
     match FAMILIES
         .iter()
         .chain(&SHARED)

@@ -121,8 +121,10 @@ impl<'a> Members<'a> {
             max_output_tokens: self.max_output_tokens(operation)?,
             previous_response_id: self.text("previous_response_id")?,
             background: self.flag("background")?,
-            stored_input: matches!(operation, Operation::Responses | Operation::ResponsesCompact)
-                && (self.is_set("conversation") || self.is_set("prompt")),
+            stored_input: matches!(
+                operation,
+                Operation::Responses | Operation::ResponsesCompact
+            ) && (self.is_set("conversation") || self.is_set("prompt")),
             logprobs: self.logprobs(),
             model_at,
         })
@@ -472,7 +474,8 @@ mod tests {
             let found = peek(&at(Operation::ChatCompletions), &body).unwrap();
             prop_assert_eq!(&found.model, &name);
             let spliced = with_model(&body, &found, &other);
-            prop_assert_eq!(&spliced[..], format!("{head}{}{tail}", quote(&other)).as_bytes());
+            let expected = format!("{head}{}{tail}", quote(&other));
+            prop_assert_eq!(&spliced[..], expected.as_bytes());
         }
     }
 }

@@ -451,7 +451,7 @@ mod tests {
 
     #[test]
     fn what_is_no_event_stream_is_told_from_one() {
-        use {Garbage::*, Shape::*};
+        use Shape::{NotYet, Sse};
         for (bytes, shape) in [
             (&b"data: x"[..], Sse),
             (b"event: x\n", Sse),
@@ -464,14 +464,14 @@ mod tests {
             (b"da", NotYet),
             (b"data", NotYet),
             (b"\xef", NotYet),
-            (b"{\"error\":{}}", Garbage(Json)),
-            (b"  [", Garbage(Json)),
-            (b"<!doctype html>", Garbage(Html)),
-            (b"\x1f\x8b\x08\x00", Garbage(Binary)),
-            (b"Internal Server Error", Garbage(Text)),
-            (b"database: x", Garbage(Text)),
-            ("é".as_bytes(), Garbage(Text)),
-            (b"\xff\xfe", Garbage(Binary)),
+            (b"{\"error\":{}}", Shape::Garbage(Garbage::Json)),
+            (b"  [", Shape::Garbage(Garbage::Json)),
+            (b"<!doctype html>", Shape::Garbage(Garbage::Html)),
+            (b"\x1f\x8b\x08\x00", Shape::Garbage(Garbage::Binary)),
+            (b"Internal Server Error", Shape::Garbage(Garbage::Text)),
+            (b"database: x", Shape::Garbage(Garbage::Text)),
+            ("é".as_bytes(), Shape::Garbage(Garbage::Text)),
+            (b"\xff\xfe", Shape::Garbage(Garbage::Binary)),
         ] {
             assert_eq!(
                 validate_sse(bytes),
@@ -505,7 +505,13 @@ mod tests {
     }
 
     fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
-        let byte = prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x'), Just(b':'), any::<u8>()];
+        let byte = prop_oneof![
+            Just(b'\n'),
+            Just(b'\r'),
+            Just(b'x'),
+            Just(b':'),
+            any::<u8>()
+        ];
         prop::collection::vec(prop::collection::vec(byte, 0..12), 0..12)
     }
 

@@ -94,6 +94,12 @@ impl Pool {
         }
     }
 
+    /// Returns how many connections are kept without a call.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.0.idle.borrow().values().map(Vec::len).sum()
+    }
+
     async fn attempt(&self, mut attempt: Attempt, call: &Outbound<'_>) -> Result<Reply, SendError> {
         let endpoint = Arc::clone(attempt.endpoint());
         let exchanged = self.exchange(&endpoint, call).await;

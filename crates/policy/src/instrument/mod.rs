@@ -11,7 +11,7 @@ use terms::InstrumentId;
 pub(crate) use directive::{Destination, PersonDefinition, PersonScope, Unknown};
 pub use directive::Directive;
 pub use license::License;
-pub(crate) use license::{EmployeeScope, LicenseKind};
+pub(crate) use license::EmployeeScope;
 
 /// Leaves room for the name of a clause in a provision id of 64 characters.
 const ID_CHARS: usize = 44;

@@ -59,11 +59,11 @@ pub fn verify_inclusion(
 /// Checks that the tree of `from` leaves with root `from_root` is a prefix of the tree of `to` leaves with root
 /// `to_root`.
 ///
-/// The empty tree is a prefix of every tree; its proof is empty and its root [`EMPTY_ROOT`].
+/// Nothing proves that the empty tree is a prefix, or needs to: whoever knows a log of size 0 takes any checkpoint.
 ///
 /// # Errors
 ///
-/// [`BadProof`]: nothing is proved; if both roots are signed, a [`BadProof::Mismatch`] of a proof by the log
+/// [`BadProof::OutOfRange`] if `from` is zero or more than `to`. [`BadProof`]: nothing is proved; if both roots are signed, a [`BadProof::Mismatch`] of a proof by the log
 /// itself may mean that it shows different histories to different people.
 ///
 /// # Source
@@ -76,8 +76,8 @@ pub fn verify_consistency(
     from_root: &Hash,
     to_root: &Hash,
 ) -> Result<(), BadProof> {
-    if to == 0 && *to_root != EMPTY_ROOT {
-        return Err(BadProof::Mismatch);
+    if from == 0 {
+        return Err(BadProof::OutOfRange);
     }
     verify_subtree_consistency(0, from, to, proof, from_root, to_root)
 }

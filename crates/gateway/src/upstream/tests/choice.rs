@@ -1,0 +1,181 @@
+//! Which endpoint gets a call.
+
+use super::*;
+use crate::upstream::{health::HealthState, watch};
+
+/// An address at which nobody listens.
+fn nobody() -> EndpointSettings {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    EndpointSettings::new(format!("http://{free}"))
+}
+
+#[test]
+fn calls_are_shared_by_weight() {
+    let (heavy, light) = (fake(), fake());
+    on_a_worker(async {
+        let mut settings = upstream(&[&heavy, &light]);
+        settings.endpoints[0].weight = 3;
+        let under = Under::test(settings);
+        for _ in 0..40 {
+            under.call().await.unwrap();
+        }
+    });
+    assert_eq!((heavy.received().len(), light.received().len()), (30, 10));
+}
+
+#[test]
+fn the_endpoint_that_carries_less_gets_the_call() {
+    let (first, second) = (fake(), fake());
+    on_a_worker(async {
+        let under = Under::test(upstream(&[&first, &second]));
+        let held: Vec<Reply> = [under.stream().await, under.stream().await].into();
+        let busy = held[0].endpoint.id();
+        drop(held.into_iter().nth(1));
+        let other = under.stream().await;
+        assert_ne!(other.endpoint.id(), busy);
+    });
+}
+
+#[test]
+fn an_endpoint_that_nobody_serves_is_passed_over_and_soon_left_out() {
+    let alive = fake();
+    on_a_worker(async {
+        let mut settings = upstream(&[&alive]);
+        settings.endpoints.insert(0, nobody());
+        settings.eject_after = 2;
+        let under = Under::test(settings);
+        for _ in 0..6 {
+            assert_eq!(under.call().await.unwrap(), 200);
+        }
+        let status = under.fleet.load().status();
+        assert_eq!((status[0].state, status[0].served), (HealthState::Ejected, 2));
+        assert_eq!(status[1].state, HealthState::Up);
+    });
+}
+
+#[test]
+fn a_model_of_which_no_endpoint_can_be_reached_says_when_to_try_again() {
+    on_a_worker(async {
+        let mut settings = UpstreamSettings::new(model(), vec![nobody()]);
+        settings.eject_after = 1;
+        let under = Under::test(settings);
+        assert!(matches!(under.call().await, Err(SendError::Connect { .. })));
+        assert!(matches!(under.call().await, Err(SendError::Unavailable { retry_after: 1 })));
+    });
+}
+
+#[test]
+fn a_failing_endpoint_is_left_out_and_comes_back_after_one_good_probe() {
+    let (failing, good) = (fake(), fake());
+    failing.behave(status(500));
+    on_a_worker(async {
+        let mut settings = upstream(&[&failing, &good]);
+        settings.eject_after = 2;
+        let under = Under::test(settings);
+        for _ in 0..10 {
+            under.call().await.unwrap();
+        }
+        assert_eq!((failing.received().len(), good.received().len()), (2, 8));
+        failing.behave(None);
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        for _ in 0..10 {
+            assert_eq!(under.call().await.unwrap(), 200);
+        }
+        assert_eq!(failing.received().len(), 7);
+    });
+}
+
+#[test]
+fn a_request_that_makes_the_only_endpoint_fail_does_not_close_the_model() {
+    let fake = fake();
+    fake.behave(status(500));
+    on_a_worker(async {
+        let mut settings = upstream(&[&fake]);
+        settings.eject_after = 1;
+        let under = Under::test(settings);
+        for _ in 0..3 {
+            assert_eq!(under.call().await.unwrap(), 500);
+        }
+        fake.behave(None);
+        assert_eq!(under.call().await.unwrap(), 200);
+    });
+}
+
+#[test]
+fn another_endpoint_is_tried_after_a_status_for_which_the_operator_allows_it() {
+    let (busy, good) = (fake(), fake());
+    busy.behave(status(503));
+    on_a_worker(async {
+        let under = Under::test(upstream(&[&busy, &good]));
+        assert_eq!(under.call().await.unwrap(), 200);
+        good.behave(status(503));
+        let reply = under.send(&HeaderMap::new(), "{}").await.unwrap();
+        assert_eq!((reply.status.as_u16(), reply.headers["retry-after"].as_bytes()), (503, &b"7"[..]));
+    });
+    assert_eq!((busy.received().len(), good.received().len()), (2, 2));
+}
+
+#[test]
+fn no_other_endpoint_is_tried_after_a_status_for_which_the_operator_does_not_allow_it() {
+    let (first, second) = (fake(), fake());
+    for fake in [&first, &second] {
+        fake.behave(status(429));
+    }
+    on_a_worker(async {
+        let under = Under::test(upstream(&[&first, &second]));
+        assert_eq!(under.call().await.unwrap(), 429);
+    });
+    assert_eq!(first.received().len() + second.received().len(), 1);
+}
+
+#[test]
+fn no_endpoint_carries_more_calls_than_it_may() {
+    let fake = fake();
+    on_a_worker(async {
+        let mut settings = upstream(&[&fake]);
+        settings.in_flight = 1;
+        let under = Under::test(settings);
+        let held = under.stream().await;
+        assert!(matches!(under.call().await, Err(SendError::Saturated { retry_after: 1 })));
+        drop(held);
+        assert_eq!(under.call().await.unwrap(), 200);
+    });
+    assert_eq!(fake.received().len(), 2);
+}
+
+#[test]
+fn a_call_goes_to_no_other_model_and_no_other_dialect() {
+    let fake = fake();
+    on_a_worker(async {
+        let mut settings = upstream(&[&fake]);
+        settings.endpoints[0].dialects = vec![Dialect::Anthropic];
+        let under = Under::test(settings);
+        assert!(matches!(under.call().await, Err(SendError::NoEndpoint { dialect: Dialect::Openai, .. })));
+        let fleet = under.fleet.load();
+        assert!(fleet.serves(&model(), Dialect::Anthropic) && !fleet.serves(&model(), Dialect::Openai));
+        assert!(!fleet.serves(&ModelVersionId::parse("other").unwrap(), Dialect::Anthropic));
+    });
+    assert_eq!(fake.received().len(), 0);
+}
+
+#[test]
+fn a_health_check_ejects_an_endpoint_before_any_call_fails_and_brings_it_back() {
+    let fake = fake();
+    fake.behave(status(503));
+    on_a_worker(async {
+        let mut settings = upstream(&[&fake]);
+        settings.health_path = Some("/health".into());
+        settings.health_seconds = 1;
+        settings.eject_after = 1;
+        let under = Under::test(settings);
+        let state = || under.fleet.load().status()[0].state;
+        let watching = tokio::task::spawn_local(watch(Arc::clone(&under.fleet)));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(state(), HealthState::Ejected);
+        fake.behave(None);
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert_eq!(state(), HealthState::Up);
+        watching.abort();
+    });
+    assert!(fake.received().iter().all(|received| received.method == "GET" && received.path == "/health"));
+}

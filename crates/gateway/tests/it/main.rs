@@ -1,0 +1,7 @@
+//! The data path against a scripted upstream, over real sockets.
+
+mod answers;
+mod cuts;
+mod faults;
+mod order;
+mod world;

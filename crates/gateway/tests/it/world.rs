@@ -1,0 +1,262 @@
+//! A gateway with people, models and a scripted upstream, seen from outside.
+
+use std::{sync::Arc, time::Duration};
+
+use gateway::{EndpointSettings, Gateway, Monitor, Parts, Settings, Unmonitored, UpstreamSettings};
+use identity::{Change, Directory, Holder, KeyRecord, KeyText, Pepper};
+use ledger::{Ledger, Options, Reader};
+use policy::{Alias, CountryGroups, Directive, License, Snapshot, SnapshotDocument};
+use proof::entry::{Entry, Kind, Outcome};
+use serde_json::{Value, json};
+use terms::{
+    Affiliation, AliasName, Assurance, Attestation, Claim, Clearance, Clock, Control, Country, Coverage, Dialect,
+    Engagement, LocationMethod, ManualClock, ModelFamily, ModelVersion, ModelVersionId, Moment, Organization,
+    OrganizationId, OrganizationKind, Person, PersonId, Screening, UsPersonLimb,
+};
+use testkit::{
+    http::{self, Answer},
+    upstream::FakeUpstream,
+};
+
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
+    pub(crate) upstream: FakeUpstream,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) ledger: Ledger,
+    pub(crate) pepper: Pepper,
+    pub(crate) epoch: u64,
+    dir: tempfile::TempDir,
+}
+
+pub(crate) fn now() -> Moment {
+    Moment::parse("2026-06-13T12:00:00Z").unwrap()
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {}, Arc::new(Unmonitored))
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Settings), monitor: Arc<dyn Monitor>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let upstream = FakeUpstream::start().unwrap();
+        let clock = Arc::new(ManualClock::at(now()));
+        let options = Options {
+            origin: "log.example.com/test".to_owned(),
+            segment_bytes: 1 << 20,
+            queue_entries: 10_000,
+            checkpoint_every: Duration::from_millis(20),
+        };
+        let (ledger, _) = Ledger::open(&dir.path().join("ledger"), options, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let mut settings = Settings { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 2, ..Settings::default() };
+        settings.upstreams = ["mythos-5", "ember-2"].map(|model| served(model, &upstream.url())).to_vec();
+        change(&mut settings);
+        let pepper = Pepper::new([7; 32]);
+        let directory = Arc::new(Directory::default());
+        directory.apply(Change::Organization(Arc::new(lab())));
+        let gateway = Gateway::start(Parts {
+            settings: settings.check().unwrap(),
+            directory: Arc::clone(&directory),
+            snapshot: Arc::new(snapshot(1, Vec::new(), Vec::new())),
+            ledger: ledger.clone(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            pepper: pepper.clone(),
+            monitor,
+        })
+        .unwrap();
+        Self { gateway, upstream, directory, clock, ledger, pepper, epoch: 1, dir }
+    }
+
+    /// Registers a person with a current standing and location who works at the lab, and returns a key.
+    pub(crate) fn person(&self, id: &str, us: bool) -> String {
+        self.directory.apply(Change::Person(Arc::new(person(id, us))));
+        let holder = Holder::Person { person: PersonId::parse(id).unwrap() };
+        self.key(holder)
+    }
+
+    pub(crate) fn key(&self, holder: Holder) -> String {
+        let key = KeyText::mint().unwrap();
+        self.put_key(&key, holder, None, now().plus(Duration::from_secs(86_400)));
+        key.reveal().to_owned()
+    }
+
+    pub(crate) fn put_key(&self, key: &KeyText, holder: Holder, revoked_at: Option<Moment>, expires_at: Moment) {
+        let record = Arc::new(KeyRecord {
+            id: key.id(),
+            holder,
+            organization: Some(OrganizationId::parse("larkspur-labs").unwrap()),
+            digest: self.pepper.digest(key),
+            created_at: now(),
+            expires_at,
+            revoked_at,
+        });
+        self.change(Change::Key(record));
+    }
+
+    pub(crate) fn change(&self, change: Change) -> gateway::Effect {
+        self.directory.apply(change.clone());
+        self.gateway.change(&change)
+    }
+
+    pub(crate) fn june_12(&mut self) -> gateway::Effect {
+        self.enforce(vec![directive()], Vec::new())
+    }
+
+    pub(crate) fn annex_a(&mut self) -> gateway::Effect {
+        self.enforce(vec![directive()], vec![license()])
+    }
+
+    fn enforce(&mut self, directives: Vec<Directive>, licenses: Vec<License>) -> gateway::Effect {
+        self.epoch += 1;
+        self.gateway.snapshot(Arc::new(snapshot(self.epoch, directives, licenses)))
+    }
+
+    pub(crate) fn post(&self, key: &str, path: &str, body: &Value) -> Answer {
+        self.post_with(key, path, &[], &serde_json::to_vec(body).unwrap())
+    }
+
+    pub(crate) fn post_with(&self, key: &str, path: &str, more: &[(&str, &str)], body: &[u8]) -> Answer {
+        let bearer = format!("Bearer {key}");
+        let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        headers.extend_from_slice(more);
+        http::send(self.gateway.addresses()[0], "POST", path, &headers, body).unwrap()
+    }
+
+    pub(crate) fn get(&self, key: &str, path: &str) -> Answer {
+        let bearer = format!("Bearer {key}");
+        http::send(self.gateway.addresses()[0], "GET", path, &[("authorization", &bearer)], b"").unwrap()
+    }
+
+    /// Opens a stream that would go on for a minute, and reads its first event.
+    pub(crate) fn stream(&self, key: &str, model: &str) -> Answer {
+        let mut answer = self.post_with(key, CHAT, &[("x-fake", "slow-1200-50")], &body(&chat(model, true)));
+        assert_eq!(answer.head.status, 200);
+        answer.next_piece().unwrap().unwrap();
+        answer
+    }
+
+    /// Returns every entry in the log, once all that was submitted is durable.
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.settle();
+        let reader = Reader::open(&self.dir.path().join("ledger")).unwrap();
+        reader.entries(0).map(|stored| Entry::decode(&stored.unwrap().leaf).unwrap()).collect()
+    }
+
+    /// Waits until no call is live and nothing waits for the disk.
+    pub(crate) fn settle(&self) {
+        for _ in 0..500 {
+            if self.gateway.live() == 0 && self.ledger.health().queued == 0 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(self.gateway.live(), 0, "calls are still live");
+    }
+
+    /// Returns how the only call was closed.
+    pub(crate) fn closed(&self) -> (Outcome, Option<String>) {
+        let entries = self.entries();
+        let close = entries.iter().rev().find(|entry| entry.kind == Kind::Close).expect("a closing entry");
+        (close.outcome.unwrap(), close.code.clone())
+    }
+}
+
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+
+pub(crate) fn chat(model: &str, stream: bool) -> Value {
+    json!({"model": model, "stream": stream, "messages": [{"role": "user", "content": "hello"}]})
+}
+
+pub(crate) fn body(value: &Value) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap()
+}
+
+pub(crate) fn person(id: &str, us: bool) -> Person {
+    let person = PersonId::parse(id).unwrap();
+    let claim = if us { Claim::UsPerson { limb: UsPersonLimb::Citizen } } else { Claim::ForeignPerson };
+    let location = Claim::Location { country: Country::US, method: LocationMethod::Declared };
+    Person {
+        id: person.clone(),
+        display_name: id.to_owned(),
+        screening: Screening::Cleared,
+        active: true,
+        attestations: vec![attestation(&person, "a1", claim), attestation(&person, "a2", location)],
+        affiliations: vec![Affiliation {
+            id: "f1".parse().unwrap(),
+            person,
+            organization: OrganizationId::parse("larkspur-labs").unwrap(),
+            engagement: Engagement::Employee,
+            issuer: "larkspur-hr".parse().unwrap(),
+            evidence: "roster".to_owned(),
+            attested_at: now(),
+            ends_at: now().plus(Duration::from_secs(30 * 86_400)),
+        }],
+    }
+}
+
+fn attestation(person: &PersonId, id: &str, claim: Claim) -> Attestation {
+    Attestation {
+        id: id.parse().unwrap(),
+        person: person.clone(),
+        claim,
+        issuer: "verity-idv".parse().unwrap(),
+        evidence: "case 1".to_owned(),
+        assurance: Assurance::Ial2,
+        issued_at: now(),
+        expires_at: now().plus(Duration::from_secs(30 * 86_400)),
+        supersedes: None,
+    }
+}
+
+fn lab() -> Organization {
+    Organization {
+        id: OrganizationId::parse("larkspur-labs").unwrap(),
+        legal_name: "Larkspur Labs, Inc.".to_owned(),
+        country: Country::US,
+        kind: OrganizationKind::Us,
+        screening: Screening::Cleared,
+        coverage: Coverage::None,
+        resells: false,
+    }
+}
+
+fn served(model: &str, url: &str) -> UpstreamSettings {
+    let endpoint = EndpointSettings { dialects: vec![Dialect::Openai, Dialect::Anthropic], ..EndpointSettings::new(url) };
+    UpstreamSettings::new(ModelVersionId::parse(model).unwrap(), vec![endpoint])
+}
+
+fn snapshot(epoch: u64, directives: Vec<Directive>, licenses: Vec<License>) -> Snapshot {
+    let model = |id: &str, control, clearance| ModelVersion {
+        id: ModelVersionId::parse(id).unwrap(),
+        family: ModelFamily::parse(id).unwrap(),
+        control,
+        clearance,
+        certificate_required: false,
+    };
+    Snapshot::compile(SnapshotDocument {
+        version: 1,
+        epoch,
+        lab: Some(OrganizationId::parse("larkspur-labs").unwrap()),
+        country_groups: CountryGroups::bundled(),
+        models: vec![
+            model("ember-2", Control::Published, Clearance::Open),
+            model("mythos-5", Control::Subject, Clearance::Attested),
+        ],
+        aliases: vec![Alias {
+            name: AliasName::parse("assistant").unwrap(),
+            versions: ["mythos-5", "ember-2"].map(|id| ModelVersionId::parse(id).unwrap()).to_vec(),
+        }],
+        directives,
+        licenses,
+    })
+    .unwrap()
+}
+
+fn directive() -> Directive {
+    Directive::parse(include_bytes!("../../../../examples/june-12.directive.json")).unwrap()
+}
+
+fn license() -> License {
+    License::parse(include_bytes!("../../../../examples/annex-a.license.json")).unwrap()
+}

@@ -1,0 +1,3 @@
+//! The tree against vectors that others made.
+
+mod merkle;

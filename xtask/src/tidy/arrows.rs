@@ -1,0 +1,186 @@
+//! Which crate may depend on which.
+
+use toml::{Table, Value};
+
+use super::{Fault, tree::Tree};
+
+/// The architecture, in one table: each crate of ours and the crates of ours that it may depend on.
+///
+/// `testkit` stands on no right side: it is for tests only. Tests may look at every crate but the binary.
+const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
+    ("terms", &[]),
+    ("proof", &[]),
+    ("policy", &["terms"]),
+    ("identity", &["terms"]),
+    ("ledger", &["proof", "terms"]),
+    ("gateway", LOWER),
+    ("control", LOWER),
+    ("verifier", &["policy", "proof", "terms"]),
+    ("exeat", &["control", "gateway", "identity", "ledger", "policy", "proof", "terms", "verifier"]),
+    ("testkit", LOWER),
+    ("xtask", &[]),
+    ("bench", &["control", "gateway", "identity", "ledger", "policy", "proof", "terms", "testkit"]),
+];
+const LOWER: &[&str] = &["identity", "ledger", "policy", "proof", "terms"];
+
+/// Finds every arrow that the table does not have, and every crate that it does not know.
+pub(crate) fn check(tree: &Tree) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (path, manifest) in manifests(tree, &mut faults) {
+        check_crate(path, &manifest, &mut faults);
+    }
+    faults
+}
+
+/// Finds dependencies and lints that a crate sets for itself instead of inheriting them.
+pub(crate) fn check_inherited(tree: &Tree) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (path, manifest) in manifests(tree, &mut Vec::new()) {
+        for (_, name, value) in dependencies(&manifest) {
+            if !is_inherited(&value) {
+                let why = format!("write `{name}.workspace = true` and put `{name}` into the workspace's manifest");
+                faults.push(Fault::new(path, why));
+            }
+        }
+        if !manifest.get("lints").is_some_and(is_inherited) {
+            faults.push(Fault::new(path, "write `[lints]` and `workspace = true`"));
+        }
+    }
+    faults.extend(check_features(tree));
+    faults
+}
+
+fn manifests<'a>(tree: &'a Tree, faults: &mut Vec<Fault>) -> Vec<(&'a str, Table)> {
+    let mut found = Vec::new();
+    for (path, text) in tree.with_ending("toml") {
+        let ours = path.ends_with("/Cargo.toml") && !path.starts_with("fuzz/");
+        match (ours, text.parse()) {
+            (true, Ok(manifest)) => found.push((path, manifest)),
+            (true, Err(error)) => faults.push(Fault::new(path, format!("does not parse: {error}"))),
+            (false, _) => {}
+        }
+    }
+    found
+}
+
+fn check_crate(path: &str, manifest: &Table, faults: &mut Vec<Fault>) {
+    let name = manifest
+        .get("package")
+        .and_then(|package| package.get("name"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let Some(allowed) = allowed_for(name) else {
+        let why = format!("crate `{name}` has no place in the table of xtask/src/tidy/arrows.rs");
+        faults.push(Fault::new(path, why));
+        return;
+    };
+    for (kind, dependency, value) in dependencies(manifest) {
+        let package = value.get("package").and_then(Value::as_str).unwrap_or(&dependency);
+        let permitted = match kind {
+            Kind::Dev => package != "exeat",
+            Kind::Normal => allowed.contains(&package),
+        };
+        if allowed_for(package).is_some() && !permitted {
+            faults.push(Fault::new(path, format!("`{name}` may not depend on `{package}`")));
+        }
+    }
+}
+
+fn allowed_for(name: &str) -> Option<&'static [&'static str]> {
+    let row = MAY_DEPEND_ON.iter().find(|(crate_name, _)| *crate_name == name);
+    row.map(|(_, allowed)| *allowed)
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Normal,
+    Dev,
+}
+
+/// Returns every dependency of a manifest, those of build scripts and of single targets too.
+fn dependencies(manifest: &Table) -> Vec<(Kind, String, Value)> {
+    let mut found = dependencies_in(manifest);
+    let targets = manifest.get("target").and_then(Value::as_table);
+    for table in targets.into_iter().flat_map(Table::values).filter_map(Value::as_table) {
+        found.extend(dependencies_in(table));
+    }
+    found
+}
+
+fn dependencies_in(table: &Table) -> Vec<(Kind, String, Value)> {
+    let kinds = [
+        ("dependencies", Kind::Normal),
+        ("build-dependencies", Kind::Normal),
+        ("dev-dependencies", Kind::Dev),
+    ];
+    let mut found = Vec::new();
+    for (key, kind) in kinds {
+        for (name, value) in table.get(key).and_then(Value::as_table).into_iter().flatten() {
+            found.push((kind, name.clone(), value.clone()));
+        }
+    }
+    found
+}
+
+fn is_inherited(value: &Value) -> bool {
+    value.get("workspace").and_then(Value::as_bool) == Some(true)
+}
+
+fn check_features(tree: &Tree) -> Vec<Fault> {
+    let manifest: Table = tree.text("Cargo.toml").and_then(|text| text.parse().ok()).unwrap_or_default();
+    let shared = manifest
+        .get("workspace")
+        .and_then(|workspace| workspace.get("dependencies"))
+        .and_then(Value::as_table);
+    let loose = shared.into_iter().flatten().filter(|(_, value)| {
+        let features = value.get("default-features").and_then(Value::as_bool);
+        value.get("path").is_none() && features != Some(false)
+    });
+    loose
+        .map(|(name, _)| Fault::new("Cargo.toml", format!("`{name}` needs `default-features = false` and the features it is used for")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults_of(manifest: &str) -> Vec<String> {
+        let tree = Tree::of(&[("crates/x/Cargo.toml", manifest)]);
+        check(&tree).into_iter().map(|fault| fault.why).collect()
+    }
+
+    #[test]
+    fn an_arrow_that_the_table_does_not_have_is_a_fault_wherever_it_hides() {
+        for table in ["dependencies", "build-dependencies", "target.'cfg(unix)'.dependencies"] {
+            let manifest = format!("[package]\nname = \"policy\"\n[{table}]\nledger.workspace = true\n");
+            assert_eq!(faults_of(&manifest), ["`policy` may not depend on `ledger`"], "{table}");
+        }
+        let renamed = "[package]\nname = \"policy\"\n[dependencies]\nl = { package = \"ledger\", path = \"../l\" }\n";
+        assert_eq!(faults_of(renamed).len(), 1);
+    }
+
+    #[test]
+    fn testkit_is_for_tests_only() {
+        let normal = "[package]\nname = \"gateway\"\n[dependencies]\ntestkit.workspace = true\n";
+        assert_eq!(faults_of(normal), ["`gateway` may not depend on `testkit`"]);
+        let dev = "[package]\nname = \"gateway\"\n[dev-dependencies]\ntestkit.workspace = true\n";
+        assert!(faults_of(dev).is_empty());
+    }
+
+    #[test]
+    fn a_crate_without_a_place_in_the_table_is_a_fault() {
+        assert_eq!(faults_of("[package]\nname = \"extra\"\n").len(), 1);
+        assert_eq!(faults_of("[package\n").len(), 1);
+    }
+
+    #[test]
+    fn a_crate_inherits_its_versions_and_its_lints() {
+        let own = "[package]\nname = \"terms\"\n[dependencies]\nserde = \"1\"\n";
+        let tree = Tree::of(&[
+            ("crates/terms/Cargo.toml", own),
+            ("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"\nterms = { path = \"x\" }\n"),
+        ]);
+        assert_eq!(check_inherited(&tree).len(), 3);
+    }
+}
