@@ -26,7 +26,8 @@ impl Repo {
         let metadata = metadata()?;
         let root = path_in(&metadata, "workspace_root")?;
         let target = path_in(&metadata, "target_directory")?;
-        let cache = std::env::var_os("EXEAT_CACHE").map_or_else(|| target.join("sdk"), PathBuf::from);
+        let cache =
+            std::env::var_os("EXEAT_CACHE").map_or_else(|| target.join("sdk"), PathBuf::from);
         Ok(Self {
             root,
             target,

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 
 use crate::{say, tally::Tally};
 
@@ -33,8 +33,33 @@ pub(crate) fn counted(command: &mut Command) -> Result<Tally> {
     }
     let status = child.wait().context("cannot wait for the command")?;
     let tally = Tally::of_run(sum, status.success());
-    say::line(&format!("    {tally} ({:.1} s)", started.elapsed().as_secs_f64()));
+    say::line(&format!(
+        "    {tally} ({:.1} s)",
+        started.elapsed().as_secs_f64()
+    ));
     Ok(tally)
+}
+
+/// Runs a command that is one check: it passes if the command succeeds.
+///
+/// # Errors
+///
+/// The command could not be started; one that fails is a count, not an error.
+pub(crate) fn check(command: &mut Command) -> Result<Tally> {
+    say::line(&format!("    $ {}", shown(command)));
+    quiet(command)
+}
+
+/// Like [`check`], without saying what is run: for a command whose output is read by a program.
+///
+/// # Errors
+///
+/// As [`check`].
+pub(crate) fn quiet(command: &mut Command) -> Result<Tally> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    Ok(Tally::one(status.success()))
 }
 
 /// Runs a command that must succeed.
@@ -43,14 +68,9 @@ pub(crate) fn counted(command: &mut Command) -> Result<Tally> {
 ///
 /// It could not be started, or it failed.
 pub(crate) fn must(command: &mut Command) -> Result<()> {
-    say::line(&format!("    $ {}", shown(command)));
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run `{}`", shown(command)))?;
-    if status.success() {
-        return Ok(());
-    }
-    bail!("`{}` failed: {status}", shown(command))
+    let tally = check(command)?;
+    ensure!(tally.failed == 0, "`{}` failed", shown(command));
+    Ok(())
 }
 
 /// Runs a command silently and returns the first line of its output; `None` if it is missing or fails.
@@ -76,6 +96,10 @@ mod tests {
         let tally = counted(Command::new("sh").args(["-c", "echo '# pass 2'; exit 1"])).unwrap();
         assert_eq!((tally.passed, tally.failed), (2, 1));
         assert!(counted(&mut Command::new("no-such-program-here")).is_err());
+        assert_eq!(
+            check(&mut Command::new("false")).unwrap(),
+            Tally::one(false)
+        );
         assert!(must(&mut Command::new("false")).is_err());
     }
 }

@@ -22,15 +22,17 @@ impl Tally {
 
     /// Reads the summary line of a test runner (libtest, pytest, node:test); `None` for any other line.
     pub(crate) fn read(line: &str) -> Option<Self> {
-        libtest(line).or_else(|| pytest(line)).or_else(|| node(line))
+        libtest(line)
+            .or_else(|| pytest(line))
+            .or_else(|| node(line))
     }
 
     /// Returns what a command amounts to: what it counted, and at least one failure if it failed.
     pub(crate) fn of_run(counted: Self, success: bool) -> Self {
-        match (success, counted) {
-            (true, Self { passed: 0, failed: 0 }) => Self::one(true),
-            (false, Self { failed: 0, passed }) => Self { passed, failed: 1 },
-            _ => counted,
+        let silent = !success && counted.failed == 0;
+        Self {
+            failed: counted.failed + u64::from(silent),
+            ..counted
         }
     }
 }
@@ -83,8 +85,14 @@ fn node(line: &str) -> Option<Tally> {
     let (word, count) = line.split_once(' ')?;
     let count = count.parse().ok()?;
     match word {
-        "pass" => Some(Tally { passed: count, failed: 0 }),
-        "fail" | "cancelled" => Some(Tally { passed: 0, failed: count }),
+        "pass" => Some(Tally {
+            passed: count,
+            failed: 0,
+        }),
+        "fail" | "cancelled" => Some(Tally {
+            passed: 0,
+            failed: count,
+        }),
         _ => None,
     }
 }
@@ -115,8 +123,16 @@ mod tests {
     #[test]
     fn the_summary_of_each_runner_is_read() {
         let cases = [
-            ("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s", 12, 0),
-            ("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out", 3, 2),
+            (
+                "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+                12,
+                0,
+            ),
+            (
+                "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+                3,
+                2,
+            ),
             ("==== 1 failed, 11 passed, 2 warnings in 3.21s ====", 11, 1),
             ("2 errors in 0.10s", 0, 2),
             ("# pass 7", 7, 0),
@@ -129,7 +145,14 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_summary_counts_nothing() {
-        for line in ["", "test a ... ok", "running 4 tests", "# tests", "made in 2 steps", "ℹ duration_ms 3"] {
+        for line in [
+            "",
+            "test a ... ok",
+            "running 4 tests",
+            "# tests",
+            "made in 2 steps",
+            "ℹ duration_ms 3",
+        ] {
             assert_eq!(Tally::read(line), None, "{line}");
         }
     }
@@ -137,7 +160,17 @@ mod tests {
     #[test]
     fn a_command_that_fails_without_counting_is_one_failure() {
         assert_eq!(Tally::of_run(Tally::default(), false), Tally::one(false));
-        assert_eq!(Tally::of_run(Tally { passed: 3, failed: 0 }, false).failed, 1);
-        assert_eq!(Tally::of_run(Tally::default(), true), Tally::one(true));
+        assert_eq!(
+            Tally::of_run(
+                Tally {
+                    passed: 3,
+                    failed: 0
+                },
+                false
+            )
+            .failed,
+            1
+        );
+        assert_eq!(Tally::of_run(Tally::default(), true), Tally::default());
     }
 }

@@ -199,6 +199,8 @@ pub struct Relay {
     meter: Meter,
     opening: Opening,
     delivered: usize,
+    /// What was delivered last is the beginning of an event whose end has not come.
+    within_event: bool,
     live: Option<Live>,
 }
 
@@ -217,22 +219,37 @@ const OPENING_BYTES: usize = 256;
 impl Relay {
     fn new(body: ReplyBody, live: Live) -> Self {
         let meter = Meter::new(live.dialect, &live.operation);
-        Self { body, splitter: Splitter::new(TAIL_BYTES_MAX), meter, opening: Opening::Unknown(Vec::new()), delivered: 0, live: Some(live) }
+        Self { body, splitter: Splitter::new(TAIL_BYTES_MAX), meter, opening: Opening::Unknown(Vec::new()), delivered: 0, within_event: false, live: Some(live) }
     }
 
     /// Hands out the next whole event that is already here.
     fn next_event(&mut self) -> Option<Bytes> {
+        let event = self.splitter.next_frame()?;
+        self.release(event)
+    }
+
+    /// Meters an event and lets the monitor see it; `None` if that stopped the call.
+    fn release(&mut self, event: Event) -> Option<Bytes> {
         let live = self.live.as_mut()?;
-        let frame = self.splitter.next_frame()?;
-        self.meter.event(&frame);
-        let event = frame.into_bytes();
-        if let Verdict::Stop(code) = live.shared.monitor.output(live.call, &event) {
+        self.meter.event(&event);
+        let ends = event.ends();
+        let bytes = event.into_bytes();
+        if let Verdict::Stop(code) = live.shared.monitor.output(live.call, &bytes) {
             live.stop(code);
             return None;
         }
-        self.delivered += event.len();
+        self.within_event = !ends;
+        self.delivered += bytes.len();
         live.settlement.usage = usage(&self.meter, self.delivered);
-        Some(event)
+        Some(bytes)
+    }
+
+    /// Writes a last event of the gateway's own, after a blank line if what went before is unfinished.
+    fn last_event(&self, event: Bytes) -> Bytes {
+        match self.within_event {
+            true => [b"\n\n", event.as_ref()].concat().into(),
+            false => event,
+        }
     }
 
     /// Ends the stream with the dialect's own error event and closes the call as cut. Dropping the body aborts
@@ -243,7 +260,7 @@ impl Relay {
         let recall = live.lease.recalled()?;
         let event = error_event(live.dialect, recall.code, &recall.message, &live.call.to_string());
         live.settlement.cut(recall);
-        Some(event)
+        Some(self.last_event(event))
     }
 
     /// Ends a stream that its upstream did not finish: the caller is told in its dialect.
@@ -252,7 +269,7 @@ impl Relay {
         self.body.abort();
         let event = failure_event(live.dialect, code, why, &live.call.to_string());
         live.settlement.close(Outcome::UpstreamFailed, Some(code.to_owned()));
-        Some(event)
+        Some(self.last_event(event))
     }
 
     fn push(&mut self, data: Bytes) {
@@ -280,18 +297,20 @@ impl Relay {
     /// Ends a stream that came to its end; what follows the last whole event is passed on as it is.
     fn finish(&mut self) -> Option<Bytes> {
         let tail = self.splitter.finish();
-        let mut live = self.live.take()?;
-        if let Some(tail) = &tail {
-            self.meter.event(tail);
-            self.delivered += tail.len();
-        }
-        live.settlement.usage = usage(&self.meter, self.delivered);
+        let tail = match tail.map(|tail| self.release(tail)) {
+            Some(None) => return self.cut(),
+            tail => tail.flatten(),
+        };
+        let live = self.live.take()?;
         live.remember(&self.meter);
-        match self.meter.fault() {
-            None => live.settlement.close(Outcome::Completed, None),
-            Some(_) => live.settlement.close(Outcome::UpstreamFailed, Some("error_in_stream".to_owned())),
-        }
-        tail.map(Event::into_bytes)
+        let fault = match (self.meter.fault(), self.meter.is_terminal()) {
+            (Some(_), _) => Some("error_in_stream"),
+            (None, false) => Some("ended_without_terminal_event"),
+            (None, true) => None,
+        };
+        let outcome = if fault.is_some() { Outcome::UpstreamFailed } else { Outcome::Completed };
+        live.settlement.close(outcome, fault.map(str::to_owned));
+        tail
     }
 
     fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {

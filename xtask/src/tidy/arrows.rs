@@ -16,10 +16,20 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("gateway", LOWER),
     ("control", LOWER),
     ("verifier", &["policy", "proof", "terms"]),
-    ("exeat", &["control", "gateway", "identity", "ledger", "policy", "proof", "terms", "verifier"]),
+    (
+        "exeat",
+        &[
+            "control", "gateway", "identity", "ledger", "policy", "proof", "terms", "verifier",
+        ],
+    ),
     ("testkit", LOWER),
     ("xtask", &[]),
-    ("bench", &["control", "gateway", "identity", "ledger", "policy", "proof", "terms", "testkit"]),
+    (
+        "bench",
+        &[
+            "control", "gateway", "identity", "ledger", "policy", "proof", "terms", "testkit",
+        ],
+    ),
 ];
 const LOWER: &[&str] = &["identity", "ledger", "policy", "proof", "terms"];
 
@@ -38,7 +48,9 @@ pub(crate) fn check_inherited(tree: &Tree) -> Vec<Fault> {
     for (path, manifest) in manifests(tree, &mut Vec::new()) {
         for (_, name, value) in dependencies(&manifest) {
             if !is_inherited(&value) {
-                let why = format!("write `{name}.workspace = true` and put `{name}` into the workspace's manifest");
+                let why = format!(
+                    "write `{name}.workspace = true` and put `{name}` into the workspace's manifest"
+                );
                 faults.push(Fault::new(path, why));
             }
         }
@@ -75,19 +87,27 @@ fn check_crate(path: &str, manifest: &Table, faults: &mut Vec<Fault>) {
         return;
     };
     for (kind, dependency, value) in dependencies(manifest) {
-        let package = value.get("package").and_then(Value::as_str).unwrap_or(&dependency);
+        let package = value
+            .get("package")
+            .and_then(Value::as_str)
+            .unwrap_or(&dependency);
         let permitted = match kind {
             Kind::Dev => package != "exeat",
             Kind::Normal => allowed.contains(&package),
         };
         if allowed_for(package).is_some() && !permitted {
-            faults.push(Fault::new(path, format!("`{name}` may not depend on `{package}`")));
+            faults.push(Fault::new(
+                path,
+                format!("`{name}` may not depend on `{package}`"),
+            ));
         }
     }
 }
 
 fn allowed_for(name: &str) -> Option<&'static [&'static str]> {
-    let row = MAY_DEPEND_ON.iter().find(|(crate_name, _)| *crate_name == name);
+    let row = MAY_DEPEND_ON
+        .iter()
+        .find(|(crate_name, _)| *crate_name == name);
     row.map(|(_, allowed)| *allowed)
 }
 
@@ -101,7 +121,11 @@ enum Kind {
 fn dependencies(manifest: &Table) -> Vec<(Kind, String, Value)> {
     let mut found = dependencies_in(manifest);
     let targets = manifest.get("target").and_then(Value::as_table);
-    for table in targets.into_iter().flat_map(Table::values).filter_map(Value::as_table) {
+    for table in targets
+        .into_iter()
+        .flat_map(Table::values)
+        .filter_map(Value::as_table)
+    {
         found.extend(dependencies_in(table));
     }
     found
@@ -115,7 +139,12 @@ fn dependencies_in(table: &Table) -> Vec<(Kind, String, Value)> {
     ];
     let mut found = Vec::new();
     for (key, kind) in kinds {
-        for (name, value) in table.get(key).and_then(Value::as_table).into_iter().flatten() {
+        for (name, value) in table
+            .get(key)
+            .and_then(Value::as_table)
+            .into_iter()
+            .flatten()
+        {
             found.push((kind, name.clone(), value.clone()));
         }
     }
@@ -127,7 +156,10 @@ fn is_inherited(value: &Value) -> bool {
 }
 
 fn check_features(tree: &Tree) -> Vec<Fault> {
-    let manifest: Table = tree.text("Cargo.toml").and_then(|text| text.parse().ok()).unwrap_or_default();
+    let manifest: Table = tree
+        .text("Cargo.toml")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default();
     let shared = manifest
         .get("workspace")
         .and_then(|workspace| workspace.get("dependencies"))
@@ -137,7 +169,14 @@ fn check_features(tree: &Tree) -> Vec<Fault> {
         value.get("path").is_none() && features != Some(false)
     });
     loose
-        .map(|(name, _)| Fault::new("Cargo.toml", format!("`{name}` needs `default-features = false` and the features it is used for")))
+        .map(|(name, _)| {
+            Fault::new(
+                "Cargo.toml",
+                format!(
+                    "`{name}` needs `default-features = false` and the features it is used for"
+                ),
+            )
+        })
         .collect()
 }
 
@@ -152,9 +191,18 @@ mod tests {
 
     #[test]
     fn an_arrow_that_the_table_does_not_have_is_a_fault_wherever_it_hides() {
-        for table in ["dependencies", "build-dependencies", "target.'cfg(unix)'.dependencies"] {
-            let manifest = format!("[package]\nname = \"policy\"\n[{table}]\nledger.workspace = true\n");
-            assert_eq!(faults_of(&manifest), ["`policy` may not depend on `ledger`"], "{table}");
+        for table in [
+            "dependencies",
+            "build-dependencies",
+            "target.'cfg(unix)'.dependencies",
+        ] {
+            let manifest =
+                format!("[package]\nname = \"policy\"\n[{table}]\nledger.workspace = true\n");
+            assert_eq!(
+                faults_of(&manifest),
+                ["`policy` may not depend on `ledger`"],
+                "{table}"
+            );
         }
         let renamed = "[package]\nname = \"policy\"\n[dependencies]\nl = { package = \"ledger\", path = \"../l\" }\n";
         assert_eq!(faults_of(renamed).len(), 1);
@@ -179,7 +227,10 @@ mod tests {
         let own = "[package]\nname = \"terms\"\n[dependencies]\nserde = \"1\"\n";
         let tree = Tree::of(&[
             ("crates/terms/Cargo.toml", own),
-            ("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"\nterms = { path = \"x\" }\n"),
+            (
+                "Cargo.toml",
+                "[workspace.dependencies]\nserde = \"1\"\nterms = { path = \"x\" }\n",
+            ),
         ]);
         assert_eq!(check_inherited(&tree).len(), 3);
     }

@@ -35,7 +35,10 @@ type Check = fn(&Tree) -> Vec<Fault>;
 /// Every check, under the name that is printed.
 const CHECKS: &[(&str, Check)] = &[
     ("arrows between crates", arrows::check),
-    ("dependencies through the workspace", arrows::check_inherited),
+    (
+        "dependencies through the workspace",
+        arrows::check_inherited,
+    ),
     ("length and heading of files", sources::check),
     ("length of functions", shape::check_lengths),
     ("no test is switched off", shape::check_ignored),

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proc_macro2::Span;
-use syn::{Attribute, ItemFn, ItemImpl, ItemMod, ItemTrait, spanned::Spanned, visit::Visit};
+use syn::{Attribute, Block, ItemFn, ItemImpl, ItemMod, ItemTrait, Signature, visit::Visit};
 
 use super::{Fault, tree::Tree};
 
@@ -33,7 +32,10 @@ pub(crate) fn check_ignored(tree: &Tree) -> Vec<Fault> {
     for (path, text) in tree.with_ending("rs") {
         for function in functions(text).unwrap_or_default() {
             if function.ignored {
-                let why = format!("test `{}` is switched off: mend it or remove it", function.name);
+                let why = format!(
+                    "test `{}` is switched off: mend it or remove it",
+                    function.name
+                );
                 faults.push(Fault::new(format!("{path}:{}", function.line), why));
             }
         }
@@ -77,7 +79,9 @@ fn over_limit(path: &str, all: &[Function]) -> BTreeMap<(String, String), usize>
     let mut long = BTreeMap::new();
     for function in all {
         if function.lines > LINES_MAX && !function.in_tests && !in_tests(path) {
-            let longest: &mut usize = long.entry((path.to_owned(), function.name.clone())).or_default();
+            let longest: &mut usize = long
+                .entry((path.to_owned(), function.name.clone()))
+                .or_default();
             *longest = function.lines.max(*longest);
         }
     }
@@ -100,7 +104,9 @@ fn compare(mut long: BTreeMap<(String, String), usize>, exceptions: &str) -> Vec
         }
     }
     faults.extend(long.into_iter().map(|((path, name), lines)| {
-        let why = format!("`{name}` is {lines} lines, at most {LINES_MAX}: give its parts names of their own");
+        let why = format!(
+            "`{name}` is {lines} lines, at most {LINES_MAX}: give its parts names of their own"
+        );
         Fault::new(path, why)
     }));
     faults
@@ -109,7 +115,9 @@ fn compare(mut long: BTreeMap<(String, String), usize>, exceptions: &str) -> Vec
 fn compare_one(found: Option<usize>, allowed: &str) -> Option<String> {
     match (found, allowed.parse::<usize>()) {
         (_, Err(_)) => Some(format!("`{allowed}` is not a number of lines")),
-        (None, _) => Some("no such function is over the limit any more: remove the line".to_owned()),
+        (None, _) => {
+            Some("no such function is over the limit any more: remove the line".to_owned())
+        }
         (Some(lines), Ok(allowed)) if lines > allowed => {
             Some(format!("it has grown to {lines} lines: shorten it"))
         }
@@ -122,9 +130,15 @@ fn compare_one(found: Option<usize>, allowed: &str) -> Option<String> {
 
 fn is_ignored_doctest(line: &str) -> bool {
     let line = line.trim_start();
-    let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+    let doc = line
+        .strip_prefix("///")
+        .or_else(|| line.strip_prefix("//!"));
     let fence = doc.and_then(|doc| doc.trim_start().strip_prefix("```"));
-    fence.is_some_and(|words| words.split(',').any(|word| word.trim().starts_with("ignore")))
+    fence.is_some_and(|words| {
+        words
+            .split(',')
+            .any(|word| word.trim().starts_with("ignore"))
+    })
 }
 
 #[derive(Debug, Default)]
@@ -135,17 +149,19 @@ struct Walk {
 }
 
 impl Walk {
-    fn add(&mut self, name: &syn::Ident, attributes: &[Attribute], signature: Span, block: Span) {
+    fn add(&mut self, attributes: &[Attribute], signature: &Signature, block: &Block) {
         let is_test = attributes.iter().any(is_test_attribute);
+        let name = &signature.ident;
         let name = match &self.owner {
             Some(owner) => format!("{owner}::{name}"),
             None => name.to_string(),
         };
-        let line = signature.start().line;
+        let line = signature.fn_token.span.start().line;
+        let last = block.brace_token.span.close().end().line;
         self.found.push(Function {
             name,
             line,
-            lines: block.end().line.saturating_sub(line) + 1,
+            lines: last.saturating_sub(line) + 1,
             in_tests: is_test || self.test_depth > 0,
             is_test,
             ignored: attributes.iter().any(mentions_ignore),
@@ -181,21 +197,20 @@ impl<'ast> Visit<'ast> for Walk {
     }
 
     fn visit_item_fn(&mut self, item: &'ast ItemFn) {
-        let signature = item.sig.span();
         self.within(None, |walk| {
-            walk.add(&item.sig.ident, &item.attrs, signature, item.block.span());
+            walk.add(&item.attrs, &item.sig, &item.block);
             syn::visit::visit_item_fn(walk, item);
         });
     }
 
     fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
-        self.add(&item.sig.ident, &item.attrs, item.sig.span(), item.block.span());
+        self.add(&item.attrs, &item.sig, &item.block);
         syn::visit::visit_impl_item_fn(self, item);
     }
 
     fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
         if let Some(block) = &item.default {
-            self.add(&item.sig.ident, &item.attrs, item.sig.span(), block.span());
+            self.add(&item.attrs, &item.sig, block);
         }
         syn::visit::visit_trait_item_fn(self, item);
     }
@@ -218,9 +233,11 @@ fn mentions_ignore(attribute: &Attribute) -> bool {
 
 fn mentions(attribute: &Attribute, word: &str) -> bool {
     match &attribute.meta {
-        syn::Meta::List(list) => list.tokens.to_string().split_whitespace().any(|token| {
-            token.trim_matches(|c: char| !c.is_alphanumeric()) == word
-        }),
+        syn::Meta::List(list) => list
+            .tokens
+            .to_string()
+            .split_whitespace()
+            .any(|token| token.trim_matches(|c: char| !c.is_alphanumeric()) == word),
         _ => false,
     }
 }
@@ -230,7 +247,10 @@ mod tests {
     use super::*;
 
     fn function_of(lines: usize) -> String {
-        format!("//! x\n\n#[inline]\nfn long(a: u8) {{\n{}}}\n", "    // {\n".repeat(lines - 2))
+        format!(
+            "//! x\n\n#[inline]\nfn long(a: u8) {{\n{}}}\n",
+            "    // {\n".repeat(lines - 2)
+        )
     }
 
     fn whys(files: &[(&str, &str)]) -> Vec<String> {
@@ -258,19 +278,31 @@ mod tests {
     #[test]
     fn tests_may_be_long_but_not_what_stands_beside_them() {
         let body = "    // x\n".repeat(80);
-        let text = format!("//! x\n#[cfg(test)]\nmod tests {{\n#[test]\nfn t() {{\n{body}}}\n}}\nimpl A {{ fn m(&self) {{\n{body}}} }}\n");
-        let faults = whys(&[("a.rs", &text), ("crates/a/tests/it/main.rs", &function_of(99))]);
+        let text = format!(
+            "//! x\n#[cfg(test)]\nmod tests {{\n#[test]\nfn t() {{\n{body}}}\n}}\nimpl A {{ fn m(&self) {{\n{body}}} }}\n"
+        );
+        let faults = whys(&[
+            ("a.rs", &text),
+            ("crates/a/tests/it/main.rs", &function_of(99)),
+        ]);
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("`A::m`"));
     }
 
     #[test]
     fn a_test_that_is_switched_off_is_found_however_it_is_written() {
-        let off = concat!("#[test]\n#[", "ignore]\nfn a() {}\n#[test]\n#[cfg_attr(unix, ", "ignore)]\nfn b() {}\n");
+        let off = concat!(
+            "#[test]\n#[",
+            "ignore]\nfn a() {}\n#[test]\n#[cfg_attr(unix, ",
+            "ignore)]\nfn b() {}\n"
+        );
         let doc = concat!("/// ```", "ignore\n/// x\n/// ```\nfn c() {}\n");
         let found = check_ignored(&Tree::of(&[("a.rs", &format!("{off}{doc}"))]));
         assert_eq!(found.len(), 3, "{found:?}");
-        let on = check_ignored(&Tree::of(&[("a.rs", "/// ignore ```\n#[test]\nfn a() {}\n")]));
+        let on = check_ignored(&Tree::of(&[(
+            "a.rs",
+            "/// ignore ```\n#[test]\nfn a() {}\n",
+        )]));
         assert!(on.is_empty());
     }
 }

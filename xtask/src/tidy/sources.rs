@@ -16,12 +16,18 @@ pub(crate) fn check(tree: &Tree) -> Vec<Fault> {
     }
     for (path, text) in tree.with_ending("rs") {
         if !text.starts_with("//!") {
-            faults.push(Fault::new(path, "begin with a `//!` line that says what the file is for"));
+            faults.push(Fault::new(
+                path,
+                "begin with a `//!` line that says what the file is for",
+            ));
         }
     }
     for (path, text) in tree.with_ending("json") {
         if path.ends_with("package-lock.json") && text.contains(LOCK_HOST) {
-            faults.push(Fault::new(path, "names the host it came from: write it with `--omit-lockfile-registry-resolved`"));
+            faults.push(Fault::new(
+                path,
+                "names the host it came from: write it with `--omit-lockfile-registry-resolved`",
+            ));
         }
     }
     faults

@@ -8,16 +8,94 @@ use terms::InstrumentId;
 
 use crate::world::World;
 
-/// The directive of June 12 as a version of it.
+/// A directive that bars foreign persons from one family, in one of its versions.
 pub(crate) fn june_12(version: u32) -> Value {
-    let text = include_str!("../../../../examples/june-12.directive.json");
-    let mut document: Value = serde_json::from_str(text).unwrap();
-    document["version"] = json!(version);
-    document
+    json!({
+        "type": "directive/v1", "id": "DIR-2026-06-12", "version": version,
+        "issuer": { "agency": "US-DOC-BIS", "official": "Under Secretary" },
+        "authority": [{ "cite": "15 CFR 744.22(b)" }],
+        "received_at": "2026-06-12T11:00:00Z", "effective_at": "2026-06-12T12:00:00Z",
+        "expires_at": null, "status": "in_force", "status_since": "2026-06-12T11:00:00Z",
+        "models": { "families": ["mythos-5"] },
+        "person_scope": { "deny": "foreign_person", "definition": "ear_772", "unknown": "deny" },
+        "destination_scope": { "deny": "none" }, "entity_scope": { "deny": "none" },
+        "evidence": { "min_assurance": "ial2", "max_age_hours": 24 },
+        "obligations": [], "source": { "sha256": "0".repeat(64) },
+    })
+}
+
+/// A license under `directive` for the lab's own staff and for one cooperative.
+fn annex(directive: &str, own_staff: bool) -> Value {
+    json!({
+        "type": "license/v1", "id": "LTR-2026-06-26", "version": 1, "kind": "approval_list",
+        "issuer": { "agency": "US-DOC-BIS", "official": "Under Secretary" },
+        "under": [directive], "models": { "families": ["mythos-5"] },
+        "grantees": { "organizations": ["northgate-grid"], "own_staff": own_staff },
+        "beneficiaries": { "employee_scope": "direct" }, "tenant_binding": true,
+        "territory": { "exclude_groups": [], "unsettled_groups": [] },
+        "conditions": { "tokens_per_month": null },
+        "valid": { "from": "2026-06-12T00:00:00Z", "to": null },
+        "status": "in_force", "status_since": "2026-06-12T11:00:00Z",
+        "obligations": [], "source": { "sha256": "0".repeat(64) },
+    })
 }
 
 fn id() -> String {
     june_12(1)["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_license_that_does_not_compile_is_answered_with_each_fault_and_changes_nothing() {
+    let world = World::new();
+    let before = (world.entries().len(), *world.control.snapshot().digest());
+    for line in [
+        "POST /admin/v1/licenses",
+        "POST /admin/v1/licenses?apply=true",
+    ] {
+        let reply = world.call(&world.root, line, annex("DIR-NONE", true)).await;
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(reply.body["type"], "urn:exeat:problem:does-not-compile");
+        let errors = reply.body["errors"].as_array().unwrap();
+        assert_eq!(errors.len(), 2, "{errors:?}");
+        let named = errors
+            .iter()
+            .all(|error| error["field"] == "LTR-2026-06-26");
+        assert!(named, "{errors:?}");
+    }
+    let after = (world.entries().len(), *world.control.snapshot().digest());
+    assert_eq!(before, after);
+    let list = world.done("GET /admin/v1/licenses", Value::Null).await;
+    assert_eq!(list["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_license_outlives_the_lifting_of_its_directive() {
+    let world = World::new();
+    let line = "POST /admin/v1/directives?apply=true";
+    world.done(line, june_12(1)).await;
+    let line = "POST /admin/v1/licenses?apply=true";
+    world.done(line, annex(&id(), false)).await;
+    let lift = format!("POST /admin/v1/directives/{}/lift", id());
+    world.done(&lift, Value::Null).await;
+    let vacate = "POST /admin/v1/licenses/LTR-2026-06-26/vacate";
+    let vacated = world.done(vacate, Value::Null).await;
+    assert_eq!(vacated["item"]["document"]["status"], "vacated");
+}
+
+#[tokio::test]
+async fn what_an_operator_should_read_before_applying_is_in_the_answer_to_filing() {
+    let world = World::new();
+    let mut narrow = june_12(1);
+    narrow["person_scope"]["definition"] = json!("citizens_nationals_only");
+    narrow["models"]["families"] = json!(["nothing-1"]);
+    let filed = world.done("POST /admin/v1/directives", narrow).await;
+    let notices = filed["item"]["notices"].as_array().unwrap();
+    assert_eq!(notices.len(), 2, "{notices:?}");
+    assert!(
+        notices
+            .iter()
+            .any(|notice| notice["why"].as_str().unwrap().contains("1324b"))
+    );
 }
 
 #[tokio::test]

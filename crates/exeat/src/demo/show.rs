@@ -195,7 +195,7 @@ fn python(demo: &Demo) -> String {
 fn orders(demo: &Demo) -> String {
     let at = format!("--url {} --token-file {}", demo.admin_url, demo.token_file.display());
     format!(
-        "\nWhile minh streams, in another terminal (the documents are in examples/):\n  exeat directive apply examples/june-12.directive.json {at}\n  exeat license apply examples/annex-a.license.json {at}\n  exeat ledger export {} record && exeat-verify bundle record --key {}",
+        "\nWhile minh streams, in another terminal (the documents are in examples/):\n  exeat directive apply examples/june-12.directive.json {at}\n  exeat license apply examples/annex-a.license.json {at}\n  exeat ledger export record --ledger {} && exeat-verify bundle record --key {}",
         demo.ledger_dir().display(),
         demo.ledger_dir().join("log/log.vkey").display(),
     )

@@ -179,7 +179,7 @@ impl Listeners {
 
 impl Drop for Listeners {
     fn drop(&mut self) {
-        self.phase.send_replace(Phase::Stopped);
+        eprintln!("stopping {:?}", std::time::Instant::now()); self.phase.send_replace(Phase::Stopped);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a worker panicked");
@@ -199,11 +199,11 @@ impl Worker {
         let local = LocalSet::new();
         local.block_on(&runtime, async move {
             let here = Here { id, service: make(id), balance, connections, phase };
-            here.work(sockets, inbox).await;
+            here.work(sockets, inbox).await; eprintln!("work over {:?}", std::time::Instant::now());
         });
         // Ends whatever is still under way, and only then reports the end.
-        drop(local);
-        drop(runtime);
+        eprintln!("dropping local {:?}", std::time::Instant::now()); drop(local); eprintln!("dropped local {:?}", std::time::Instant::now());
+        drop(runtime); eprintln!("dropped rt {:?}", std::time::Instant::now());
         drop(ended);
     }
 }

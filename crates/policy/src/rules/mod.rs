@@ -292,7 +292,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn model(&mut self, index: usize, model: &ModelVersion, rules: &[PolicySet]) -> Result<ModelRules, CompileFault> {
-        let entity = self.words.model_entity(model).map_err(|e| internal(&e))?;
+        let entity = self.words.model_entity(model)?;
         let uid = entity.uid();
         self.entities.push(entity);
         let directives = self.document.directives.iter().zip(rules).enumerate();

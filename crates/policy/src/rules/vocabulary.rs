@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cedar_policy::{
-    ActionConstraint, Entity, EntityAttrEvaluationError, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
+    ActionConstraint, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
 };
 use terms::{Control, Country, Engagement, InstrumentId, ModelVersion, Standing, UsPersonLimb};
 
@@ -127,7 +127,7 @@ impl Vocabulary {
         keys.map(|(own_staff, engagement)| ((own_staff, engagement), role(own_staff, engagement))).collect()
     }
 
-    pub(super) fn model_entity(&self, model: &ModelVersion) -> Result<Entity, EntityAttrEvaluationError> {
+    pub(super) fn model_entity(&self, model: &ModelVersion) -> Result<Entity, CompileFault> {
         let attributes = [
             ("published", model.control == Control::Published),
             ("certificateRequired", model.certificate_required),
@@ -135,6 +135,7 @@ impl Vocabulary {
         let attributes = attributes.map(|(name, value)| (name.to_owned(), RestrictedExpression::new_bool(value)));
         let family = uid(&self.types.family, model.family.as_str());
         Entity::new(uid(&self.types.model, model.id.as_str()), attributes.into(), [family].into())
+            .map_err(|e| CompileFault::new(model.id.as_str(), e.to_string()))
     }
 
     pub(super) fn gate_entity(&self, model: &ModelVersion, directive: &Directive) -> Entity {

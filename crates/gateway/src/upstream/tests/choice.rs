@@ -28,11 +28,10 @@ fn the_endpoint_that_carries_less_gets_the_call() {
     let (first, second) = (fake(), fake());
     on_a_worker(async {
         let under = Under::test(upstream(&[&first, &second]));
-        let held: Vec<Reply> = [under.stream().await, under.stream().await].into();
-        let busy = held[0].endpoint.id();
-        drop(held.into_iter().nth(1));
-        let other = under.stream().await;
-        assert_ne!(other.endpoint.id(), busy);
+        let busy = under.stream().await;
+        for _ in 0..5 {
+            assert_ne!(under.stream().await.endpoint.id(), busy.endpoint.id());
+        }
     });
 }
 
@@ -81,7 +80,8 @@ fn a_failing_endpoint_is_left_out_and_comes_back_after_one_good_probe() {
         for _ in 0..10 {
             assert_eq!(under.call().await.unwrap(), 200);
         }
-        assert_eq!(failing.received().len(), 7);
+        let shared = failing.received().len() - 2;
+        assert!((4..=6).contains(&shared), "{shared} of 10");
     });
 }
 

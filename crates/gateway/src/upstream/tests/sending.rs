@@ -165,5 +165,5 @@ fn a_connection_whose_endpoint_is_no_more_is_closed_and_others_are_kept() {
         assert_eq!(under.pool.kept(), 1);
     });
     assert_eq!((stays.connections(), stays.received().len(), goes.received().len()), (1, 2, 1));
-    assert!(stays.received().iter().all(|received| received.fate == Fate::Given));
+    assert!(stays.wait_until(WAIT, |received| received.iter().all(|received| received.fate == Fate::Given)));
 }
