@@ -1,106 +1,122 @@
 //! `cargo xtask bench`: builds a measuring program as it is shipped, and runs it.
 
-use std::fs;
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::{repo::Repo, run, say, tally::Tally};
 
-/// The measurements that live beside the crate they measure: name, package, example.
-const EXAMPLES: &[(&str, &str, &str)] = &[
-    ("decide", "policy", "decide_bench"),
-    ("ledger", "ledger", "append_bench"),
+/// Cargo's profile for what is shipped.
+const PROFILE: [&str; 2] = ["--profile", "dist"];
+
+/// One measurement: its name, the file it needs, and how it is run.
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    source: &'static str,
+    program: Program,
+}
+
+#[derive(Clone, Copy)]
+enum Program {
+    /// An example beside the crate it measures: package and example.
+    Example(&'static str, &'static str),
+    /// A part of `bench/`, which measures the binary from outside.
+    Driver,
+}
+
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "decide",
+        about: "time of one decision under 2, 10 and 40 instruments",
+        source: "crates/policy/examples/decide_bench.rs",
+        program: Program::Example("policy", "decide_bench"),
+    },
+    Bench {
+        name: "ledger",
+        about: "appends per second and commit latency, beside the raw fdatasync floor",
+        source: "crates/ledger/examples/append_bench.rs",
+        program: Program::Example("ledger", "append_bench"),
+    },
+    Bench {
+        name: "gateway",
+        about: "CPU per request and added latency, beside nginx in the same run",
+        source: "bench/src/main.rs",
+        program: Program::Driver,
+    },
+    Bench {
+        name: "recall",
+        about: "time from a directive to the end of every stream that it cuts",
+        source: "bench/src/main.rs",
+        program: Program::Driver,
+    },
 ];
-/// Each binary in this folder is one more measurement, under its own name.
-const PROGRAMS: &str = "bench/src/bin";
 
 /// Runs one measurement with the remaining arguments; lists them if none is named.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Result<Tally> {
-    let known = known(repo);
     let Some((name, rest)) = arguments.split_first() else {
-        for bench in &known {
-            say::line(&bench.name);
+        for bench in known(repo) {
+            say::line(&format!("{:<8} {}", bench.name, bench.about));
         }
         return Ok(Tally::default());
     };
-    let Some(bench) = known.iter().find(|bench| bench.name == *name) else {
-        let names: Vec<_> = known.iter().map(|bench| bench.name.as_str()).collect();
+    let Some(bench) = known(repo).find(|bench| bench.name == *name) else {
+        let names: Vec<_> = known(repo).map(|bench| bench.name).collect();
         bail!(
             "there is no measurement `{name}`: use one of {}",
             names.join(", ")
         );
     };
-    let mut command = repo.cargo();
-    command.args(["run", "--profile", "dist", "--package", &bench.package]);
-    run::must(command.args(&bench.target).arg("--").args(rest))?;
+    run::must(command(repo, bench)?.args(rest))?;
     Ok(Tally::default())
 }
 
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Bench {
-    name: String,
-    package: String,
-    target: [String; 2],
+/// Returns the measurements whose programs are in the tree.
+fn known(repo: &Repo) -> impl Iterator<Item = &'static Bench> {
+    BENCHES.iter().filter(|bench| repo.has(bench.source))
 }
 
-/// Returns the measurements whose programs are in the tree, in order of name.
-fn known(repo: &Repo) -> Vec<Bench> {
-    let examples = EXAMPLES.iter().filter(|(_, package, example)| {
-        repo.has(&format!("crates/{package}/examples/{example}.rs"))
-    });
-    let mut known: Vec<_> = examples
-        .map(|(name, package, example)| Bench {
-            name: (*name).to_owned(),
-            package: (*package).to_owned(),
-            target: ["--example".to_owned(), (*example).to_owned()],
-        })
-        .collect();
-    known.extend(programs(repo));
-    known.sort();
-    known
-}
-
-fn programs(repo: &Repo) -> Vec<Bench> {
-    let entries = fs::read_dir(repo.root.join(PROGRAMS))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let names = entries.filter_map(|entry| {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        name.strip_suffix(".rs").map(str::to_owned)
-    });
-    names
-        .map(|name| Bench {
-            package: "bench".to_owned(),
-            target: ["--bin".to_owned(), name.clone()],
-            name,
-        })
-        .collect()
+fn command(repo: &Repo, bench: &Bench) -> Result<Command> {
+    let mut command = repo.cargo();
+    command.arg("run").args(PROFILE);
+    match bench.program {
+        Program::Example(package, example) => {
+            command.args(["--package", package, "--example", example, "--"]);
+        }
+        Program::Driver => {
+            run::must(
+                repo.cargo()
+                    .arg("build")
+                    .args(PROFILE)
+                    .args(["--package", "exeat"]),
+            )?;
+            command.env("EXEAT_BIN", repo.binary("dist", "exeat"));
+            command.args(["--package", "exeat-bench", "--", bench.name]);
+        }
+    }
+    Ok(command)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
-    fn only_programs_that_exist_can_be_named() {
+    fn only_measurements_whose_programs_exist_can_be_named() {
         let root = tempfile::tempdir().unwrap();
         let repo = Repo {
             root: root.path().to_owned(),
             target: root.path().join("target"),
             cache: root.path().join("cache"),
         };
-        assert!(known(&repo).is_empty());
+        assert_eq!(known(&repo).count(), 0);
         assert!(run(&repo, &["gateway".to_owned()]).is_err());
-        for path in [
-            "crates/ledger/examples/append_bench.rs",
-            "bench/src/bin/gateway.rs",
-        ] {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
-        let names: Vec<_> = known(&repo).into_iter().map(|bench| bench.name).collect();
-        assert_eq!(names, ["gateway", "ledger"]);
+        let source = root.path().join("bench/src/main.rs");
+        fs::create_dir_all(source.parent().unwrap()).unwrap();
+        fs::write(source, "").unwrap();
+        let names: Vec<_> = known(&repo).map(|bench| bench.name).collect();
+        assert_eq!(names, ["gateway", "recall"]);
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the fuzz targets of `fuzz/`, a workspace of its own.
+//! `cargo xtask fuzz`: the fuzz targets of `fuzz/`.
 
 use std::fs;
 
@@ -28,18 +28,9 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Result<Tally> {
     }
 }
 
-/// Replays the corpora if there are any; counts nothing otherwise.
-pub(crate) fn replay_if_present(repo: &Repo) -> Result<Tally> {
-    if exists(repo) {
-        return replay(repo);
-    }
-    say::line("    there are no fuzz targets in this tree");
-    Ok(Tally::default())
-}
-
-/// The package's tests feed each committed input to its target, on the stable compiler.
+/// The package's tests feed each committed input to its target, on the stable compiler; `cargo xtask test` does so too.
 fn replay(repo: &Repo) -> Result<Tally> {
-    run::counted(repo.cargo().args(["test", "--manifest-path", MANIFEST]))
+    run::counted(repo.cargo().args(["test", "--package", "exeat-fuzz"]))
 }
 
 fn fuzz(repo: &Repo, target: &str, seconds: &str) -> Result<Tally> {
@@ -50,10 +41,16 @@ fn fuzz(repo: &Repo, target: &str, seconds: &str) -> Result<Tally> {
         known.join(", ")
     );
     let limit = format!("-max_total_time={seconds}");
-    run::must(
-        repo.command("cargo")
-            .args(["+nightly", "fuzz", "run", target, "--", &limit]),
-    )
+    run::must(repo.command("cargo").args([
+        "+nightly",
+        "fuzz",
+        "run",
+        "--features",
+        "libfuzzer",
+        target,
+        "--",
+        &limit,
+    ]))
     .context("fuzzing needs a nightly toolchain and `cargo install cargo-fuzz`")?;
     Ok(Tally::one(true))
 }

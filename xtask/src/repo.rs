@@ -35,10 +35,10 @@ impl Repo {
         })
     }
 
-    /// Returns where cargo puts the release build of a binary.
-    pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
+    /// Returns where cargo puts a binary built in this profile.
+    pub(crate) fn binary(&self, profile: &str, name: &str) -> PathBuf {
         let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-        self.target.join("release").join(name)
+        self.target.join(profile).join(name)
     }
 
     /// Returns true if the working tree has this file or folder.

@@ -45,7 +45,7 @@ pub(crate) fn node(repo: &Repo, filter: Option<&str>) -> Result<Tally> {
 fn launched(repo: &Repo, python: &Path) -> std::process::Command {
     let mut command = repo.command(python);
     command
-        .env("EXEAT_BIN", repo.release_binary("exeat"))
+        .env("EXEAT_BIN", repo.binary("release", "exeat"))
         .env("EXEAT_SDK_CACHE", &repo.cache)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .args([LAUNCHER, "--"]);

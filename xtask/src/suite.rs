@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{fuzz, repo::Repo, run, say, sdk, tally::Tally, tidy};
+use crate::{repo::Repo, run, say, sdk, tally::Tally, tidy};
 
 /// Runs the whole suite, or the part that was asked for, and prints the sum.
 ///
@@ -129,13 +129,10 @@ const STEPS: &[Step] = &[
         |repo, _| cargo(repo, &["doc", "--workspace", "--no-deps", "--quiet"]),
     ),
     filtered(
-        "unit tests, integration tests and doctests",
+        "unit tests, integration tests, doctests, fuzz corpora",
         Part::Rust,
         tests,
     ),
-    step("fuzz corpora, replayed", Part::Rust, |repo, _| {
-        fuzz::replay_if_present(repo)
-    }),
     filtered("release build of `exeat`", Part::Sdk, |repo, _| {
         release(repo)
     }),
@@ -228,7 +225,7 @@ mod tests {
         assert_eq!(titles(&["--sdk-only"]).len(), 3);
         assert_eq!(
             titles(&["--quick", "a_name"]),
-            ["unit tests, integration tests and doctests"]
+            ["unit tests, integration tests, doctests, fuzz corpora"]
         );
     }
 

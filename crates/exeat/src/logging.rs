@@ -26,8 +26,8 @@ impl fmt::Debug for Level {
 impl Level {
     /// Sets the level; what is no level was refused when the configuration was checked.
     pub(crate) fn set(&self, level: &str) {
-        if let (Some(handle), Ok(targets)) = (&self.0, level.parse()) {
-            let _ = handle.reload::<Targets>(targets);
+        if let (Some(handle), Ok(targets)) = (&self.0, level.parse::<Targets>()) {
+            let _ = handle.reload(targets);
         }
     }
 }

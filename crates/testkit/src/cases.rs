@@ -180,7 +180,7 @@ struct Scene<'a> {
 impl Scene<'_> {
     fn case(&self) -> anyhow::Result<Case> {
         let lines = self.lines;
-        let stages = lines.instruments.as_ref().unwrap_or(&self.world.stages);
+        let stages = lines.instruments.as_ref().unwrap_or(&self.world.instruments);
         let [before, june_12, june_26] = [&Vec::new(), &stages.june_12, &stages.june_26]
             .map(|files| self.document(files));
         let (before, june_12, june_26) = (before?, june_12?, june_26?);
@@ -333,16 +333,17 @@ impl Scene<'_> {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct World {
     at: Moment,
     lab: OrganizationId,
     models: BTreeMap<ModelVersionId, ModelLine>,
     organizations: BTreeMap<OrganizationId, OrganizationLine>,
-    #[serde(flatten)]
-    stages: Stages,
+    instruments: Stages,
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Stages {
     june_12: Vec<PathBuf>,
     june_26: Vec<PathBuf>,

@@ -2,6 +2,7 @@
 //!
 //! A development dependency only; nothing here knows the gateway.
 
+pub mod cases;
 pub mod http;
 pub mod server;
 pub mod upstream;

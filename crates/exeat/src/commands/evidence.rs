@@ -23,7 +23,7 @@ pub(crate) struct Evidence {
     #[arg(long)]
     evidence: String,
     /// When it was stated (RFC 3339); now unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = Moment::parse)]
     at: Option<Moment>,
     /// For how many days it is good; at most 731.
     #[arg(long, default_value_t = 365)]
@@ -172,7 +172,7 @@ pub(crate) enum AffiliationCommand {
         /// Its id.
         id: String,
         /// When (RFC 3339); now unless given.
-        #[arg(long)]
+        #[arg(long, value_parser = Moment::parse)]
         at: Option<Moment>,
     },
 }

@@ -46,7 +46,7 @@ pub(crate) enum KeyCommand {
         #[arg(long)]
         organization: Option<String>,
         /// When it expires (RFC 3339); in 30 days unless given, at most in 90.
-        #[arg(long)]
+        #[arg(long, value_parser = Moment::parse)]
         not_after: Option<Moment>,
     },
     /// Shows a key, without its secret.
@@ -99,7 +99,7 @@ pub(crate) enum AdminTokenCommand {
         #[arg(long)]
         label: String,
         /// When it expires (RFC 3339); in 30 days unless given, at most in 90.
-        #[arg(long)]
+        #[arg(long, value_parser = Moment::parse)]
         not_after: Option<Moment>,
     },
     /// Lists admin tokens, without their secrets.

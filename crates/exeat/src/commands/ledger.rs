@@ -12,7 +12,7 @@ use proof::entry::{Entry, Usage};
 use serde_json::{Value, json};
 use terms::Moment;
 
-use super::Exit;
+use super::{Exit, record};
 use crate::output::{self, Format};
 
 /// Where the record lies.
@@ -73,7 +73,7 @@ pub(crate) fn run(command: &LedgerCommand, format: Format) -> anyhow::Result<Exi
     match command {
         LedgerCommand::Verify { place, key } => verify(&place.ledger, key.as_deref(), format),
         LedgerCommand::Export { out, place } => {
-            let size = export(&Reader::open(&place.ledger)?, out)?;
+            let size = record::export(&Reader::open(&place.ledger)?, out)?;
             output::answer(format, &json!({ "bundle": out, "entries": size }))?;
             Ok(Exit::Done)
         }
@@ -99,6 +99,17 @@ pub(crate) fn last_entry(dir: &Path) -> anyhow::Result<Option<Moment>> {
         last = Some(moment(entry(&stored?)?.at_ms));
     }
     Ok(last)
+}
+
+/// Exports what the log has signed into a folder beside it, verifies that, and removes it again.
+fn verify(dir: &Path, key: Option<&str>, format: Format) -> anyhow::Result<Exit> {
+    let bundle = dir.join(format!("verify-{}.part", std::process::id()));
+    record::export(&Reader::open(dir)?, &bundle)?;
+    let checked = record::verify(&bundle, key);
+    fs::remove_dir_all(&bundle).with_context(|| format!("cannot remove `{}`", bundle.display()))?;
+    let checked = checked?;
+    output::answer(format, &json!({ "holds": checked.holds, "found": checked.text }))?;
+    Ok(if checked.holds { Exit::Done } else { Exit::Failed })
 }
 
 fn receipt(dir: &Path, index: u64, format: Format) -> anyhow::Result<Exit> {

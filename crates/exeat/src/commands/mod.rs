@@ -6,6 +6,7 @@ pub(crate) mod instruments;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod parties;
+pub(crate) mod record;
 pub(crate) mod setup;
 
 use std::process::ExitCode;

@@ -1,12 +1,14 @@
 //! What the record proves: one call by its receipt, and the whole of it offline.
 
 use std::{
-    fs, thread,
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use proof::{bundle::ENTRIES_FILE, entry::Entry, note::VerifierKey, receipt::Receipt};
 use serde_json::Value;
 
@@ -28,7 +30,7 @@ const COVERED_WITHIN: Duration = Duration::from_secs(15);
 pub(super) fn one_call(gateway: &Server, caller: &Caller, id: &str, running: &Running) -> anyhow::Result<String> {
     let shown = fetch(gateway, caller, id)?;
     let field = |name: &str| shown.get(name).and_then(Value::as_str).with_context(|| format!("the receipt has no `{name}`"));
-    let leaf = record::base64(field("leaf")?).context("the leaf is not base64")?;
+    let leaf = STANDARD.decode(field("leaf")?).context("the leaf is not base64")?;
     // Pinned: taken from the server's own state, not from what the receipt says of itself.
     let key: VerifierKey = running.ledger.verifier_key().parse().context("the log has no verifier key")?;
     let checkpoint = Receipt::parse(field("proof")?)?.verify(&leaf, key.name(), std::slice::from_ref(&key))?;
@@ -94,7 +96,7 @@ fn wait_until_covered(running: &Running) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tamper(bundle: &PathBuf, key: &str) -> anyhow::Result<String> {
+fn tamper(bundle: &Path, key: &str) -> anyhow::Result<String> {
     let copy = bundle.with_file_name("record-tampered");
     record::copy_flat(bundle, &copy)?;
     let entries = copy.join(ENTRIES_FILE);

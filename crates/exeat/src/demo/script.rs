@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
+use terms::{Clock, Moment, SystemClock};
 
 use super::{
     ALIAS, Demo, EMBER, MYTHOS,
@@ -176,6 +177,7 @@ impl Story<'_> {
     /// Applies an instrument through the admin API, as an officer does.
     fn apply(&self, kind: &str, document: &str) -> anyhow::Result<Applied> {
         let document = serde_json::from_str(document).context("an embedded document is not JSON")?;
+        let document = begun(document, SystemClock::default().now());
         let sent = Instant::now();
         let answer = self.demo.admin.ask(&Call::post(format!("/admin/v1/{kind}?apply=true"), document))?;
         Ok(Applied { sent, took: sent.elapsed(), answer })
@@ -191,6 +193,17 @@ impl Story<'_> {
         let ask = Ask { model: MYTHOS, prompt, max_tokens: 200, go_on: self.demo.ignores_eos };
         chat::ask(&self.gateway, caller, &ask, pieces)
     }
+}
+
+/// Lets a document begin now at the latest, for a machine whose clock is behind the events it is about.
+fn begun(mut document: Value, now: Moment) -> Value {
+    for at in ["/received_at", "/effective_at", "/status_since", "/valid/from"] {
+        let Some(field) = document.pointer_mut(at) else { continue };
+        if field.as_str().and_then(|text| Moment::parse(text).ok()).is_some_and(|begins| begins > now) {
+            *field = Value::String(now.to_string());
+        }
+    }
+    document
 }
 
 const BARRED: &str = "foreign_person_barred";
@@ -215,4 +228,26 @@ fn served(heard: &Heard, model: &str, passed_over: Option<&str>) -> anyhow::Resu
 fn first_words(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().take(14).collect();
     words.join(" ").chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_documents_are_in_force_on_a_clock_of_any_year() {
+        for (text, field) in [(DIRECTIVE, "/effective_at"), (LICENSE, "/valid/from")] {
+            let document: Value = serde_json::from_str(text).unwrap();
+            let early = Moment::parse("2026-01-01T00:00:00Z").unwrap();
+            let late = Moment::parse("2027-01-01T00:00:00Z").unwrap();
+            assert_eq!(begun(document.clone(), early).pointer(field).unwrap(), "2026-01-01T00:00:00Z");
+            assert_eq!(begun(document.clone(), late), document);
+        }
+    }
+
+    #[test]
+    fn the_embedded_documents_are_instruments() {
+        policy::Directive::parse(DIRECTIVE.as_bytes()).unwrap();
+        policy::License::parse(LICENSE.as_bytes()).unwrap();
+    }
 }

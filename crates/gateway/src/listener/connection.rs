@@ -33,6 +33,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     Phase, Serve,
     guarded::{Activity, Guarded, Patience, Under},
+    reached,
 };
 use crate::config::Limits;
 
@@ -106,7 +107,7 @@ impl Connections {
         let mut connection = pin!(self.builder.serve_connection(io, answer));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            _ = self.phase.wait_for(|phase| *phase != Phase::Serving) => {
+            () = reached(&mut self.phase, Phase::Draining) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }

@@ -88,7 +88,7 @@ pub(crate) struct Listeners {
 }
 
 /// What the workers do.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Phase {
     /// Accept and serve.
     Serving,
@@ -179,7 +179,7 @@ impl Listeners {
 
 impl Drop for Listeners {
     fn drop(&mut self) {
-        eprintln!("stopping {:?}", std::time::Instant::now()); self.phase.send_replace(Phase::Stopped);
+        self.phase.send_replace(Phase::Stopped);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a worker panicked");
@@ -199,11 +199,11 @@ impl Worker {
         let local = LocalSet::new();
         local.block_on(&runtime, async move {
             let here = Here { id, service: make(id), balance, connections, phase };
-            here.work(sockets, inbox).await; eprintln!("work over {:?}", std::time::Instant::now());
+            here.work(sockets, inbox).await;
         });
         // Ends whatever is still under way, and only then reports the end.
-        eprintln!("dropping local {:?}", std::time::Instant::now()); drop(local); eprintln!("dropped local {:?}", std::time::Instant::now());
-        drop(runtime); eprintln!("dropped rt {:?}", std::time::Instant::now());
+        drop(local);
+        drop(runtime);
         drop(ended);
     }
 }
@@ -230,7 +230,7 @@ impl<S: Serve> Here<S> {
         spawn_local(Rc::clone(&here).take_over(inbox, open));
         tokio::select! {
             _ = all_ended.recv() => {}
-            _ = phase.wait_for(|phase| *phase == Phase::Stopped) => {}
+            () = reached(&mut phase, Phase::Stopped) => {}
         }
     }
 
@@ -243,7 +243,7 @@ impl<S: Serve> Here<S> {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+                () = reached(&mut phase, Phase::Draining) => return,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -274,7 +274,7 @@ impl<S: Serve> Here<S> {
         loop {
             let handed = tokio::select! {
                 biased;
-                _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+                () = reached(&mut phase, Phase::Draining) => return,
                 handed = inbox.recv() => handed,
             };
             let Some((stream, place)) = handed else { return };
@@ -291,6 +291,12 @@ impl<S: Serve> Here<S> {
             drop((place, open));
         });
     }
+}
+
+/// Waits until the workers are in `phase` or a later one.
+async fn reached(now: &mut watch::Receiver<Phase>, phase: Phase) {
+    // What this returns locks the channel: it must not live on in a caller that goes on to wait.
+    let _ = now.wait_for(|now| *now >= phase).await;
 }
 
 /// Returns true if an error of `accept` concerns the connection that was to be accepted, not the socket.

@@ -8,6 +8,7 @@ use std::{
 
 use proof::entry::{Kind, Outcome};
 use serde_json::Value;
+use terms::Clock;
 
 use crate::world::{CHAT, World, body, chat};
 
@@ -162,7 +163,7 @@ fn smuggled_requests_are_refused_and_nothing_follows_them_through() {
     ] {
         let mut raw = TcpStream::connect(world.gateway.addresses()[0]).unwrap();
         raw.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ada}\r\n{framing}\r\n\r\n0\r\n\r\n{inner}");
+        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {ada}\r\n{framing}\r\n\r\n0\r\n\r\n{inner}");
         raw.write_all(head.as_bytes()).unwrap();
         let mut text = String::new();
         let _ = raw.read_to_string(&mut text);
@@ -204,7 +205,7 @@ fn a_clock_that_steps_back_stops_calls_until_it_is_set() {
     let ada = world.person("ada", true);
     let before = world.clock.behind();
     assert_eq!(before, Duration::ZERO);
-    world.clock.set(terms::Moment::parse("2026-06-13T11:00:00Z").unwrap());
+    world.clock.set(terms::Moment::parse("2026-06-27T11:00:00Z").unwrap());
     let answer = world.post(&ada, CHAT, &chat("mythos-5", false));
     assert_eq!(answer.head.status, 503);
     assert!(world.gateway.ready().is_err());

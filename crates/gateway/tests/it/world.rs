@@ -30,7 +30,7 @@ pub(crate) struct World {
 }
 
 pub(crate) fn now() -> Moment {
-    Moment::parse("2026-06-13T12:00:00Z").unwrap()
+    Moment::parse("2026-06-27T12:00:00Z").unwrap()
 }
 
 impl World {
@@ -140,7 +140,7 @@ impl World {
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.settle();
         let reader = Reader::open(&self.dir.path().join("ledger")).unwrap();
-        reader.entries(0).map(|stored| Entry::decode(&stored.unwrap().leaf).unwrap()).collect()
+        reader.entries(0).unwrap().map(|stored| Entry::decode(&stored.unwrap().leaf).unwrap()).collect()
     }
 
     /// Waits until no call is live and nothing waits for the disk.

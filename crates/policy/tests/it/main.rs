@@ -1,0 +1,3 @@
+//! The decision function from outside: the cases, and properties that no case can show.
+
+mod cases;
