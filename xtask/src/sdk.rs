@@ -34,7 +34,7 @@ pub(crate) fn node(repo: &Repo, filter: Option<&str>) -> Result<Tally> {
     let mut command = launched(repo, &python);
     command
         .env("NODE_PATH", modules)
-        .args(["node", "--test", "--test-reporter=spec"]);
+        .args(["node", "--test", "--test-reporter=spec", "--test-concurrency=1"]);
     if let Some(filter) = filter {
         command.arg(format!("--test-name-pattern={filter}"));
     }

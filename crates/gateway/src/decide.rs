@@ -48,7 +48,10 @@ impl Seen {
 
 /// Decisions that still hold, one memory per worker thread.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(RefCell<BTreeMap<(KeyId, String), (Moment, Arc<Decided>)>>);
+pub(crate) struct Memory(RefCell<BTreeMap<Question, (Moment, Arc<Decided>)>>);
+
+/// A credential and the name it asks for.
+type Question = (KeyId, String);
 
 impl Memory {
     /// Returns what was decided for the same credential and name, if nothing changed and its time has not come.

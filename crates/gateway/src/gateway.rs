@@ -179,7 +179,8 @@ impl Gateway {
     /// Writes every metric in the Prometheus text format.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.shared.metrics.text(self.shared.leases.len(), &self.shared.ledger.health())
+        let upstreams = self.shared.fleet.load().status();
+        self.shared.metrics.text(self.shared.leases.len(), &self.shared.ledger.health(), &upstreams)
     }
 
     /// Says whether it can serve calls now.

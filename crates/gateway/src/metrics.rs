@@ -11,6 +11,8 @@ use prometheus_client::{
 use proof::entry::{Outcome, Usage};
 use terms::ModelVersionId;
 
+use crate::upstream::{EndpointStatus, HealthState};
+
 /// Bounds of latency histograms, in seconds: 0.5 ms to 64 s, doubling.
 const SECONDS: [f64; 18] = [
     0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0,
@@ -48,6 +50,12 @@ struct ModelLabels {
     model: String,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct EndpointLabels {
+    model: String,
+    url: String,
+}
+
 /// What an operator watches. One per gateway; every worker counts into it without a lock on the common path.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -60,6 +68,9 @@ pub(crate) struct Metrics {
     recalled: Counter,
     cut_seconds: Histogram,
     live: Gauge,
+    upstream_up: Family<EndpointLabels, Gauge>,
+    upstream_in_flight: Family<EndpointLabels, Gauge>,
+    upstream_served: Family<EndpointLabels, Gauge>,
     ledger_entries: Gauge<u64, AtomicU64>,
     ledger_queued: Gauge<u64, AtomicU64>,
     ledger_commit_seconds: Gauge<f64, AtomicU64>,
@@ -86,6 +97,9 @@ impl Metrics {
             recalled: Counter::default(),
             cut_seconds: Histogram::new(SECONDS),
             live: Gauge::default(),
+            upstream_up: Family::default(),
+            upstream_in_flight: Family::default(),
+            upstream_served: Family::default(),
             ledger_entries: Gauge::default(),
             ledger_queued: Gauge::default(),
             ledger_commit_seconds: Gauge::default(),
@@ -106,6 +120,9 @@ impl Metrics {
         r.register("recalled", "Live calls recalled", self.recalled.clone());
         r.register("cut_seconds", "From the recall to the last byte of the stream", self.cut_seconds.clone());
         r.register("live_calls", "Calls now live", self.live.clone());
+        r.register("upstream_up", "1 if the endpoint is sent calls, 0 while it is left out", self.upstream_up.clone());
+        r.register("upstream_in_flight", "Calls the endpoint carries now", self.upstream_in_flight.clone());
+        r.register("upstream_served", "Calls the endpoint answered so far", self.upstream_served.clone());
         r.register("ledger_entries", "Entries that are durable", self.ledger_entries.clone());
         r.register("ledger_queued", "Entries that wait for the disk", self.ledger_queued.clone());
         r.register("ledger_commit_seconds", "The time the last commit took", self.ledger_commit_seconds.clone());
@@ -138,8 +155,9 @@ impl Metrics {
     }
 
     /// Writes everything, with the state of the moment, in the Prometheus text format.
-    pub(crate) fn text(&self, live: usize, ledger: &ledger::Health) -> String {
-        self.live.set(i64::try_from(live).unwrap_or(i64::MAX));
+    pub(crate) fn text(&self, live: usize, ledger: &ledger::Health, upstreams: &[EndpointStatus]) -> String {
+        self.watch_upstreams(upstreams);
+        self.live.set(count(live as u64));
         self.ledger_entries.set(ledger.durable);
         self.ledger_queued.set(u64::try_from(ledger.queued).unwrap_or(u64::MAX));
         self.ledger_commit_seconds.set(ledger.last_commit.as_secs_f64());
@@ -149,4 +167,20 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+    /// Shows the endpoints that are configured now, and no others.
+    fn watch_upstreams(&self, upstreams: &[EndpointStatus]) {
+        for family in [&self.upstream_up, &self.upstream_in_flight, &self.upstream_served] {
+            family.clear();
+        }
+        for status in upstreams {
+            let labels = EndpointLabels { model: status.model.as_str().to_owned(), url: status.url.clone() };
+            self.upstream_up.get_or_create(&labels).set(i64::from(status.state != HealthState::Ejected));
+            self.upstream_in_flight.get_or_create(&labels).set(count(status.in_flight as u64));
+            self.upstream_served.get_or_create(&labels).set(count(status.served));
+        }
+    }
+}
+
+fn count(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -11,6 +11,7 @@ use crate::{
     lease::Recall,
     metrics::CallLabels,
     record::{draft, spelled},
+    upstream::Endpoint,
 };
 
 /// The duty to close one opened call. Dropped without being told more, it closes the call as abandoned by the client.
@@ -22,6 +23,7 @@ pub(crate) struct Settlement {
     model: ModelVersionId,
     began: Moment,
     opened: Option<u64>,
+    server: Option<Arc<Endpoint>>,
     /// What was used so far; kept up to date by whoever relays.
     pub(crate) usage: Usage,
 }
@@ -30,13 +32,18 @@ impl Settlement {
     /// Takes on the duty for a call that is about to be opened.
     pub(crate) fn new(shared: Arc<Shared>, call: CallId, subject: [u8; 16], permit: &Permit) -> Self {
         let began = shared.clock.now();
-        Self { shared, call, subject, model: permit.model().clone(), began, opened: None, usage: Usage::default() }
+        Self { shared, call, subject, model: permit.model().clone(), began, opened: None, server: None, usage: Usage::default() }
     }
 
     /// Learns the index of the opening entry.
     pub(crate) fn opened_at(mut self, index: u64) -> Self {
         self.opened = Some(index);
         self
+    }
+
+    /// Learns which endpoint answered, for the operator's log.
+    pub(crate) fn served_by(&mut self, endpoint: Arc<Endpoint>) {
+        self.server = Some(endpoint);
     }
 
     /// Returns the index of the opening entry, until the call is closed.
@@ -85,6 +92,7 @@ impl Settlement {
             call = %self.call,
             ledger.index = opened,
             gen_ai.response.model = %self.model,
+            server.address = self.server.as_ref().map(|server| tracing::field::display(server.url())),
             gen_ai.usage.input_tokens = self.usage.input_tokens,
             gen_ai.usage.output_tokens = self.usage.output_tokens,
             delivered_events = self.usage.delivered_events,

@@ -67,7 +67,7 @@ pub enum Output {
 /// # Errors
 ///
 /// A [`Problem`] in the caller's dialect: no output has left, and the call is closed.
-pub async fn relay(recorded: Recorded<Permit>, reply: Reply, live: Live) -> Result<Response<Output>, Problem> {
+pub async fn relay(recorded: Recorded<Permit>, reply: Reply, mut live: Live) -> Result<Response<Output>, Problem> {
     let upstream = match reply.0 {
         Ok(upstream) => upstream,
         Err(failure) => return Err(live.failed(failure)),
@@ -77,6 +77,7 @@ pub async fn relay(recorded: Recorded<Permit>, reply: Reply, live: Live) -> Resu
         let status = upstream.status.as_u16();
         return Err(live.upstream_failed(Some(status), "the upstream refused the gateway's credential"));
     }
+    live.settlement.served_by(Arc::clone(&upstream.endpoint));
     let head = head(&recorded, &upstream, &live);
     if is_event_stream(&upstream) {
         let output = Output::Relay(Box::new(Relay::new(upstream.body, live)));
@@ -89,7 +90,6 @@ pub async fn relay(recorded: Recorded<Permit>, reply: Reply, live: Live) -> Resu
 
 impl Live {
     /// Gathers what a permitted call carries to its end; its live entry learns where its opening entry is.
-    #[expect(clippy::too_many_arguments, reason = "the sum of a call's stages, made in one place")]
     pub(crate) fn new(
         worker: &Worker,
         call: &Call,

@@ -30,6 +30,7 @@ enum Pieces {
 
 impl Frame {
     /// Returns the bytes, in order, as slices of the chunks they came in.
+    #[cfg(test)]
     pub(crate) fn pieces(&self) -> &[Bytes] {
         match &self.pieces {
             Pieces::One(piece) => std::slice::from_ref(piece),
@@ -46,6 +47,7 @@ impl Frame {
     }
 
     /// Returns the number of bytes.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.pieces().iter().map(Bytes::len).sum()
     }

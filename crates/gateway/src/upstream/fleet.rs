@@ -41,7 +41,6 @@ pub(crate) struct EndpointStatus {
     pub(crate) model: ModelVersionId,
     /// Without any credential.
     pub(crate) url: String,
-    pub(crate) dialects: Vec<Dialect>,
     pub(crate) state: HealthState,
     pub(crate) in_flight: usize,
     /// Calls sent to it since it was configured as it is.
@@ -115,7 +114,6 @@ impl EndpointStatus {
         Self {
             model: endpoint.model().clone(),
             url: endpoint.url().to_string(),
-            dialects: endpoint.dialects().to_vec(),
             state: endpoint.health.state(now),
             in_flight: endpoint.in_flight(),
             served: endpoint.served(),

@@ -25,9 +25,10 @@ use http::{HeaderMap, Method, StatusCode};
 use terms::{Dialect, ModelVersionId};
 
 pub(crate) use self::{
-    body::{BodyError, ReplyBody},
+    body::ReplyBody,
     endpoint::Endpoint,
-    fleet::{EndpointStatus, Fleet, FleetError},
+    fleet::{EndpointStatus, Fleet},
+    health::HealthState,
     pool::Pool,
     watch::watch,
 };

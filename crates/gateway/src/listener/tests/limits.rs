@@ -14,9 +14,9 @@ fn a_head_that_comes_too_slowly_is_cut_however_steadily_it_comes() {
     let (mut client, begun) = (under.connect(), Instant::now());
     client.send("GET / HTTP/1.1\r\n");
     let mut drip = client.0.try_clone().unwrap();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         while drip.write_all(b"x-a: b\r\n").is_ok() {
-            std::thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(100));
         }
     });
     client.rest();
@@ -28,7 +28,7 @@ fn the_second_head_of_a_connection_may_take_no_longer_than_the_first() {
     let under = limited(|limits| limits.idle_seconds = 60);
     let mut client = under.connect();
     client.get("/");
-    std::thread::sleep(Duration::from_millis(200));
+    thread::sleep(Duration::from_millis(200));
     client.send("GET / HTT");
     let (_, took) = client.rest();
     assert!((900..2_000).contains(&took.as_millis()), "{took:?}");
@@ -46,7 +46,7 @@ fn a_connection_between_calls_may_be_idle_for_longer_than_a_head_may_take() {
     let under = Under::test(settings());
     let mut client = under.connect();
     client.get("/");
-    std::thread::sleep(Duration::from_millis(1_400));
+    thread::sleep(Duration::from_millis(1_400));
     client.get("/");
     let (_, took) = client.rest();
     assert!((1_900..3_500).contains(&took.as_millis()), "{took:?}");
@@ -64,12 +64,12 @@ fn a_client_that_takes_nothing_of_its_answer_loses_it() {
     let mut client = under.connect();
     client.send("GET /stream HTTP/1.1\r\nhost: h\r\n\r\n");
     assert!(under.comes_to(1));
-    std::thread::sleep(Duration::from_millis(500));
+    thread::sleep(Duration::from_millis(500));
     assert_eq!(under.under_way.load(Ordering::SeqCst), 1);
     // Socket buffers hold some megabytes: 64 KiB every 50 ms fill them only slowly, so the bound is loose.
     let until = Instant::now() + Duration::from_secs(30);
     while under.under_way.load(Ordering::SeqCst) > 0 && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(under.under_way.load(Ordering::SeqCst), 0);
 }
@@ -106,6 +106,6 @@ fn connections_beyond_the_limit_are_closed_and_come_in_again_when_others_end() {
     let (answer, took) = under.connect().rest();
     assert!(answer.is_empty() && took < Duration::from_millis(500), "{took:?} {answer}");
     drop(first);
-    std::thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(100));
     under.connect().get("/");
 }

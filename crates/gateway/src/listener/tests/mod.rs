@@ -6,14 +6,10 @@ mod tls;
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::TcpStream,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use hyper::body::Frame;
@@ -47,8 +43,8 @@ impl Serve for Parrot {
             _ => (Bytes::from(self.worker.to_string()), 1, Duration::ZERO),
         };
         self.under_way.fetch_add(1, Ordering::SeqCst);
-        let sleep = Box::pin(tokio::time::sleep(gap));
-        Response::new(Says { what, left, gap, sleep, under_way: Arc::clone(&self.under_way) })
+        let timer = Box::pin(sleep(gap));
+        Response::new(Says { what, left, gap, sleep: timer, under_way: Arc::clone(&self.under_way) })
     }
 }
 
@@ -107,7 +103,7 @@ impl Under {
             if Instant::now() > until {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         true
     }

@@ -20,7 +20,7 @@ fn requests_one_after_another_are_answered_on_one_connection() {
 fn http2_is_spoken_without_asking_first() {
     let under = Under::test(settings());
     let address = under.address();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -78,7 +78,7 @@ fn draining_lets_calls_finish_and_accepts_nothing_more() {
     assert!(under.comes_to(1));
     let address = under.address();
     let listeners = under.listeners;
-    let drained = std::thread::spawn(move || listeners.drain(Duration::from_secs(10)));
+    let drained = thread::spawn(move || listeners.drain(Duration::from_secs(10)));
     let (rest, took) = idle.rest();
     assert!(rest.is_empty() && took < Duration::from_secs(1), "{took:?} {rest}");
     let until = Instant::now() + Duration::from_secs(1);
