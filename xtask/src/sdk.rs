@@ -32,9 +32,12 @@ pub(crate) fn node(repo: &Repo, filter: Option<&str>) -> Result<Tally> {
     let python = python_environment(repo)?;
     let modules = node_modules(repo)?;
     let mut command = launched(repo, &python);
-    command
-        .env("NODE_PATH", modules)
-        .args(["node", "--test", "--test-reporter=spec", "--test-concurrency=1"]);
+    command.env("NODE_PATH", modules).args([
+        "node",
+        "--test",
+        "--test-reporter=spec",
+        "--test-concurrency=1",
+    ]);
     if let Some(filter) = filter {
         command.arg(format!("--test-name-pattern={filter}"));
     }

@@ -58,7 +58,7 @@ pub(crate) fn is_terminal() -> bool {
 pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::Object(fields) => match only_list(fields) {
-            Some(list) => table(list),
+            Some(list) => format!("{}{}", table(list), more(fields)),
             None => record(fields),
         },
         Value::Array(list) => table(list),
@@ -66,16 +66,31 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
-/// A page of a list: its items beside scalars such as a cursor.
+/// A page of a list: its items beside where the next page begins.
 fn only_list(fields: &Map<String, Value>) -> Option<&Vec<Value>> {
-    let list = fields.get("items").or_else(|| fields.get("data"))?;
-    list.as_array()
+    fields.get("items")?.as_array()
 }
 
+fn more(fields: &Map<String, Value>) -> String {
+    let next = fields.get("next").and_then(Value::as_str);
+    next.map_or_else(String::new, |next| format!("more: --after {next}\n"))
+}
+
+/// One line for each field; those of an object inside are named in full, as `item.id`.
 fn record(fields: &Map<String, Value>) -> String {
-    let width = fields.keys().map(|name| name.chars().count()).max().unwrap_or(0);
-    let lines = fields.iter().map(|(name, value)| format!("{name:width$}  {}\n", cell(value)));
-    lines.collect()
+    let mut flat = Vec::new();
+    flatten("", fields, &mut flat);
+    let width = flat.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    flat.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+}
+
+fn flatten(under: &str, fields: &Map<String, Value>, flat: &mut Vec<(String, String)>) {
+    for (name, value) in fields {
+        match value {
+            Value::Object(inner) if !inner.is_empty() => flatten(&format!("{under}{name}."), inner, flat),
+            other => flat.push((format!("{under}{name}"), cell(other))),
+        }
+    }
 }
 
 fn table(list: &[Value]) -> String {
@@ -124,13 +139,14 @@ mod tests {
 
     #[test]
     fn a_page_of_objects_is_a_table_with_every_column_once() {
-        let page = json!({"items": [{"id": "ada", "active": true}, {"id": "minh", "tags": ["a", "b"]}], "next": null});
-        assert_eq!(text(&page), "active  id    tags\ntrue    ada\n        minh  a, b\n");
+        let page = json!({"items": [{"active": true, "id": "ada"}, {"id": "minh", "tags": ["a", "b"]}], "next": "minh"});
+        assert_eq!(text(&page), "active  id    tags\ntrue    ada\n        minh  a, b\nmore: --after minh\n");
     }
 
     #[test]
     fn an_object_is_a_line_for_each_field() {
-        assert_eq!(text(&json!({"id": "ada", "name": null})), "id    ada\nname  -\n");
+        let changed = json!({"item": {"id": "ada", "name": null}, "receipt": 7});
+        assert_eq!(text(&changed), "item.id    ada\nitem.name  -\nreceipt    7\n");
     }
 
     #[test]

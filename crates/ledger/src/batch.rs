@@ -274,8 +274,14 @@ mod tests {
         let mut chain = Chain::default();
         let first = batch(&mut chain, &[b"one".to_vec()]);
         let second = batch(&mut chain.clone(), &[b"two".to_vec()]);
-        assert_eq!(check(&mut Chain::default(), &second), Err(BadBatch::Place("number")));
-        assert_eq!(check(&mut chain.clone(), &first), Err(BadBatch::Place("number")));
+        assert_eq!(
+            check(&mut Chain::default(), &second),
+            Err(BadBatch::Place("number"))
+        );
+        assert_eq!(
+            check(&mut chain.clone(), &first),
+            Err(BadBatch::Place("number"))
+        );
         chain.segment = 1;
         assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("segment")));
         chain.segment = 0;
@@ -283,6 +289,9 @@ mod tests {
         assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("epoch")));
         chain.epoch = 0;
         chain.prev = [1; 32];
-        assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("predecessor")));
+        assert_eq!(
+            check(&mut chain, &second),
+            Err(BadBatch::Place("predecessor"))
+        );
     }
 }

@@ -4,10 +4,7 @@ use std::{
     fs::File,
     io,
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::AtomicBool,
-    },
+    sync::{Arc, Mutex, atomic::AtomicBool},
     thread::JoinHandle,
 };
 
@@ -207,8 +204,8 @@ impl Starting {
             wal: Mutex::new(self.wal),
             closing: Signal::default(),
         });
-        let threads = Threads::spawn(&shared, &spares, tail, held)
-            .map_err(failed("start the threads of"))?;
+        let threads =
+            Threads::spawn(&shared, &spares, tail, held).map_err(failed("start the threads of"))?;
         Ok(Inner {
             shared,
             pseudonyms,
@@ -302,7 +299,11 @@ impl Inner {
         if recovery.entries == 0 {
             drafts.push(self.genesis());
         }
-        drafts.extend(calls.into_iter().map(|(index, call)| interrupted(index, call)));
+        drafts.extend(
+            calls
+                .into_iter()
+                .map(|(index, call)| interrupted(index, call)),
+        );
         drafts.push(start(recovery));
         // One after another in chunks that the queue takes.
         let chunk = 64.min(self.shared.queue.capacity());
@@ -310,7 +311,11 @@ impl Inner {
             let rest = drafts.split_off(drafts.len().min(chunk));
             let now = std::mem::replace(&mut drafts, rest);
             self.append_all(now).map_err(|why| {
-                io_error("append to the log in", self.shared.layout.dir(), io::Error::other(why))
+                io_error(
+                    "append to the log in",
+                    self.shared.layout.dir(),
+                    io::Error::other(why),
+                )
             })?;
         }
         Ok(())

@@ -384,7 +384,13 @@ mod tests {
 
     #[test]
     fn what_can_never_fit_is_too_long_and_what_does_not_fit_now_is_full() {
-        let queue = queue(Limits { batch: 8_192, ..WIDE }, 1 << 30);
+        let queue = queue(
+            Limits {
+                batch: 8_192,
+                ..WIDE
+            },
+            1 << 30,
+        );
         let long = queue.submit(draft(9_000), 2_000, false);
         assert_eq!(long.unwrap_err(), Unavailable::TooLong);
         drop(queue.submit(draft(5_000), 2_000, false).unwrap());

@@ -65,8 +65,7 @@ impl Reader {
     ///
     /// [`LookupError::Io`].
     pub fn verifier_key(&self) -> Result<String, LookupError> {
-        let text =
-            std::fs::read_to_string(self.layout.verifier_key()).map_err(LookupError::Io)?;
+        let text = std::fs::read_to_string(self.layout.verifier_key()).map_err(LookupError::Io)?;
         Ok(text.trim_end().to_owned())
     }
 
@@ -89,8 +88,7 @@ impl Reader {
         };
         let key: VerifierKey = self.verifier_key()?.parse().map_err(invalid)?;
         let keys = std::slice::from_ref(&key);
-        let checkpoint =
-            Checkpoint::open(text.as_bytes(), key.name(), keys).map_err(invalid)?;
+        let checkpoint = Checkpoint::open(text.as_bytes(), key.name(), keys).map_err(invalid)?;
         Ok(Some(Signed {
             size: checkpoint.size,
             root: checkpoint.root,
@@ -236,14 +234,8 @@ pub(crate) fn receipt(log: &Path, signed: &Signed, index: u64) -> Result<Receipt
     let leaf = tiles.leaf(index, signed.size).map_err(LookupError::Io)?;
     let hashes = prove_inclusion(&TileHashes::new(tiles, signed.size), index, signed.size)
         .map_err(|error| LookupError::Io(io::Error::other(error.to_string())))?;
-    verify_inclusion(
-        &leaf_hash(&leaf),
-        index,
-        signed.size,
-        &hashes,
-        &signed.root,
-    )
-    .map_err(|_| LookupError::Damaged(index))?;
+    verify_inclusion(&leaf_hash(&leaf), index, signed.size, &hashes, &signed.root)
+        .map_err(|_| LookupError::Damaged(index))?;
     let proof = receipt::Receipt {
         extra: None,
         index,

@@ -84,12 +84,7 @@ pub(crate) fn find(
     }
 }
 
-fn walk(
-    dir: &Path,
-    wal: &Wal,
-    mut walker: Walker,
-    asked: Option<u64>,
-) -> Result<Found, OpenError> {
+fn walk(dir: &Path, wal: &Wal, mut walker: Walker, asked: Option<u64>) -> Result<Found, OpenError> {
     let mut found = Found {
         start: walker.segment.start.clone(),
         // A process that stopped in good order left its `Stop` in the segment; an empty segment only follows a crash.

@@ -144,7 +144,10 @@ mod tests {
         start.chain.epoch = 3;
         start.chain.prev = [9; 32];
         for index in 0..entries {
-            start.chain.tree.push(proof::tree::leaf_hash(&index.to_be_bytes()));
+            start
+                .chain
+                .tree
+                .push(proof::tree::leaf_hash(&index.to_be_bytes()));
         }
         for index in 0..calls {
             let call = OpenCall {
@@ -183,7 +186,12 @@ mod tests {
     fn a_segment_is_named_by_its_first_index_in_twenty_digits() {
         assert_eq!(name(42), "00000000000000000042.seg");
         assert_eq!(first_of(&name(u64::MAX)), Some(u64::MAX));
-        for other in ["42.seg", "00000000000000000042", "spare.pre", "+0000000000000000042.seg"] {
+        for other in [
+            "42.seg",
+            "00000000000000000042",
+            "spare.pre",
+            "+0000000000000000042.seg",
+        ] {
             assert_eq!(first_of(other), None, "{other}");
         }
     }

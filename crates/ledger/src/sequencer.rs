@@ -113,10 +113,14 @@ impl Sequencer {
         while walker.chain.tree.size() < size {
             walk(walker, &wal, |leaf| tiler.push(leaf))?;
         }
-        tiler.flush().map_err(|source| io_fault("write tiles", source))?;
+        tiler
+            .flush()
+            .map_err(|source| io_fault("write tiles", source))?;
         let tiles = tiles_root(&self.shared, size)?;
         if walker.chain.tree.root() != expected || tiles != expected {
-            let why = format!("the first {size} entries have different roots in memory, in the segments and in the tiles");
+            let why = format!(
+                "the first {size} entries have different roots in memory, in the segments and in the tiles"
+            );
             return Err(Fault::Damaged(why));
         }
         Ok(())

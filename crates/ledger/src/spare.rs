@@ -167,7 +167,10 @@ impl Spares {
 pub(crate) fn remove_left(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == EXTENSION)
+        {
             storage.remove(&path)?;
         }
     }

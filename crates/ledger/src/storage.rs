@@ -172,7 +172,7 @@ pub(crate) fn put(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> io::Resul
 
 /// Returns the directory a path is in.
 pub(crate) fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new("."))
+    path.parent().unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(test)]

@@ -39,8 +39,8 @@ impl Tiles {
     fn read(&self, tile: TilePath) -> io::Result<(Vec<u8>, u16)> {
         match std::fs::read(self.path(tile)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && tile.is_partial() => {
-                let full =
-                    TilePath::new(tile.kind(), tile.index(), TILE_WIDTH).map_err(io::Error::other)?;
+                let full = TilePath::new(tile.kind(), tile.index(), TILE_WIDTH)
+                    .map_err(io::Error::other)?;
                 Ok((std::fs::read(self.path(full))?, TILE_WIDTH))
             }
             read => Ok((read?, tile.width())),
@@ -120,11 +120,7 @@ impl Tiler {
     }
 
     /// Goes on after `size` entries whose tiles are on disk.
-    pub(crate) fn resume(
-        storage: Arc<dyn Storage>,
-        tiles: Tiles,
-        size: u64,
-    ) -> io::Result<Self> {
+    pub(crate) fn resume(storage: Arc<dyn Storage>, tiles: Tiles, size: u64) -> io::Result<Self> {
         let mut tiler = Self::new(storage, tiles);
         tiler.entries = tiler.resume_entries(size)?;
         let mut hashes = size;

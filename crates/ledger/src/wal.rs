@@ -203,8 +203,8 @@ impl Segment {
         let mut at = from;
         let mut bytes = vec![0; 1 << 20];
         loop {
-            let count = read(&self.file, &mut bytes, at)
-                .map_err(|source| io_error(&self.path, source))?;
+            let count =
+                read(&self.file, &mut bytes, at).map_err(|source| io_error(&self.path, source))?;
             let chunk = bytes.get(..count).unwrap_or_default();
             if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
                 end = at + last as u64 + 1;
@@ -307,7 +307,11 @@ impl Walker {
     fn read(&mut self) -> Result<Step, WalError> {
         let Some(header) = self.segment.header(self.offset)? else {
             let end = self.segment.written_end_of_block(self.offset)?;
-            return Ok(if end { Step::End } else { Step::Bad(BadBatch::Header) });
+            return Ok(if end {
+                Step::End
+            } else {
+                Step::Bad(BadBatch::Header)
+            });
         };
         if let Err(why) = self.chain.place(&header) {
             return Ok(Step::Bad(why));
@@ -328,7 +332,10 @@ impl Walker {
         let found = &segment.start.chain;
         expected.epoch = found.epoch.max(expected.epoch);
         if *found != expected {
-            return Err(start_error(&segment, "it does not continue the segment before"));
+            return Err(start_error(
+                &segment,
+                "it does not continue the segment before",
+            ));
         }
         self.chain = expected;
         self.offset = segment.batches;

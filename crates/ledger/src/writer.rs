@@ -51,7 +51,7 @@ impl Tail {
         let first = start.chain.tree.size();
         let path = wal.path(first);
         storage.rename(&spare.path, &path)?;
-        storage.sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+        storage.sync_dir(path.parent().unwrap_or_else(|| Path::new(".")))?;
         wal.push(first);
         Ok(Self {
             file: spare.file,
@@ -104,7 +104,9 @@ impl Writer {
         self.tail.fresh = false;
         self.tail.start.last_at_ms = work.last_at_ms;
         let calls: &mut OpenCalls = &mut self.tail.start.calls;
-        work.changes.drain(..).for_each(|change| calls.apply(change));
+        work.changes
+            .drain(..)
+            .for_each(|change| calls.apply(change));
         Ok(())
     }
 

@@ -124,23 +124,136 @@ pub(crate) fn affiliations<'a>(person: &'a Person, horizon: &mut Horizon) -> Vec
 /// Returns each issuer's latest statements on one question that are neither superseded nor expired.
 ///
 /// A later statement replaces an earlier one of the same issuer even after it expired: what an issuer has taken
-/// back does not return by silence.
+/// back does not return by silence. Only a statement on the same question supersedes.
 fn latest_words<'a>(
     person: &'a Person,
     question: impl Fn(&Claim) -> bool,
     horizon: &mut Horizon,
 ) -> Vec<&'a Attestation> {
-    let own = person.attestations.iter().filter(|a| a.person == person.id);
+    let own = person.attestations.iter();
+    let own = own.filter(|a| a.person == person.id && question(&a.claim));
     let heard: Vec<&Attestation> = own.filter(|a| horizon.reached(a.issued_at)).collect();
     let replaced = |word: &Attestation| {
-        let later = |other: &&Attestation| {
-            question(&other.claim) && other.issuer == word.issuer && other.issued_at > word.issued_at
-        };
+        let later = |other: &&Attestation| other.issuer == word.issuer && other.issued_at > word.issued_at;
         let supersedes = |other: &&Attestation| {
             other.id != word.id && other.supersedes.as_ref() == Some(&word.id)
         };
         heard.iter().any(|other| later(other) || supersedes(other))
     };
-    let words = heard.iter().filter(|word| question(&word.claim) && !replaced(word));
+    let words = heard.iter().filter(|word| !replaced(word));
     words.filter(|word| !horizon.reached(word.expires_at)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use terms::{AttestationId, IssuerId, PersonId, Screening, UsPersonLimb};
+
+    const NOW: i64 = 1_782_745_200_000;
+    const DAY: Bar = Bar {
+        min_assurance: Assurance::Ial2,
+        max_age: Some(Duration::from_secs(86_400)),
+    };
+
+    #[test]
+    fn evidence_dated_in_the_future_establishes_nothing_until_then() {
+        let ada = person(vec![said("a", "civic", citizen(), 5)]);
+        let (standing, until) = standing_of(&ada);
+        assert_eq!(standing, Standing::Unattested);
+        assert_eq!(until, moment(5));
+    }
+
+    #[test]
+    fn evidence_older_than_the_directive_allows_establishes_nothing() {
+        let ada = person(vec![said("a", "civic", citizen(), -86_400)]);
+        assert_eq!(standing_of(&ada).0, Standing::Unattested);
+        let ada = person(vec![said("a", "civic", citizen(), -86_399)]);
+        assert_eq!(standing_of(&ada), (Standing::UsPerson(UsPersonLimb::Citizen), moment(1)));
+    }
+
+    #[test]
+    fn issuers_that_contradict_each_other_leave_a_person_unattested() {
+        let ada = person(vec![said("a", "civic", citizen(), -60), said("b", "roster", Claim::ForeignPerson, -90)]);
+        assert_eq!(standing_of(&ada).0, Standing::Unattested);
+    }
+
+    #[test]
+    fn what_an_issuer_took_back_does_not_return_when_the_later_word_expires() {
+        let mut later = said("b", "civic", Claim::ForeignPerson, -60);
+        later.expires_at = moment(-1);
+        let ada = person(vec![said("a", "civic", citizen(), -90), later]);
+        assert_eq!(standing_of(&ada).0, Standing::Unattested);
+    }
+
+    #[test]
+    fn weak_evidence_that_a_person_is_foreign_still_contradicts() {
+        let mut weak = said("b", "roster", Claim::ForeignPerson, -60);
+        weak.assurance = Assurance::None;
+        let ada = person(vec![said("a", "civic", citizen(), -60), weak.clone()]);
+        assert_eq!(standing_of(&ada).0, Standing::Unattested);
+        assert_eq!(standing_of(&person(vec![weak])).0, Standing::Unattested);
+    }
+
+    #[test]
+    fn a_statement_about_somebody_else_establishes_nothing() {
+        let mut other = said("a", "civic", citizen(), -60);
+        other.person = PersonId::parse("bob").unwrap();
+        assert_eq!(standing_of(&person(vec![other])).0, Standing::Unattested);
+    }
+
+    #[test]
+    fn a_network_address_contradicts_a_location_and_never_establishes_one() {
+        let located = |id, issuer, country: &str, method| {
+            let country = Country::parse(country).unwrap();
+            said(id, issuer, Claim::Location { country, method }, -60)
+        };
+        let network = located("n", "edge", "DE", LocationMethod::Network);
+        let managed = located("m", "roster", "US", LocationMethod::Managed);
+        assert_eq!(place_of(&person(vec![network.clone()])), None);
+        assert_eq!(place_of(&person(vec![managed.clone()])), Some(Country::US));
+        assert_eq!(place_of(&person(vec![managed, network])), None);
+    }
+
+    fn standing_of(person: &Person) -> (Standing, Moment) {
+        let mut horizon = Horizon::at(moment(0));
+        let standing = standing(person, DAY, &mut horizon);
+        (standing, horizon.until())
+    }
+
+    fn place_of(person: &Person) -> Option<Country> {
+        whereabouts(person, DAY, &mut Horizon::at(moment(0))).established
+    }
+
+    fn moment(seconds: i64) -> Moment {
+        Moment::from_millis(NOW + seconds * 1_000)
+    }
+
+    fn citizen() -> Claim {
+        Claim::UsPerson { limb: UsPersonLimb::Citizen }
+    }
+
+    fn said(id: &str, issuer: &str, claim: Claim, seconds: i64) -> Attestation {
+        Attestation {
+            id: AttestationId::parse(id).unwrap(),
+            person: PersonId::parse("ada").unwrap(),
+            claim,
+            issuer: IssuerId::parse(issuer).unwrap(),
+            evidence: "file".to_owned(),
+            assurance: Assurance::Ial2,
+            issued_at: moment(seconds),
+            expires_at: moment(30 * 86_400),
+            supersedes: None,
+        }
+    }
+
+    fn person(attestations: Vec<Attestation>) -> Person {
+        Person {
+            id: PersonId::parse("ada").unwrap(),
+            display_name: "Ada".to_owned(),
+            screening: Screening::Cleared,
+            active: true,
+            attestations,
+            affiliations: Vec::new(),
+        }
+    }
 }

@@ -325,7 +325,7 @@ impl Scene<'_> {
                 issuer: IssuerId::parse("personnel")?,
                 evidence: format!("roster {}", work.organization),
                 attested_at: Moment::from_millis(self.at().as_millis() - 3_600_000),
-                ends_at: work.until.unwrap_or(self.at().plus(30 * 24 * HOUR)),
+                ends_at: work.until.unwrap_or_else(|| self.at().plus(30 * 24 * HOUR)),
             })
         };
         line.works_for.iter().map(affiliate).collect()

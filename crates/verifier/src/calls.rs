@@ -1,8 +1,8 @@
 //! Every call is opened once and closed at most once, by entries that agree.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use proof::entry::{Entry, Kind};
+use proof::entry::{Entry, Kind, Outcome};
 
 use crate::walk::STEP_MS;
 
@@ -10,6 +10,7 @@ use crate::walk::STEP_MS;
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     open: BTreeMap<u64, Call>,
+    ids: BTreeSet<[u8; 16]>,
     ended: VecDeque<(u64, u64, Call)>,
 }
 
@@ -44,7 +45,7 @@ impl Calls {
             model: entry.model.clone(),
         };
         let whole = call.id.is_some() && call.subject.is_some() && call.model.is_some();
-        let again = self.open.values().any(|open| open.id == call.id);
+        let again = call.id.is_some_and(|id| !self.ids.insert(id));
         self.open.insert(index, call);
         match (whole, again) {
             (false, _) => {
@@ -64,6 +65,9 @@ impl Calls {
                 "it closes a call that is not open: entry {opened} opened none, or it was closed"
             )
         })?;
+        if let Some(id) = &call.id {
+            self.ids.remove(id);
+        }
         let agrees = call.agrees(entry);
         self.ended.push_back((entry.at_ms, opened, call));
         self.forget(entry.at_ms);
@@ -79,7 +83,8 @@ impl Calls {
             .opened
             .ok_or("it decides a call again without saying where that was opened")?;
         let ended = self.ended.iter().find(|(_, index, _)| *index == opened);
-        let call = self.open.get(&opened).or(ended.map(|(_, _, call)| call));
+        let ended = ended.map(|(_, _, call)| call);
+        let call = self.open.get(&opened).or(ended);
         call.ok_or_else(|| format!("it decides a call again that is not open: entry {opened} opened none, or it was closed"))?
             .agrees(entry)
     }
@@ -107,5 +112,5 @@ impl Call {
 }
 
 fn is_recovered(entry: &Entry) -> bool {
-    entry.outcome == Some(proof::entry::Outcome::Interrupted)
+    entry.outcome == Some(Outcome::Interrupted)
 }

@@ -109,7 +109,11 @@ impl Replay {
         replays: &mut Replays,
     ) -> Result<(), String> {
         let code = code(entry)?;
-        if private.is_some_and(<[u8]>::is_empty) {
+        let Some(private) = private else {
+            replays.not_possible += 1;
+            return Ok(());
+        };
+        if private.is_empty() {
             if is_policy(code) {
                 return Err(format!(
                     "it cuts a call for `{code}` without the facts that decided"
@@ -119,7 +123,7 @@ impl Replay {
             return Ok(());
         }
         let claim = Claim::Refusal(code.to_owned());
-        let done = self.again(entry, private, &claim, replays)?;
+        let done = self.again(entry, Some(private), &claim, replays)?;
         replays.redecisions += u64::from(done);
         Ok(())
     }

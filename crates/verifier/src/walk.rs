@@ -69,9 +69,10 @@ impl<'o> Walk<'o> {
         self.report.entries = self.tree.size();
         self.report.open_calls = self.calls.open();
         self.report.unclean_starts = self.runs.unclean();
-        // Writing to a string does not fail.
-        root.iter()
-            .for_each(|byte| drop(write!(self.report.root, "{byte:02x}")));
+        for byte in root {
+            // Writing to a string does not fail.
+            let _ = write!(self.report.root, "{byte:02x}");
+        }
         (root, self.report)
     }
 

@@ -90,7 +90,7 @@ pub(crate) enum AttestationCommand {
         #[arg(long)]
         person: String,
         #[command(flatten)]
-        claim: Claim,
+        claim: Box<Claim>,
         /// How a location was established.
         #[arg(long, default_value = "declared", value_parser = ["declared", "managed", "network"])]
         method: String,
@@ -98,7 +98,7 @@ pub(crate) enum AttestationCommand {
         #[arg(long, value_parser = ["none", "ial1", "ial2", "ial3"])]
         assurance: String,
         #[command(flatten)]
-        evidence: Evidence,
+        evidence: Box<Evidence>,
         /// The attestation it replaces.
         #[arg(long)]
         supersedes: Option<String>,
@@ -157,7 +157,7 @@ pub(crate) enum AffiliationCommand {
         #[arg(long, value_parser = ["employee", "regular_employee", "contractor", "intern"])]
         engagement: String,
         #[command(flatten)]
-        evidence: Evidence,
+        evidence: Box<Evidence>,
     },
     /// Lists affiliations.
     List {

@@ -104,12 +104,15 @@ pub(crate) fn last_entry(dir: &Path) -> anyhow::Result<Option<Moment>> {
 /// Exports what the log has signed into a folder beside it, verifies that, and removes it again.
 fn verify(dir: &Path, key: Option<&str>, format: Format) -> anyhow::Result<Exit> {
     let bundle = dir.join(format!("verify-{}.part", std::process::id()));
-    record::export(&Reader::open(dir)?, &bundle)?;
-    let checked = record::verify(&bundle, key);
-    fs::remove_dir_all(&bundle).with_context(|| format!("cannot remove `{}`", bundle.display()))?;
-    let checked = checked?;
-    output::answer(format, &json!({ "holds": checked.holds, "found": checked.text }))?;
-    Ok(if checked.holds { Exit::Done } else { Exit::Failed })
+    let checked = record::export(&Reader::open(dir)?, &bundle).and_then(|_| record::verify(&bundle, key, &mut record::OnTerminal::new()));
+    let removed = fs::remove_dir_all(&bundle).with_context(|| format!("cannot remove `{}`", bundle.display()));
+    let report = checked?;
+    removed?;
+    match format {
+        Format::Json => output::answer(format, &serde_json::to_value(&report)?)?,
+        Format::Text => output::line(report.to_string().trim_end())?,
+    }
+    Ok(if report.holds() { Exit::Done } else { Exit::Failed })
 }
 
 fn receipt(dir: &Path, index: u64, format: Format) -> anyhow::Result<Exit> {

@@ -1,30 +1,22 @@
 //! Bundles: written from a log, and verified.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter},
+    fs, io,
     path::Path,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use ledger::Reader;
+use ledger::{LookupError, Reader, Stored};
 use proof::{
-    bundle::{CHECKPOINT_FILE, ENTRIES_FILE, EntriesWriter, FileDigest, KEY_FILE, MANIFEST_FILE, Manifest},
+    bundle::{BundleEntry, Opening},
     note::VerifierKey,
 };
+use verifier::{BundleSource, Options, Progress, Report, verify_bundle, write_bundle};
 
-/// What verifying a bundle showed.
-#[derive(Clone, Debug)]
-pub(crate) struct Checked {
-    /// True only if everything held.
-    pub(crate) holds: bool,
-    /// The same for people, in one line.
-    pub(crate) text: String,
-}
+use crate::output;
 
 /// Writes everything that the latest signed checkpoint of `reader` covers as a bundle; returns how many entries.
-///
-/// The manifest is written last: a folder without one is not a bundle, whatever happened.
 ///
 /// # Errors
 ///
@@ -32,68 +24,74 @@ pub(crate) struct Checked {
 pub(crate) fn export(reader: &Reader, out: &Path) -> anyhow::Result<u64> {
     let checkpoint = reader.checkpoint()?.context("the log has no signed checkpoint yet: try again in a second")?;
     let key = reader.verifier_key()?;
-    let origin = key.parse::<VerifierKey>().context("the log's verifier key cannot be read")?.name().to_owned();
-    let size = reader.checkpoint_size()?;
+    let name: VerifierKey = key.parse().context("the log's verifier key cannot be read")?;
+    // Its first lines are the origin, the size and the root (C2SP tlog-checkpoint); the reader checked the signature.
+    let size: u64 = checkpoint.lines().nth(1).and_then(|size| size.parse().ok()).context("the checkpoint has no size")?;
     fs::create_dir(out).with_context(|| format!("cannot make `{}`: name a folder that is not there yet", out.display()))?;
-    let put = |name: &str, bytes: &[u8]| write(&out.join(name), bytes);
-    put(CHECKPOINT_FILE, checkpoint.as_bytes())?;
-    let key = format!("{key}\n");
-    put(KEY_FILE, key.as_bytes())?;
-    let manifest = Manifest {
-        origin,
-        first: 0,
-        size,
-        checkpoint: FileDigest::of(checkpoint.as_bytes()),
-        key: FileDigest::of(key.as_bytes()),
-        entries: entries(reader, size, &out.join(ENTRIES_FILE))?,
-    };
-    put(MANIFEST_FILE, manifest.to_json()?.as_bytes())?;
+    let source = BundleSource { origin: name.name(), key: &key, checkpoint: &checkpoint };
+    let covered = reader.entries(0)?.take_while(|stored| stored.as_ref().map_or(true, |stored| stored.index < size));
+    let manifest = write_bundle(out, &source, covered.map(bundled))?;
+    if manifest.size != size {
+        bail!("the log has {} entries and its checkpoint says {size}: it is damaged", manifest.size);
+    }
     Ok(size)
 }
 
-fn entries(reader: &Reader, size: u64, file: &Path) -> anyhow::Result<FileDigest> {
-    let cannot = || format!("cannot write `{}`", file.display());
-    let out = File::create_new(file).with_context(cannot)?;
-    let mut writer = EntriesWriter::new(BufWriter::new(out)).with_context(cannot)?;
-    for stored in reader.entries(0)? {
-        let stored = stored?;
-        if stored.index >= size {
-            break;
-        }
-        writer.push(&stored.leaf, Some((&stored.salt, &stored.private))).with_context(cannot)?;
-    }
-    let (digest, out) = writer.finish().with_context(cannot)?;
-    if digest.entries != size {
-        bail!("the log has {} entries and its checkpoint says {size}", digest.entries);
-    }
-    out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all()).with_context(cannot)?;
-    Ok(digest.file)
+fn bundled(stored: Result<Stored, LookupError>) -> io::Result<BundleEntry> {
+    let stored = stored.map_err(io::Error::other)?;
+    let opening = Opening { salt: stored.salt, private: stored.private };
+    Ok(BundleEntry { leaf: stored.leaf, opening: Some(opening) })
 }
 
-fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    fs::write(file, bytes).with_context(|| format!("cannot write `{}`", file.display()))
-}
-
-/// Verifies a bundle offline, against a pinned key if one is given.
+/// Verifies a bundle offline: `key` is the log's, or a file that holds it, got elsewhere.
+///
+/// What does not hold is in the report.
 ///
 /// # Errors
 ///
-/// If the bundle cannot be read at all.
-pub(crate) fn verify(bundle: &Path, key: Option<&str>) -> anyhow::Result<Checked> {
-    let _ = (bundle, key);
-    bail!("XXX")
+/// If the bundle or the key cannot be read.
+pub(crate) fn verify(bundle: &Path, key: Option<&str>, progress: &mut dyn Progress) -> anyhow::Result<Report> {
+    let key = key.map(verifier_key).transpose()?;
+    let options = Options { key, ..Options::default() };
+    Ok(verify_bundle(bundle, &options, progress)?)
 }
 
-/// Copies the files of a folder that has no folders in it, in place of whatever `to` was.
+fn verifier_key(given: &str) -> anyhow::Result<VerifierKey> {
+    let text = match fs::read_to_string(given) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => given.to_owned(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{given}`")),
+    };
+    text.trim().parse().with_context(|| format!("`{given}` is neither a verifier key (`name+hash+key`) nor a file that holds one"))
+}
+
+/// Says on standard error, once a second, how far a long check has come.
+#[derive(Debug)]
+pub(crate) struct OnTerminal(Instant);
+
+impl OnTerminal {
+    /// Begins now.
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Progress for OnTerminal {
+    fn entries(&mut self, done: u64, total: u64) {
+        if done.is_multiple_of(1_024) && self.0.elapsed() > Duration::from_secs(1) {
+            self.0 = Instant::now();
+            output::note(&format!("{done} of {total} entries checked"));
+        }
+    }
+}
+
+/// Copies the files of a folder that has no folders in it into a new one.
 ///
 /// # Errors
 ///
 /// The operating system's error.
 pub(crate) fn copy_flat(from: &Path, to: &Path) -> anyhow::Result<()> {
     let copy = || -> io::Result<()> {
-        if to.exists() {
-            fs::remove_dir_all(to)?;
-        }
         fs::create_dir(to)?;
         for entry in fs::read_dir(from)? {
             let entry = entry?;
@@ -102,4 +100,69 @@ pub(crate) fn copy_flat(from: &Path, to: &Path) -> anyhow::Result<()> {
         Ok(())
     };
     copy().with_context(|| format!("cannot copy `{}`", from.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ledger::{Draft, Ledger};
+    use proof::{
+        bundle::ENTRIES_FILE,
+        entry::{Entry, Kind},
+    };
+    use terms::SystemClock;
+
+    use super::*;
+
+    fn log(dir: &Path) -> (Reader, String) {
+        let options = ledger::Options {
+            origin: "exeat.test/log".to_owned(),
+            segment_bytes: 1 << 20,
+            queue_entries: 64,
+            checkpoint_every: Duration::from_millis(10),
+        };
+        let (ledger, _) = Ledger::open(dir, options, Arc::new(SystemClock::default())).unwrap();
+        let mut entry = Entry::new(Kind::Admin);
+        entry.code = Some("test".to_owned());
+        let _recorded = ledger.append(Draft { entry, private: b"{}".to_vec() }).unwrap().wait().unwrap();
+        ledger.stop().unwrap();
+        (Reader::open(dir).unwrap(), ledger.verifier_key())
+    }
+
+    #[test]
+    fn an_exported_log_verifies_with_its_key_and_not_once_a_bit_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (reader, key) = log(&dir.path().join("ledger"));
+        let bundle = dir.path().join("bundle");
+        let size = export(&reader, &bundle).unwrap();
+        let report = verify(&bundle, Some(&key), &mut ()).unwrap();
+        assert!(report.holds(), "{report}");
+        assert_eq!((report.entries, report.key_pinned), (size, true));
+        let entries = bundle.join(ENTRIES_FILE);
+        let mut bytes = fs::read(&entries).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&entries, bytes).unwrap();
+        assert!(!verify(&bundle, Some(&key), &mut ()).unwrap().holds());
+    }
+
+    #[test]
+    fn an_export_never_writes_into_a_folder_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let (reader, _) = log(&dir.path().join("ledger"));
+        assert!(export(&reader, dir.path()).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_key_of_another_log_does_not_pass() {
+        let dir = tempfile::tempdir().unwrap();
+        let (reader, _) = log(&dir.path().join("one"));
+        let (_, other) = log(&dir.path().join("two"));
+        let bundle = dir.path().join("bundle");
+        export(&reader, &bundle).unwrap();
+        assert!(!verify(&bundle, Some(&other), &mut ()).unwrap().holds());
+        assert!(verify(&bundle, Some("no key at all"), &mut ()).is_err());
+    }
 }

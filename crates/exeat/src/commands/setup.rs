@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{CommandFactory, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Exit;
 use crate::{
@@ -57,14 +57,18 @@ pub(crate) fn config(command: &ConfigCommand, format: Format) -> anyhow::Result<
 ///
 /// If there is an `exeat.toml` already, or the folder cannot be written.
 pub(crate) fn init(dir: &Path, format: Format) -> anyhow::Result<Exit> {
+    output::answer(format, &begin(dir)?)?;
+    Ok(Exit::Done)
+}
+
+fn begin(dir: &Path) -> anyhow::Result<Value> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
     let file = dir.join("exeat.toml");
     write_new(&file)?;
     let data = dir.join("exeat-data");
     secrets::private_dir(&data)?;
     let next = format!("edit the file, then run `exeat doctor --config {0}` and `exeat serve --config {0}`", file.display());
-    output::answer(format, &json!({ "config": file, "data_dir": data, "next": next }))?;
-    Ok(Exit::Done)
+    Ok(json!({ "config": file, "data_dir": data, "next": next }))
 }
 
 fn write_new(file: &Path) -> anyhow::Result<()> {
@@ -96,11 +100,11 @@ mod tests {
     #[test]
     fn init_writes_a_configuration_that_checks_and_never_overwrites_one() {
         let dir = tempfile::tempdir().unwrap();
-        init(dir.path(), Format::Json).unwrap();
+        begin(dir.path()).unwrap();
         let file = dir.path().join("exeat.toml");
         assert_eq!(config::load_with(&file, std::iter::empty()).unwrap().models.len(), 2);
         fs::write(&file, "mine").unwrap();
-        assert!(init(dir.path(), Format::Json).is_err());
+        assert!(begin(dir.path()).is_err());
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     }
 }

@@ -105,7 +105,8 @@ pub(crate) fn run(options: &DemoOptions, format: Format) -> anyhow::Result<Exit>
     };
     let stopped = show.step("stopping", || running.stop());
     drop(upstreams);
-    told.and(stopped.map(|()| Exit::Done))
+    let exit = told?;
+    stopped.map(|()| exit)
 }
 
 /// A demo that runs: what a person or a harness needs to know of it.

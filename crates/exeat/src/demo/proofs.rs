@@ -11,6 +11,7 @@ use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use proof::{bundle::ENTRIES_FILE, entry::Entry, note::VerifierKey, receipt::Receipt};
 use serde_json::Value;
+use verifier::Report;
 
 use super::{Demo, PATIENCE, world::Caller};
 use crate::{
@@ -78,9 +79,9 @@ pub(super) fn whole_record(demo: &Demo, running: &Running) -> anyhow::Result<Sho
     record::export(&running.ledger.reader(), &bundle)?;
     let key = running.ledger.verifier_key();
     let began = Instant::now();
-    let checked = record::verify(&bundle, Some(&key))?;
-    ensure!(checked.holds, "the record does not verify: {}", checked.text);
-    let verified = format!("exported and verified in {}: {}", super::show::seconds(began.elapsed()), checked.text);
+    let report = record::verify(&bundle, Some(&key), &mut ())?;
+    ensure!(report.holds(), "the record does not verify: {report}");
+    let verified = summary(&report, began.elapsed());
     let tampered = tamper(&bundle, &key)?;
     Ok(Shown { bundle, verified, tampered })
 }
@@ -105,10 +106,23 @@ fn tamper(bundle: &Path, key: &str) -> anyhow::Result<String> {
     let byte = bytes.get_mut(middle).context("the copy is empty")?;
     *byte ^= 1;
     fs::write(&entries, bytes).context("cannot write the copy")?;
-    let why = match record::verify(&copy, Some(key)) {
-        Ok(checked) if checked.holds => bail!("a copy with byte {middle} changed still verifies"),
-        Ok(checked) => checked.text,
-        Err(error) => format!("{error:#}"),
-    };
+    let report = record::verify(&copy, Some(key), &mut ())?;
+    let why = report.faults.first().map(ToString::to_string);
+    let why = why.with_context(|| format!("a copy with byte {middle} changed still verifies"))?;
     Ok(format!("a copy with one bit of byte {middle} changed fails: {why}"))
+}
+
+/// Says what a report that holds stands for.
+fn summary(report: &Report, took: Duration) -> String {
+    let again = &report.replays;
+    format!(
+        "exported; {} entries verified in {} with the pinned key: every hash, {} commitments, and {} decisions made again with the same answer ({} permits, {} refusals, {} on live calls)",
+        report.entries,
+        super::show::seconds(took),
+        report.opened_commitments,
+        again.permits + again.refusals + again.redecisions,
+        again.permits,
+        again.refusals,
+        again.redecisions,
+    )
 }

@@ -21,7 +21,9 @@ const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 pub(crate) fn forbidden(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(v4) => forbidden_v4(v4),
-        IpAddr::V6(v6) => embedded(v6).and_then(forbidden_v4).or_else(|| forbidden_v6(v6)),
+        IpAddr::V6(v6) => embedded(v6)
+            .and_then(forbidden_v4)
+            .or_else(|| forbidden_v6(v6)),
     }
 }
 
@@ -42,7 +44,9 @@ fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     match address {
         METADATA_V6 => Some("an instance metadata address"),
         _ if address.is_unspecified() => Some("an unspecified address"),
-        _ if address.is_unicast_link_local() => Some("a link-local address, as metadata services have"),
+        _ if address.is_unicast_link_local() => {
+            Some("a link-local address, as metadata services have")
+        }
         _ if address.is_multicast() => Some("a multicast address"),
         _ => None,
     }
@@ -67,9 +71,24 @@ mod tests {
     #[test]
     fn metadata_and_undirected_addresses_are_refused_in_every_spelling() {
         for text in [
-            "169.254.169.254", "169.254.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1",
-            "::169.254.169.254", "fe80::1", "febf::1", "fd00:ec2::254", "100.100.100.200", "0.0.0.0", "0.1.2.3", "::",
-            "224.0.0.1", "ff02::1", "255.255.255.255", "240.0.0.1", "::ffff:0.0.0.0",
+            "169.254.169.254",
+            "169.254.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::1",
+            "::169.254.169.254",
+            "fe80::1",
+            "febf::1",
+            "fd00:ec2::254",
+            "100.100.100.200",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "::ffff:0.0.0.0",
         ] {
             assert!(forbidden(text.parse().unwrap()).is_some(), "{text}");
         }
@@ -77,7 +96,17 @@ mod tests {
 
     #[test]
     fn loopback_private_and_public_addresses_are_allowed() {
-        for text in ["127.0.0.1", "::1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "fd00::1", "192.0.2.1", "2001:db8::1", "100.64.0.1"] {
+        for text in [
+            "127.0.0.1",
+            "::1",
+            "10.1.2.3",
+            "192.168.0.1",
+            "172.16.0.1",
+            "fd00::1",
+            "192.0.2.1",
+            "2001:db8::1",
+            "100.64.0.1",
+        ] {
             assert_eq!(forbidden(text.parse().unwrap()), None, "{text}");
         }
     }

@@ -48,8 +48,13 @@ const OURS: &str = "x-exeat-";
 /// The caller's credential never does. A compressed response could be neither screened nor metered, so only the
 /// identity coding is asked for.
 pub(crate) fn to_upstream(from: &HeaderMap) -> HeaderMap {
-    let mut to = filtered(from, |name| STAY_HERE.contains(&name) || name.starts_with(OURS));
-    to.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let mut to = filtered(from, |name| {
+        STAY_HERE.contains(&name) || name.starts_with(OURS)
+    });
+    to.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("identity"),
+    );
     to
 }
 
@@ -57,7 +62,9 @@ pub(crate) fn to_upstream(from: &HeaderMap) -> HeaderMap {
 ///
 /// An upstream has no business with a caller's browser, and none with this gateway's own headers.
 pub(crate) fn to_caller(from: &HeaderMap) -> HeaderMap {
-    filtered(from, |name| name == "set-cookie" || name == "alt-svc" || name.starts_with(OURS))
+    filtered(from, |name| {
+        name == "set-cookie" || name == "alt-svc" || name.starts_with(OURS)
+    })
 }
 
 fn filtered(from: &HeaderMap, leave_out: impl Fn(&str) -> bool) -> HeaderMap {
@@ -87,7 +94,10 @@ mod tests {
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
         };
         pairs.iter().map(pair).collect()
     }
@@ -95,28 +105,57 @@ mod tests {
     #[test]
     fn credentials_addresses_and_connection_headers_stay_here_and_the_rest_goes_on() {
         let from = map(&[
-            ("authorization", "Bearer a"), ("x-api-key", "b"), ("cookie", "c"), ("proxy-authorization", "d"), ("dpop", "e"),
-            ("x-forwarded-for", "192.0.2.1"), ("host", "gateway"), ("content-length", "3"), ("transfer-encoding", "chunked"),
-            ("te", "trailers"), ("connection", "keep-alive, X-Private ,"), ("x-private", "1"), ("x-exeat-receipt", "1"),
-            ("accept-encoding", "gzip"), ("anthropic-beta", "new-thing"), ("content-type", "application/json"),
+            ("authorization", "Bearer a"),
+            ("x-api-key", "b"),
+            ("cookie", "c"),
+            ("proxy-authorization", "d"),
+            ("dpop", "e"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("host", "gateway"),
+            ("content-length", "3"),
+            ("transfer-encoding", "chunked"),
+            ("te", "trailers"),
+            ("connection", "keep-alive, X-Private ,"),
+            ("x-private", "1"),
+            ("x-exeat-receipt", "1"),
+            ("accept-encoding", "gzip"),
+            ("anthropic-beta", "new-thing"),
+            ("content-type", "application/json"),
         ]);
         let to = to_upstream(&from);
-        assert_eq!(to, map(&[("anthropic-beta", "new-thing"), ("content-type", "application/json"), ("accept-encoding", "identity")]));
+        assert_eq!(
+            to,
+            map(&[
+                ("anthropic-beta", "new-thing"),
+                ("content-type", "application/json"),
+                ("accept-encoding", "identity")
+            ])
+        );
     }
 
     #[test]
     fn a_header_that_occurs_twice_goes_on_twice() {
         let from = map(&[("anthropic-beta", "a"), ("anthropic-beta", "b")]);
         let to = to_upstream(&from);
-        assert_eq!(to.get_all("anthropic-beta").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            to.get_all("anthropic-beta").iter().collect::<Vec<_>>(),
+            ["a", "b"]
+        );
     }
 
     #[test]
     fn a_response_brings_no_cookie_no_connection_header_and_no_forged_receipt() {
         let from = map(&[
-            ("set-cookie", "a=1"), ("connection", "close"), ("keep-alive", "timeout=5"), ("x-exeat-receipt", "forged"),
-            ("x-request-id", "r"), ("retry-after", "3"),
+            ("set-cookie", "a=1"),
+            ("connection", "close"),
+            ("keep-alive", "timeout=5"),
+            ("x-exeat-receipt", "forged"),
+            ("x-request-id", "r"),
+            ("retry-after", "3"),
         ]);
-        assert_eq!(to_caller(&from), map(&[("x-request-id", "r"), ("retry-after", "3")]));
+        assert_eq!(
+            to_caller(&from),
+            map(&[("x-request-id", "r"), ("retry-after", "3")])
+        );
     }
 }

@@ -1,5 +1,12 @@
 //! A gateway with people, models and a scripted upstream, seen from outside.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot set up its world fails"
+)]
+
 use std::{sync::Arc, time::Duration};
 
 use gateway::{EndpointSettings, Gateway, Monitor, Parts, Settings, Unmonitored, UpstreamSettings};

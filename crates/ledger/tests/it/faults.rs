@@ -1,8 +1,7 @@
 //! Storage that fails: each operation in turn, with and without its effect, and the two failures the log knows by name.
 
 use std::{
-    fmt,
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -61,9 +60,7 @@ impl fmt::Debug for Faulty {
 }
 
 impl Faulty {
-    fn new(
-        plan: impl Fn(usize, Op, &Path) -> Option<Fault> + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    fn new(plan: impl Fn(usize, Op, &Path) -> Option<Fault> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             plan: Box::new(plan),
             done: AtomicUsize::new(0),
@@ -248,7 +245,9 @@ fn a_failed_sync_fences_the_log_for_good_and_tells_everyone_who_waits() {
     let kept = put(&ledger, "before");
     broken.store(true, Ordering::SeqCst);
     let first = ledger.append(note("first")).unwrap();
-    let others: Vec<_> = (0..50).map_while(|_| ledger.append(note("x")).ok()).collect();
+    let others: Vec<_> = (0..50)
+        .map_while(|_| ledger.append(note("x")).ok())
+        .collect();
     assert_eq!(first.wait().unwrap_err(), Unavailable::Fenced);
     // The disk mends, but a log that failed once is not trusted again.
     broken.store(false, Ordering::SeqCst);
@@ -285,12 +284,22 @@ fn without_room_for_the_next_segment_entries_are_refused_until_there_is_and_none
     assert_eq!(refused, Unavailable::NoRoom);
     until("health says so", || {
         ledger.health().unavailable == Some(Unavailable::NoRoom)
-            || ledger.append(note("small")).map(|p| kept.push(p.index())).is_err()
+            || ledger
+                .append(note("small"))
+                .map(|p| kept.push(p.index()))
+                .is_err()
     });
     full.store(false, Ordering::SeqCst);
-    until("there is room again", || ledger.append(note("again")).is_ok());
+    until("there is room again", || {
+        ledger.append(note("again")).is_ok()
+    });
     ledger.stop().unwrap();
-    let seen: Vec<u64> = world.reader().entries(0).unwrap().map(|e| e.unwrap().index).collect();
+    let seen: Vec<u64> = world
+        .reader()
+        .entries(0)
+        .unwrap()
+        .map(|e| e.unwrap().index)
+        .collect();
     assert!(kept.iter().all(|index| seen.contains(index)));
 }
 
@@ -314,7 +323,9 @@ fn a_full_queue_refuses_and_takes_again_when_the_disk_has_caught_up() {
     assert_eq!(refusal(ledger.append(note("x"))), Unavailable::Full);
     assert_eq!(ledger.health().queued, 8);
     slow.store(false, Ordering::SeqCst);
-    waiting.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+    waiting
+        .into_iter()
+        .for_each(|pending| drop(pending.wait().unwrap()));
     put(&ledger, "after");
 }
 
@@ -344,7 +355,10 @@ fn a_bit_that_flips_on_the_way_to_the_disk_is_not_signed() {
     });
     drop(ledger);
     let signed = world.reader().checkpoint_size().unwrap();
-    assert!(signed <= before + 64 && signed >= before, "{signed} after {before}");
+    assert!(
+        signed <= before + 64 && signed >= before,
+        "{signed} after {before}"
+    );
 }
 
 #[test]
@@ -353,7 +367,10 @@ fn a_disk_that_may_not_be_written_is_named_when_the_log_is_opened() {
     let storage = Faulty::new(|_, _, _| Some(Fault::Refuse(EROFS)));
     let error = open(&world, &storage).unwrap_err().to_string();
     let dir = world.dir().display().to_string();
-    assert!(error.starts_with("cannot make") && error.contains(&dir), "{error}");
+    assert!(
+        error.starts_with("cannot make") && error.contains(&dir),
+        "{error}"
+    );
     assert!(error.contains("ead-only file system"), "{error}");
     assert_eq!(std::fs::read_dir(world.dir()).unwrap().count(), 0);
 }

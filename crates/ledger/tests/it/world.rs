@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ledger::{Draft, Ledger, OpenError, Options, Pending, Reader, Recovery, Stored, Unavailable};
@@ -123,11 +123,14 @@ pub(crate) fn put(ledger: &Ledger, text: &str) -> u64 {
 
 /// Waits, at most ten seconds, until something holds.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..2_000 {
+    let begin = Instant::now();
+    let mut pause = Duration::from_micros(20);
+    while begin.elapsed() < Duration::from_secs(10) {
         if holds() {
             return;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(5));
     }
     panic!("it did not happen that {what}");
 }

@@ -5,6 +5,8 @@
 //! The policies of an instrument are evaluated only where its own conditions can hold: a license is asked only about
 //! a person who has a role under it. A test compares that with asking everything at once.
 
+#[cfg(test)]
+mod tests;
 mod text;
 mod vocabulary;
 
@@ -132,20 +134,22 @@ impl Rules {
     /// Asks whether a model may be served to the parties at all.
     pub(crate) fn serve(&self, model: &ModelRules, question: &Serve) -> Result<Ruling, Finding> {
         let context = self.words.serve_context(question);
-        self.ask(self.words.serve.clone(), &model.uid, context, &[&self.serve])
+        self.ask(self.words.serve.clone(), &model.uid, context, &self.serve)
     }
 
     /// Asks whether a directive lets output go to one person by its own terms.
     pub(crate) fn release(&self, gate: &Gate, question: &Release) -> Result<Ruling, Finding> {
         let context = self.release_context(question);
-        self.ask(self.words.release.clone(), &gate.uid, context, &[&gate.rules])
+        self.ask(self.words.release.clone(), &gate.uid, context, &gate.rules)
     }
 
     /// Asks whether one license lets output go to one person whom nothing forbids.
     pub(crate) fn licensed(&self, gate: &Gate, license: usize, question: &Release) -> Result<Ruling, Finding> {
-        let rules = self.licenses.get(license).map(|license| &license.rules);
+        let Some(license) = self.licenses.get(license) else {
+            return Ok(Ruling::Silent);
+        };
         let context = self.release_context(question);
-        self.ask(self.words.release.clone(), &gate.uid, context, rules.as_slice())
+        self.ask(self.words.release.clone(), &gate.uid, context, &license.rules)
     }
 
     fn release_context(&self, question: &Release) -> Vec<(String, RestrictedExpression)> {
@@ -161,28 +165,21 @@ impl Rules {
         action: EntityUid,
         resource: &EntityUid,
         context: Vec<(String, RestrictedExpression)>,
-        rules: &[&PolicySet],
+        rules: &PolicySet,
     ) -> Result<Ruling, Finding> {
         let failed = || Finding::deny(Code::EvaluationFailed, None);
         let context = Context::from_pairs(context).map_err(|_| failed())?;
         let request = Request::new(self.words.caller.clone(), action, resource.clone(), context, None)
             .map_err(|_| failed())?;
-        let mut ruling = Ruling::Silent;
-        for set in rules {
-            let response = self.authorizer.is_authorized(&request, set, &self.entities);
-            // Cedar skips a policy that errs, so an erring forbid would let through.
-            if response.diagnostics().errors().next().is_some() {
-                return Err(failed());
-            }
-            let provisions: Option<Vec<&Provision>> = response
-                .diagnostics()
-                .reason()
-                .map(|id| self.provisions.get(AsRef::<str>::as_ref(id)))
-                .collect();
-            let provisions = provisions.ok_or_else(failed)?;
-            ruling = ruled(response.decision(), &provisions);
+        let response = self.authorizer.is_authorized(&request, rules, &self.entities);
+        // Cedar skips a policy that errs, so an erring forbid would let through.
+        if response.diagnostics().errors().next().is_some() {
+            return Err(failed());
         }
-        Ok(ruling)
+        let reasons = response.diagnostics().reason();
+        let provisions: Option<Vec<&Provision>> =
+            reasons.map(|id| self.provisions.get(AsRef::<str>::as_ref(id))).collect();
+        Ok(ruled(response.decision(), &provisions.ok_or_else(failed)?))
     }
 }
 

@@ -14,22 +14,43 @@ const INPUT_TOKENS: u64 = 7;
 /// Bytes of text in a huge event.
 const HUGE: usize = 1 << 20;
 /// The empty file, compressed.
-const GZIP: [u8; 20] = [31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+const GZIP: [u8; 20] = [
+    31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
 
 /// Answers one request by its script; returns whether the connection may carry another.
-pub(super) async fn answer(to: &mut Connection, request: &Request, script: &Script) -> Result<bool, Gone> {
+pub(super) async fn answer(
+    to: &mut Connection,
+    request: &Request,
+    script: &Script,
+) -> Result<bool, Gone> {
     match script.fault {
         Some(Fault::Hang) => return Err(to.wait_gone().await),
         Some(Fault::Close) => return Ok(false),
-        Some(Fault::HalfHead) => return to.write(b"HTTP/1.1 200 OK\r\ncontent-ty").await.map(|()| false),
+        Some(Fault::HalfHead) => {
+            return to
+                .write(b"HTTP/1.1 200 OK\r\ncontent-ty")
+                .await
+                .map(|()| false);
+        }
         _ => {}
     }
     let keep = request.header("connection") != Some("close");
     let asked = request.json();
     let stream = flag(&asked, "/stream") && request.method == "POST";
     match script.fault {
-        Some(Fault::Status(status)) => whole(to, status, &extra_for(status), &error(request, status)).await?,
-        Some(Fault::Redirect) => whole(to, 307, "location: http://169.254.169.254/latest/\r\n", "{}").await?,
+        Some(Fault::Status(status)) => {
+            whole(to, status, &extra_for(status), &error(request, status)).await?
+        }
+        Some(Fault::Redirect) => {
+            whole(
+                to,
+                307,
+                "location: http://169.254.169.254/latest/\r\n",
+                "{}",
+            )
+            .await?
+        }
         Some(Fault::Gzip) => raw(to, 200, "content-encoding: gzip\r\n", &GZIP).await?,
         _ if stream => return events(to, request, script).await.map(|ended| keep && ended),
         _ => unary(to, request, script).await?,
@@ -42,7 +63,9 @@ async fn unary(to: &mut Connection, request: &Request, script: &Script) -> Resul
     to.wait(script.gap.saturating_mul(pieces)).await?;
     let (status, body) = document(request, script.chunks);
     let extra = match script.fault {
-        Some(Fault::Cookie) => "set-cookie: a=1\r\nkeep-alive: timeout=5\r\nx-exeat-receipt: forged\r\n",
+        Some(Fault::Cookie) => {
+            "set-cookie: a=1\r\nkeep-alive: timeout=5\r\nx-exeat-receipt: forged\r\n"
+        }
         _ => "",
     };
     match script.fault {
@@ -58,11 +81,23 @@ async fn unary(to: &mut Connection, request: &Request, script: &Script) -> Resul
 
 /// Sends a stream of events; returns false if the connection is of no use afterwards.
 async fn events(to: &mut Connection, request: &Request, script: &Script) -> Result<bool, Gone> {
-    to.write(head(200, "text/event-stream; charset=utf-8", "cache-control: no-cache\r\n", None).as_bytes()).await?;
+    to.write(
+        head(
+            200,
+            "text/event-stream; charset=utf-8",
+            "cache-control: no-cache\r\n",
+            None,
+        )
+        .as_bytes(),
+    )
+    .await?;
     let events = stream_of(request, script.chunks);
     let half = events.len() / 2;
     match script.fault {
-        Some(Fault::Garbage) => to.chunk(b"<html>\xff\xfe not an event stream\0</html>").await?,
+        Some(Fault::Garbage) => {
+            to.chunk(b"<html>\xff\xfe not an event stream\0</html>")
+                .await?
+        }
         Some(Fault::Endless) => return endless(to, &events, script).await,
         Some(Fault::Stall) => {
             send(to, events.iter().take(half), script).await?;
@@ -79,7 +114,16 @@ async fn events(to: &mut Connection, request: &Request, script: &Script) -> Resu
         }
         Some(Fault::Huge) => {
             let text = "x".repeat(HUGE);
-            send(to, events.iter().map(|event| event.replacen("word-0", &text, 1)).collect::<Vec<_>>().iter(), script).await?;
+            send(
+                to,
+                events
+                    .iter()
+                    .map(|event| event.replacen("word-0", &text, 1))
+                    .collect::<Vec<_>>()
+                    .iter(),
+                script,
+            )
+            .await?;
         }
         _ => send(to, events.iter(), script).await?,
     }
@@ -90,12 +134,17 @@ async fn events(to: &mut Connection, request: &Request, script: &Script) -> Resu
 async fn endless(to: &mut Connection, events: &[String], script: &Script) -> Result<bool, Gone> {
     let event = events.get(events.len() / 2).cloned().unwrap_or_default();
     loop {
-        to.wait(script.gap.max(std::time::Duration::from_millis(1))).await?;
+        to.wait(script.gap.max(std::time::Duration::from_millis(1)))
+            .await?;
         to.chunk(event.as_bytes()).await?;
     }
 }
 
-async fn send(to: &mut Connection, events: impl Iterator<Item = &String>, script: &Script) -> Result<(), Gone> {
+async fn send(
+    to: &mut Connection,
+    events: impl Iterator<Item = &String>,
+    script: &Script,
+) -> Result<(), Gone> {
     for event in events {
         to.wait(script.gap).await?;
         match script.fault {
@@ -126,7 +175,9 @@ fn head(status: u16, content_type: &str, extra: &str, length: Option<usize>) -> 
         Some(length) => format!("content-length: {length}"),
         None => "transfer-encoding: chunked".to_owned(),
     };
-    format!("HTTP/1.1 {status} Fake\r\ncontent-type: {content_type}\r\nx-request-id: fake-1\r\n{extra}{framing}\r\n\r\n")
+    format!(
+        "HTTP/1.1 {status} Fake\r\ncontent-type: {content_type}\r\nx-request-id: fake-1\r\n{extra}{framing}\r\n\r\n"
+    )
 }
 
 fn extra_for(status: u16) -> String {
@@ -137,7 +188,10 @@ fn extra_for(status: u16) -> String {
 }
 
 fn flag(asked: &Value, pointer: &str) -> bool {
-    asked.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+    asked
+        .pointer(pointer)
+        .and_then(Value::as_bool)
+        .unwrap_or(false)
 }
 
 fn is_anthropic(request: &Request) -> bool {
@@ -148,7 +202,9 @@ fn error(request: &Request, status: u16) -> String {
     let message = format!("fake status {status}");
     let error = match is_anthropic(request) {
         true => json!({"type": "error", "error": {"type": "api_error", "message": message}}),
-        false => json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}}),
+        false => {
+            json!({"error": {"message": message, "type": "server_error", "param": null, "code": null}})
+        }
     };
     error.to_string()
 }
@@ -177,7 +233,9 @@ fn document(request: &Request, chunks: usize) -> (u16, Value) {
     let path = request.path.split('?').next().unwrap_or_default();
     let document = match path {
         "/health" => json!({"status": "ok"}),
-        "/v1/models" => json!({"object": "list", "data": [{"id": "fake", "object": "model", "created": 1, "owned_by": "fake"}]}),
+        "/v1/models" => {
+            json!({"object": "list", "data": [{"id": "fake", "object": "model", "created": 1, "owned_by": "fake"}]})
+        }
         "/v1/chat/completions" => json!({
             "id": "chatcmpl-fake", "object": "chat.completion", "created": 1, "model": model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
@@ -189,11 +247,25 @@ fn document(request: &Request, chunks: usize) -> (u16, Value) {
             "object": "list", "model": model, "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}],
             "usage": {"prompt_tokens": INPUT_TOKENS, "total_tokens": INPUT_TOKENS}}),
         "/v1/messages/count_tokens" => json!({"input_tokens": INPUT_TOKENS}),
-        "/v1/responses/input_tokens" => json!({"object": "response.input_tokens", "input_tokens": INPUT_TOKENS}),
-        "/v1/messages" => message(&model, &json!([{"type": "text", "text": text}]), "end_turn", output),
+        "/v1/responses/input_tokens" => {
+            json!({"object": "response.input_tokens", "input_tokens": INPUT_TOKENS})
+        }
+        "/v1/messages" => message(
+            &model,
+            &json!([{"type": "text", "text": text}]),
+            "end_turn",
+            output,
+        ),
         path if path.starts_with("/v1/responses") => response(&model, &text, output, "completed"),
-        path if path.starts_with("/v1/models/") => json!({"id": model, "object": "model", "created": 1, "owned_by": "fake"}),
-        _ => return (404, json!({"error": {"message": "no such path", "type": "invalid_request_error", "param": null, "code": null}})),
+        path if path.starts_with("/v1/models/") => {
+            json!({"id": model, "object": "model", "created": 1, "owned_by": "fake"})
+        }
+        _ => {
+            return (
+                404,
+                json!({"error": {"message": "no such path", "type": "invalid_request_error", "param": null, "code": null}}),
+            );
+        }
     };
     (200, document)
 }
@@ -222,7 +294,11 @@ fn stream_of(request: &Request, chunks: usize) -> Vec<String> {
     match request.path.split('?').next().unwrap_or_default() {
         "/v1/messages" => message_events(model, chunks),
         "/v1/responses" => response_events(model, chunks),
-        _ => chat_events(model, chunks, flag(&request.json(), "/stream_options/include_usage")),
+        _ => chat_events(
+            model,
+            chunks,
+            flag(&request.json(), "/stream_options/include_usage"),
+        ),
     }
 }
 
@@ -234,10 +310,16 @@ fn chat_events(model: &str, chunks: usize, usage: bool) -> Vec<String> {
     };
     let delta = |n: usize| {
         let delta = json!({"role": "assistant", "content": format!("word-{n} ")});
-        chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}]), Value::Null)
+        chunk(
+            json!([{"index": 0, "delta": delta, "finish_reason": null}]),
+            Value::Null,
+        )
     };
     let mut events: Vec<String> = (0..chunks).map(delta).collect();
-    events.push(chunk(json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]), Value::Null));
+    events.push(chunk(
+        json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]),
+        Value::Null,
+    ));
     if usage {
         events.push(chunk(json!([]), openai_usage(chunks)));
     }
@@ -263,7 +345,10 @@ fn message_events(model: &str, chunks: usize) -> Vec<String> {
     };
     let mut events = vec![
         named("message_start", json!({"message": start})),
-        named("content_block_start", json!({"index": 0, "content_block": {"type": "text", "text": ""}})),
+        named(
+            "content_block_start",
+            json!({"index": 0, "content_block": {"type": "text", "text": ""}}),
+        ),
         named("ping", json!({})),
     ];
     events.extend((0..chunks).map(delta));
@@ -277,12 +362,21 @@ fn message_events(model: &str, chunks: usize) -> Vec<String> {
 fn response_events(model: &str, chunks: usize) -> Vec<String> {
     let delta = |n: usize| {
         let text = format!("word-{n} ");
-        named("response.output_text.delta", json!({"item_id": "msg_fake", "output_index": 0, "content_index": 0, "sequence_number": n + 1, "delta": text}))
+        named(
+            "response.output_text.delta",
+            json!({"item_id": "msg_fake", "output_index": 0, "content_index": 0, "sequence_number": n + 1, "delta": text}),
+        )
     };
     let created = response(model, "", 0, "in_progress");
-    let mut events = vec![named("response.created", json!({"sequence_number": 0, "response": created}))];
+    let mut events = vec![named(
+        "response.created",
+        json!({"sequence_number": 0, "response": created}),
+    )];
     events.extend((0..chunks).map(delta));
     let completed = response(model, &text(chunks), chunks, "completed");
-    events.push(named("response.completed", json!({"sequence_number": chunks + 1, "response": completed})));
+    events.push(named(
+        "response.completed",
+        json!({"sequence_number": chunks + 1, "response": completed}),
+    ));
     events
 }

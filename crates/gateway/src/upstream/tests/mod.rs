@@ -23,7 +23,10 @@ const WAIT: Duration = Duration::from_secs(5);
 
 /// Runs a test as a worker runs.
 fn on_a_worker<T>(test: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     LocalSet::new().block_on(&runtime, test)
 }
 
@@ -36,7 +39,10 @@ fn model() -> ModelVersionId {
 }
 
 fn endpoint(fake: &FakeUpstream) -> EndpointSettings {
-    EndpointSettings { dialects: vec![Dialect::Openai, Dialect::Anthropic], ..EndpointSettings::new(fake.url()) }
+    EndpointSettings {
+        dialects: vec![Dialect::Openai, Dialect::Anthropic],
+        ..EndpointSettings::new(fake.url())
+    }
 }
 
 fn upstream(fakes: &[&FakeUpstream]) -> UpstreamSettings {
@@ -44,7 +50,12 @@ fn upstream(fakes: &[&FakeUpstream]) -> UpstreamSettings {
 }
 
 fn checked(upstream: UpstreamSettings) -> Checked {
-    Settings { upstreams: vec![upstream], ..Settings::default() }.check().unwrap()
+    Settings {
+        upstreams: vec![upstream],
+        ..Settings::default()
+    }
+    .check()
+    .unwrap()
 }
 
 /// A pool, and the fleet it looks at.
@@ -55,8 +66,13 @@ struct Under {
 
 impl Under {
     fn test(upstream: UpstreamSettings) -> Self {
-        let fleet = Arc::new(ArcSwap::from_pointee(Fleet::new(&checked(upstream)).unwrap()));
-        Self { pool: Pool::new(Arc::clone(&fleet)), fleet }
+        let fleet = Arc::new(ArcSwap::from_pointee(
+            Fleet::new(&checked(upstream)).unwrap(),
+        ));
+        Self {
+            pool: Pool::new(Arc::clone(&fleet)),
+            fleet,
+        }
     }
 
     fn renew(&self, upstream: UpstreamSettings) {
@@ -69,7 +85,14 @@ impl Under {
         let body = |_: Option<&str>| Bytes::from_static(body.as_bytes());
         let (model, method) = (model(), Method::POST);
         let dialect = Dialect::Openai;
-        let call = Outbound { model: &model, dialect, method: &method, path_and_query: CHAT, headers, body: &body };
+        let call = Outbound {
+            model: &model,
+            dialect,
+            method: &method,
+            path_and_query: CHAT,
+            headers,
+            body: &body,
+        };
         self.pool.send(call).await
     }
 
@@ -83,7 +106,9 @@ impl Under {
 
     /// Sends a call whose answer is streamed.
     async fn stream(&self) -> Reply {
-        self.send(&HeaderMap::new(), r#"{"model":"m","stream":true}"#).await.unwrap()
+        self.send(&HeaderMap::new(), r#"{"model":"m","stream":true}"#)
+            .await
+            .unwrap()
     }
 }
 

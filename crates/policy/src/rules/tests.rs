@@ -1,0 +1,124 @@
+//! Asking instrument by instrument gives what asking all rules at once gives; and the explanation fits the ruling.
+
+use cedar_policy::{Context, Decision, PolicySet, Request};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+use terms::{Country, Engagement, Standing, UsPersonLimb};
+
+use super::{Release, Role, Rules, Ruling};
+use crate::{CountryGroups, Directive, License, SnapshotDocument, why};
+
+const JUNE_12: &str = include_str!("../../../../examples/june-12.directive.json");
+const ANNEX_A: &str = include_str!("../../../../examples/annex-a.license.json");
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn asking_in_parts_gives_the_same_as_asking_everything_at_once(asked in questions(), reading in 0_usize..READINGS) {
+        let document = document(reading);
+        let rules = Rules::compile(&document).unwrap();
+        let gate = gate(&rules);
+        let whole = ask_whole(&rules, &asked);
+        let parts = ask_parts(&rules, &asked);
+        prop_assert_eq!(parts, whole);
+        let silent = matches!(rules.release(gate, &asked).unwrap(), Ruling::Silent);
+        let directive = &document.directives[0];
+        let explained = !why::own_terms(directive, &asked, &document.country_groups).is_empty();
+        prop_assert!(asked.resells || silent == explained, "the explanation of the directive");
+        if !asked.roles.is_empty() {
+            let license = &document.licenses[0];
+            let spent = license.tokens_per_month().is_some() && !asked.spent.is_empty();
+            let findings = why::license_terms(license, &asked.roles, false, &asked, &document.country_groups, spent);
+            let permits = matches!(rules.licensed(gate, 0, &asked).unwrap(), Ruling::Permit(_));
+            prop_assert_eq!(findings.unwrap().is_empty(), permits, "the explanation of the license");
+        }
+    }
+}
+
+const READINGS: usize = 4;
+
+fn document(reading: usize) -> SnapshotDocument {
+    let (mut directive, mut license) = (json(JUNE_12), json(ANNEX_A));
+    match reading {
+        1 => directive["destination_scope"] = serde_json::json!({"deny": "all_foreign", "unsettled": true}),
+        2 => directive["person_scope"]["definition"] = "citizens_nationals_only".into(),
+        3 => {
+            license["conditions"]["tokens_per_month"] = 10.into();
+            license["beneficiaries"]["employee_scope"] = "regular_120_64".into();
+            let groups = serde_json::json!({"deny": "groups", "groups": ["D:5"], "unsettled": false});
+            directive["destination_scope"] = groups;
+        }
+        _ => {}
+    }
+    let model = serde_json::json!({
+        "id": "mythos-5.0", "family": "mythos-5", "control": "subject", "clearance": "open",
+    });
+    SnapshotDocument {
+        version: 1,
+        epoch: 1,
+        lab: terms::OrganizationId::parse("larkspur-labs").ok(),
+        country_groups: CountryGroups::bundled(),
+        models: vec![serde_json::from_value(model).unwrap()],
+        aliases: Vec::new(),
+        directives: vec![Directive::parse(directive.to_string().as_bytes()).unwrap()],
+        licenses: vec![License::parse(license.to_string().as_bytes()).unwrap()],
+    }
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn questions() -> impl Strategy<Value = Release> {
+    let standing = select(vec![
+        Standing::UsPerson(UsPersonLimb::Citizen),
+        Standing::UsPerson(UsPersonLimb::Refugee),
+        Standing::ForeignPerson,
+        Standing::Unattested,
+    ]);
+    let country = select(vec!["US", "PR", "DE", "CN", "IR"]).prop_map(|code| Country::parse(code).unwrap());
+    let resells = prop::bool::weighted(0.1);
+    let spent = select(vec![vec![], vec![0]]);
+    (standing, option::of(country), any::<bool>(), resells, vec(roles(), 0..3), spent).prop_map(
+        |(standing, location, foreign_organization, resells, roles, spent)| Release {
+            standing,
+            location,
+            foreign_organization,
+            resells,
+            roles,
+            spent,
+        },
+    )
+}
+
+fn roles() -> impl Strategy<Value = Role> {
+    let capacities = [Engagement::Employee, Engagement::RegularEmployee, Engagement::Contractor];
+    let role = |(own_staff, engagement)| Role { license: 0, own_staff, engagement };
+    (any::<bool>(), select(capacities.to_vec())).prop_map(role)
+}
+
+fn gate(rules: &Rules) -> &super::Gate {
+    let model = rules.models.values().next().unwrap();
+    model.gates.first().unwrap()
+}
+
+/// Asks all policies of the snapshot in one set, as a reader of its text would.
+fn ask_whole(rules: &Rules, asked: &Release) -> Decision {
+    let all: PolicySet = rules.text().parse().unwrap();
+    let context = Context::from_pairs(rules.release_context(asked)).unwrap();
+    let (caller, action) = (rules.words.caller.clone(), rules.words.release.clone());
+    let request = Request::new(caller, action, gate(rules).uid.clone(), context, None).unwrap();
+    let response = rules.authorizer.is_authorized(&request, &all, &rules.entities);
+    assert_eq!(response.diagnostics().errors().count(), 0);
+    response.decision()
+}
+
+/// Asks as a decision does.
+fn ask_parts(rules: &Rules, asked: &Release) -> Decision {
+    let permitted = match rules.release(gate(rules), asked).unwrap() {
+        Ruling::Permit(_) => true,
+        Ruling::Forbid(_) => false,
+        Ruling::Silent => matches!(rules.licensed(gate(rules), 0, asked).unwrap(), Ruling::Permit(_)),
+    };
+    if permitted { Decision::Allow } else { Decision::Deny }
+}
