@@ -27,7 +27,7 @@ use crate::{
     slot::block_on,
     spare::{self, Spares},
     storage::{Storage, replace},
-    wal::{self, Wal},
+    wal::{Finder, Wal},
     writer::{Tail, Writer},
 };
 
@@ -43,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) pseudonyms: Pseudonyms,
     clock: Arc<dyn Clock>,
     spares: Arc<Spares>,
+    finder: Finder,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -211,6 +212,7 @@ impl Starting {
             pseudonyms,
             clock,
             spares,
+            finder: Finder::default(),
             threads: Mutex::new(Some(threads)),
         })
     }
@@ -351,12 +353,13 @@ impl Inner {
 
     pub(crate) fn stored(&self, index: u64) -> Result<Stored, LookupError> {
         let (durable, _) = self.shared.status.durable();
-        let unknown = || LookupError::Unknown(index);
         if index >= durable {
-            return Err(unknown());
+            return Err(LookupError::Unknown(index));
         }
-        let path = self.shared.segment_containing(index).ok_or_else(unknown)?;
-        let found = wal::find(&path, index).map_err(|error| reader::lookup_error(index, error))?;
+        let found = self
+            .finder
+            .find(&self.shared.wal, index)
+            .map_err(|error| reader::lookup_error(index, error))?;
         reader::checked(found.ok_or(LookupError::Damaged(index))?)
     }
 

@@ -1,6 +1,11 @@
 //! A view of a log that only reads: for tools, beside a running server or without one.
 
-use std::{collections::VecDeque, io, path::Path, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use proof::{
     checkpoint::Checkpoint,
@@ -19,7 +24,7 @@ use crate::{
     recover::open_error,
     shared::Signed,
     tiles::Tiles,
-    wal::{self, Step, Wal, WalError, Walker},
+    wal::{Finder, Step, Wal, WalError, Walker},
 };
 
 /// Reads the files of a log, takes no lock and changes nothing. Cheap to clone.
@@ -132,10 +137,9 @@ impl Reader {
     /// [`LookupError`].
     pub fn stored(&self, index: u64) -> Result<Stored, LookupError> {
         let wal = Wal::list(&self.layout.wal()).map_err(|error| lookup_error(index, error))?;
-        let path = wal
-            .path_containing(index)
-            .ok_or(LookupError::Unknown(index))?;
-        let found = wal::find(&path, index).map_err(|error| lookup_error(index, error))?;
+        let found = Finder::default()
+            .find(&Mutex::new(wal), index)
+            .map_err(|error| lookup_error(index, error))?;
         checked(found.ok_or(LookupError::Unknown(index))?)
     }
 

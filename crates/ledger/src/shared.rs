@@ -1,7 +1,6 @@
 //! What the threads of an open log share.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -31,13 +30,6 @@ pub(crate) struct Shared {
     pub(crate) status: Status,
     pub(crate) wal: Mutex<Wal>,
     pub(crate) closing: Signal,
-}
-
-impl Shared {
-    /// Returns the path of the segment that has the entry at `index`, if any has.
-    pub(crate) fn segment_containing(&self, index: u64) -> Option<PathBuf> {
-        lock(&self.wal).path_containing(index)
-    }
 }
 
 /// The latest signed checkpoint.

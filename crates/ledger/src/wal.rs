@@ -1,10 +1,12 @@
 //! Reading the write-ahead log: its segments, and the batches in them, each checked against what came before.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use crate::{
@@ -12,6 +14,7 @@ use crate::{
     bytes::{BLOCK, length},
     frame::Frame,
     handle::Stored,
+    queue::lock,
     segment::{self, PREFIX, Start},
 };
 
@@ -85,17 +88,57 @@ impl Wal {
         let after = self.firsts.partition_point(|other| *other <= first);
         self.firsts.get(after).copied()
     }
+}
 
-    /// Returns the path of the segment that has the entry at `index`, if any has.
-    pub(crate) fn path_containing(&self, index: u64) -> Option<PathBuf> {
-        self.containing(index).map(|first| self.path(first))
+/// Headers that a look-up passes before it leaves a hint for later ones.
+const HINT_EVERY: usize = 128;
+/// Hints that are kept: about 2 MB of them.
+const HINTS_MAX: usize = 65_536;
+
+/// Finds entries, and remembers where some batches begin, so that it need not pass all headers of a segment each time.
+#[derive(Debug, Default)]
+pub(crate) struct Finder {
+    /// Where batches begin in their segments, by the indices of their first entries.
+    hints: Mutex<BTreeMap<u64, u64>>,
+}
+
+impl Finder {
+    /// Returns the entry at `index` of `wal`; `None` if there is none.
+    pub(crate) fn find(&self, wal: &Mutex<Wal>, index: u64) -> Result<Option<Stored>, WalError> {
+        let place = {
+            let wal = lock(wal);
+            wal.containing(index).map(|first| (first, wal.path(first)))
+        };
+        let Some((first, path)) = place else {
+            return Ok(None);
+        };
+        let hint = lock(&self.hints)
+            .range(first..=index)
+            .next_back()
+            .map(|(_, offset)| *offset);
+        let mut passed = Vec::new();
+        let found = find_from(&Segment::open(&path)?, hint, index, &mut passed);
+        self.remember(&passed);
+        found
+    }
+
+    fn remember(&self, passed: &[(u64, u64)]) {
+        let mut hints = lock(&self.hints);
+        hints.extend(passed.iter().copied().skip(HINT_EVERY).step_by(HINT_EVERY));
+        if hints.len() > HINTS_MAX {
+            hints.clear();
+        }
     }
 }
 
-/// Returns the entry at `index` from the segment at `path`, reading no more than headers before it; `None` if it is not there.
-pub(crate) fn find(path: &Path, index: u64) -> Result<Option<Stored>, WalError> {
-    let segment = Segment::open(path)?;
-    let mut offset = segment.batches;
+/// Looks for the entry at `index` in a segment, from the batch at `hint` on; notes each batch on the way.
+fn find_from(
+    segment: &Segment,
+    hint: Option<u64>,
+    index: u64,
+    passed: &mut Vec<(u64, u64)>,
+) -> Result<Option<Stored>, WalError> {
+    let mut offset = hint.unwrap_or(segment.batches);
     while let Some(header) = segment.header(offset)? {
         if index < header.first {
             return Ok(None);
@@ -103,6 +146,7 @@ pub(crate) fn find(path: &Path, index: u64) -> Result<Option<Stored>, WalError> 
         if index < header.end() {
             return segment.stored(offset, &header, index).map(Some);
         }
+        passed.push((header.first, offset));
         offset = offset.saturating_add(header.length());
     }
     Ok(None)

@@ -10,7 +10,6 @@
 
 use std::{
     io,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,7 +22,7 @@ use crate::{
     segment::Start,
     shared::Shared,
     spare::{Spare, Spares},
-    storage::{Storage, StorageFile},
+    storage::{Storage, StorageFile, parent},
     wal::Wal,
 };
 
@@ -51,7 +50,7 @@ impl Tail {
         let first = start.chain.tree.size();
         let path = wal.path(first);
         storage.rename(&spare.path, &path)?;
-        storage.sync_dir(path.parent().unwrap_or_else(|| Path::new(".")))?;
+        storage.sync_dir(parent(&path))?;
         wal.push(first);
         Ok(Self {
             file: spare.file,

@@ -157,7 +157,11 @@ impl Refusal {
         if self.remedies.is_empty() {
             return why;
         }
-        let remedies: Vec<&str> = self.remedies.iter().map(|remedy| remedy.request()).collect();
+        let remedies: Vec<&str> = self
+            .remedies
+            .iter()
+            .map(|remedy| remedy.request())
+            .collect();
         format!("{why}; to clear this, {}", remedies.join(", and "))
     }
 
@@ -262,16 +266,28 @@ impl Code {
             Self::PersonRequired => "a controlled model answers known persons only",
             Self::StandingUnattested => "standing under 15 CFR 772.1 is not established",
             Self::LocationUnknown => "the place of use is not established",
-            Self::ForeignPersonBarred => "a directive bars foreign persons and no license covers this call",
-            Self::DestinationBarred => "a directive bars the destination and no license covers this call",
-            Self::ForeignOrganizationBarred => "a directive bars foreign organizations and no license covers this call",
-            Self::LicenseConditionUnmet => "a license names the organization but not all its conditions are met",
+            Self::ForeignPersonBarred => {
+                "a directive bars foreign persons and no license covers this call"
+            }
+            Self::DestinationBarred => {
+                "a directive bars the destination and no license covers this call"
+            }
+            Self::ForeignOrganizationBarred => {
+                "a directive bars foreign organizations and no license covers this call"
+            }
+            Self::LicenseConditionUnmet => {
+                "a license names the organization but not all its conditions are met"
+            }
             Self::Blocked => "a party to the call is blocked under 31 CFR chapter V",
-            Self::RestrictedParty => "a party to the call is restricted under 15 CFR part 744 or 764",
+            Self::RestrictedParty => {
+                "a party to the call is restricted under 15 CFR part 744 or 764"
+            }
             Self::Embargoed => "the destination is under embargo",
             Self::ScreeningPending => "screening of a party to the call awaits adjudication",
             Self::OwnershipUndetermined => "the ownership of an organization is not determined",
-            Self::EndUserUnidentified => "the organization passes output on to end users it does not identify",
+            Self::EndUserUnidentified => {
+                "the organization passes output on to end users it does not identify"
+            }
             Self::ModelUncertified => "the model version has no current safety certificate",
             Self::NoLegalBasis => "nothing permits the call",
             Self::EvaluationFailed => "the rules could not be evaluated; tell the operator",
@@ -283,13 +299,19 @@ impl Remedy {
     /// Returns what to do, in words that follow "to clear this, ...".
     fn request(self) -> &'static str {
         match self {
-            Self::AttestStanding => "have your employer or an identity-proofing provider attest your standing",
+            Self::AttestStanding => {
+                "have your employer or an identity-proofing provider attest your standing"
+            }
             Self::AttestLocation => "have your employer attest your location",
             Self::AttestEmployment => "have your employer attest your employment",
             Self::CounselRuling => "ask the operator's counsel to rule on how the instrument reads",
-            Self::AdjudicateScreening => "ask the operator's compliance desk to adjudicate the screening",
+            Self::AdjudicateScreening => {
+                "ask the operator's compliance desk to adjudicate the screening"
+            }
             Self::ResolveOwnership => "have the organization document its ownership",
-            Self::IdentifyEndUsers => "have the organization bind each end user to a verified person",
+            Self::IdentifyEndUsers => {
+                "have the organization bind each end user to a verified person"
+            }
             Self::NameRecipients => {
                 "have the workload's organization name an accountable person and everyone who receives the output"
             }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use terms::{Affiliation, Assurance, Attestation, Claim, Country, LocationMethod, Moment, Person, Standing};
+use terms::{
+    Affiliation, Assurance, Attestation, Claim, Country, LocationMethod, Moment, Person, Standing,
+};
 
 /// The moment of a decision, and the earliest later moment at which some comparison with it turns out otherwise.
 ///
@@ -70,7 +72,8 @@ impl Bar {
 /// Each issuer's latest word counts. A claim that the person is foreign counts against any other claim whatever
 /// its assurance or age; a contradiction leaves the person unattested.
 pub(crate) fn standing(person: &Person, bar: Bar, horizon: &mut Horizon) -> Standing {
-    let is_standing = |claim: &Claim| matches!(claim, Claim::UsPerson { .. } | Claim::ForeignPerson);
+    let is_standing =
+        |claim: &Claim| matches!(claim, Claim::UsPerson { .. } | Claim::ForeignPerson);
     let (mut foreign, mut foreign_met, mut limb) = (false, false, None);
     for word in latest_words(person, is_standing, horizon) {
         let met = bar.met_by(word, horizon);
@@ -102,7 +105,11 @@ pub(crate) struct Whereabouts {
 pub(crate) fn whereabouts(person: &Person, bar: Bar, horizon: &mut Horizon) -> Whereabouts {
     let mut found = Whereabouts::default();
     let mut good = false;
-    for word in latest_words(person, |claim| matches!(claim, Claim::Location { .. }), horizon) {
+    for word in latest_words(
+        person,
+        |claim| matches!(claim, Claim::Location { .. }),
+        horizon,
+    ) {
         if let Claim::Location { country, method } = word.claim {
             found.claimed.insert(country);
             good |= method != LocationMethod::Network && bar.met_by(word, horizon);
@@ -134,14 +141,18 @@ fn latest_words<'a>(
     let own = own.filter(|a| a.person == person.id && question(&a.claim));
     let heard: Vec<&Attestation> = own.filter(|a| horizon.reached(a.issued_at)).collect();
     let replaced = |word: &Attestation| {
-        let later = |other: &&Attestation| other.issuer == word.issuer && other.issued_at > word.issued_at;
+        let later =
+            |other: &&Attestation| other.issuer == word.issuer && other.issued_at > word.issued_at;
         let supersedes = |other: &&Attestation| {
             other.id != word.id && other.supersedes.as_ref() == Some(&word.id)
         };
         heard.iter().any(|other| later(other) || supersedes(other))
     };
     let words = heard.iter().filter(|word| !replaced(word));
-    words.filter(|word| !horizon.reached(word.expires_at)).copied().collect()
+    words
+        .filter(|word| !horizon.reached(word.expires_at))
+        .copied()
+        .collect()
 }
 
 #[cfg(test)]
@@ -168,12 +179,18 @@ mod tests {
         let ada = person(vec![said("a", "civic", citizen(), -86_400)]);
         assert_eq!(standing_of(&ada).0, Standing::Unattested);
         let ada = person(vec![said("a", "civic", citizen(), -86_399)]);
-        assert_eq!(standing_of(&ada), (Standing::UsPerson(UsPersonLimb::Citizen), moment(1)));
+        assert_eq!(
+            standing_of(&ada),
+            (Standing::UsPerson(UsPersonLimb::Citizen), moment(1))
+        );
     }
 
     #[test]
     fn issuers_that_contradict_each_other_leave_a_person_unattested() {
-        let ada = person(vec![said("a", "civic", citizen(), -60), said("b", "roster", Claim::ForeignPerson, -90)]);
+        let ada = person(vec![
+            said("a", "civic", citizen(), -60),
+            said("b", "roster", Claim::ForeignPerson, -90),
+        ]);
         assert_eq!(standing_of(&ada).0, Standing::Unattested);
     }
 
@@ -229,7 +246,9 @@ mod tests {
     }
 
     fn citizen() -> Claim {
-        Claim::UsPerson { limb: UsPersonLimb::Citizen }
+        Claim::UsPerson {
+            limb: UsPersonLimb::Citizen,
+        }
     }
 
     fn said(id: &str, issuer: &str, claim: Claim, seconds: i64) -> Attestation {

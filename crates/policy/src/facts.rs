@@ -20,7 +20,9 @@ pub struct Facts {
     pub caller: CallerFacts,
     /// Every organization that the caller's affiliations or the credential name; in order of id.
     pub organizations: Vec<Arc<Organization>>,
-    /// Tokens already used under instruments that cap them, in the instrument's current period.
+    /// Tokens already used under instruments that cap them, in the current calendar month (UTC).
+    ///
+    /// A capped instrument that is missing here counts as used up: what is not known permits nothing.
     pub consumed: Vec<Consumed>,
 }
 

@@ -3,13 +3,8 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
-const { Anthropic, BAD_KEY, LONG, alias, anthropic, ask, best, callsEnded, counted, open, underAnOrder, waitForCallsEnded } = require('./support.cjs');
+const { Anthropic, BAD_KEY, LONG, alias, anthropic, ask, best, callsEnded, counted, open, tools, underAnOrder, waitForCallsEnded } = require('./support.cjs');
 
-const TOOLS = [{
-  name: 'river_level',
-  description: 'Returns the level of a river in meters.',
-  input_schema: { type: 'object', properties: { river: { type: 'string' } }, required: ['river'] },
-}];
 const short = { model: best, messages: ask(), max_tokens: 8 };
 
 test('a person gets an answer with usage and a receipt', async () => {
@@ -31,11 +26,15 @@ test('a stream adds up to a message', async () => {
   assert.equal(message.content[0].text, text);
 });
 
-test('a required tool is called', async () => {
-  const answer = await anthropic('ada').messages.create({
-    ...short, messages: ask('How high is the Elbe?'), tools: TOOLS, tool_choice: { type: 'any' }, max_tokens: 64,
-  });
-  assert.equal(answer.content.find((block) => block.type === 'tool_use').name, 'river_level');
+test('a streamed tool call adds up and its result goes back', async () => {
+  const said = await anthropic('ada').messages.stream({ model: best, ...tools.anthropic }).finalMessage();
+  const call = said.content.find((block) => block.type === 'tool_use');
+  assert.equal(call.name, 'river_level');
+  assert.deepEqual(Object.keys(call.input), ['river']);
+  const result = { type: 'tool_result', tool_use_id: call.id, content: '4.5 m' };
+  const messages = [...tools.anthropic.messages, { role: 'assistant', content: said.content }, { role: 'user', content: [result] }];
+  const answer = await anthropic('ada').messages.create({ model: best, messages, tools: tools.anthropic.tools, max_tokens: 8 });
+  assert.ok(answer.content.length > 0);
 });
 
 test('tokens are counted', async () => {

@@ -3,16 +3,7 @@
 
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
-const { OpenAI, BAD_KEY, LONG, alias, ask, best, callsEnded, counted, open, openai, underAnOrder, waitForCallsEnded } = require('./support.cjs');
-
-const TOOLS = [{
-  type: 'function',
-  function: {
-    name: 'river_level',
-    description: 'Returns the level of a river in meters.',
-    parameters: { type: 'object', properties: { river: { type: 'string' } }, required: ['river'] },
-  },
-}];
+const { OpenAI, BAD_KEY, LONG, alias, ask, best, callsEnded, counted, open, openai, tools, underAnOrder, waitForCallsEnded } = require('./support.cjs');
 
 test('a person gets an answer with usage and a receipt', async () => {
   const call = openai('ada').chat.completions.create({ model: best, messages: ask(), max_tokens: 8 });
@@ -33,11 +24,15 @@ test('a stream comes in pieces and ends with its usage', async () => {
   assert.ok(chunks.at(-1).usage.completion_tokens > 0);
 });
 
-test('a required tool is called', async () => {
-  const answer = await openai('ada').chat.completions.create({
-    model: best, messages: ask('How high is the Elbe?'), tools: TOOLS, tool_choice: 'required', max_tokens: 64,
-  });
-  assert.equal(answer.choices[0].message.tool_calls[0].function.name, 'river_level');
+test('a tool is called and its result goes back', async () => {
+  const said = (await openai('ada').chat.completions.create({ model: best, ...tools.openai })).choices[0].message;
+  const call = said.tool_calls[0];
+  assert.equal(call.function.name, 'river_level');
+  assert.deepEqual(Object.keys(JSON.parse(call.function.arguments)), ['river']);
+  const result = { role: 'tool', tool_call_id: call.id, content: '4.5 m' };
+  const messages = [...tools.openai.messages, said, result];
+  const answer = await openai('ada').chat.completions.create({ ...tools.openai, model: best, messages, tool_choice: 'none', max_tokens: 8 });
+  assert.ok(answer.choices[0].message.content);
 });
 
 test('a response is streamed to its end', async () => {

@@ -12,6 +12,9 @@ const demo = JSON.parse(fs.readFileSync(process.env.EXEAT_READY, 'utf8'));
 const [best, open] = demo.models;
 const order = path.join(__dirname, '../../../examples/june-12.directive.json');
 
+// A talk in each dialect that calls for a tool; three examples in it lead even a small model to the call.
+const tools = JSON.parse(fs.readFileSync(path.join(__dirname, '../tools.json'), 'utf8'));
+
 const BAD_KEY = `ex_live_0000000000000000_${'0'.repeat(49)}`;
 // `ignore_eos` lets the small model go on past the end of its answer.
 const LONG = { max_tokens: 400, stream: true, ignore_eos: true };
@@ -67,5 +70,5 @@ async function waitForCallsEnded(outcome, count) {
 
 module.exports = {
   alias: demo.alias, best, open, BAD_KEY, LONG, OpenAI, Anthropic,
-  anthropic, ask, callsEnded, counted, openai, underAnOrder, waitForCallsEnded,
+  anthropic, ask, callsEnded, counted, openai, tools, underAnOrder, waitForCallsEnded,
 };

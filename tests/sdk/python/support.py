@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,20 +119,5 @@ def ask(text: str = "Say one word.") -> list[dict]:
     return [{"role": "user", "content": text}]
 
 
-OPENAI_TOOLS = [
-    {
-        "type": "function",
-        "function": {
-            "name": "river_level",
-            "description": "Returns the level of a river in meters.",
-            "parameters": {"type": "object", "properties": {"river": {"type": "string"}}, "required": ["river"]},
-        },
-    }
-]
-ANTHROPIC_TOOLS = [
-    {
-        "name": "river_level",
-        "description": "Returns the level of a river in meters.",
-        "input_schema": {"type": "object", "properties": {"river": {"type": "string"}}, "required": ["river"]},
-    }
-]
+# A talk in each dialect that calls for a tool; three examples in it lead even a small model to the call.
+TOOLS = json.loads((ROOT / "tests" / "sdk" / "tools.json").read_text())

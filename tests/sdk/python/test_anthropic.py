@@ -2,7 +2,7 @@
 
 import anthropic
 import pytest
-from support import ANTHROPIC_TOOLS, BAD_KEY, LONG, Sent, ask
+from support import BAD_KEY, LONG, TOOLS, Sent, ask
 
 
 def error_code(error: anthropic.APIStatusError) -> str:
@@ -43,25 +43,30 @@ async def test_the_asynchronous_client_streams_the_events_in_order(demo):
     assert kinds[-1] == "message_stop"
 
 
-def test_a_required_tool_is_called_in_the_sdks_own_types(demo):
-    answer = demo.anthropic("ada").messages.create(
-        model=demo.best, messages=ask("How high is the Elbe?"), tools=ANTHROPIC_TOOLS, tool_choice={"type": "any"}, max_tokens=64
-    )
-    call = next(block for block in answer.content if block.type == "tool_use")
-    assert call.name == "river_level"
-    assert isinstance(call.input, dict)
+def test_a_tool_is_called_and_its_result_goes_back(demo):
+    client, talk = demo.anthropic("ada"), TOOLS["anthropic"]
+    said = client.messages.create(model=demo.best, **of_this_version(talk))
+    assert said.stop_reason == "tool_use"
+    call = next(block for block in said.content if block.type == "tool_use")
+    assert (call.name, call.input.keys()) == ("river_level", {"river"})
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "4.5 m"}
+    messages = [*talk["messages"], {"role": "assistant", "content": said.content}, {"role": "user", "content": [result]}]
+    answer = client.messages.create(model=demo.best, messages=messages, tools=talk["tools"], max_tokens=8)
+    assert answer.content
 
 
-def test_the_result_of_a_tool_goes_back(demo):
-    call = {"type": "tool_use", "id": "toolu_1", "name": "river_level", "input": {"river": "Elbe"}}
-    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "2.1 m"}
-    messages = [
-        *ask("How high is the Elbe?"),
-        {"role": "assistant", "content": [call]},
-        {"role": "user", "content": [result]},
-    ]
-    answer = demo.anthropic("ada").messages.create(model=demo.best, messages=messages, tools=ANTHROPIC_TOOLS, max_tokens=8)
-    assert answer.type == "message"
+def test_a_tool_call_is_streamed(demo):
+    with demo.anthropic("ada").messages.stream(model=demo.best, **of_this_version(TOOLS["anthropic"])) as stream:
+        deltas = [event.delta.type for event in stream if event.type == "content_block_delta"]
+        call = next(block for block in stream.get_final_message().content if block.type == "tool_use")
+    assert "input_json_delta" in deltas
+    assert call.input.keys() == {"river"}
+
+
+def of_this_version(talk: dict) -> dict:
+    """Moves what this version of the API has no name for, and the small model's server does, out of the SDK's sight."""
+    talk = dict(talk)
+    return {**talk, "extra_body": {"temperature": talk.pop("temperature")}, **talk}
 
 
 def test_tokens_are_counted(demo):
@@ -104,7 +109,7 @@ def test_a_model_that_does_not_exist_is_not_found(demo):
 
 def test_a_model_must_be_named_as_text(demo):
     with pytest.raises(anthropic.BadRequestError) as raised:
-        demo.anthropic("ada").messages.create(model=["mythos-5"], messages=ask(), max_tokens=8)
+        demo.anthropic("ada").messages.create(model=demo.best, messages=ask(), max_tokens=8, extra_body={"model": [demo.best]})
     assert raised.value.body["error"]["type"] == "invalid_request_error"
 
 

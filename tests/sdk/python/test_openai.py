@@ -1,8 +1,10 @@
 """The official `openai` package, unmodified."""
 
+import json
+
 import openai
 import pytest
-from support import BAD_KEY, LONG, OPENAI_TOOLS, Sent, ask
+from support import BAD_KEY, LONG, TOOLS, Sent, ask
 
 
 def test_a_person_gets_an_answer_with_usage_and_a_receipt(demo):
@@ -46,24 +48,23 @@ def test_log_probabilities_and_several_choices_pass_through(demo):
     assert len(answer.choices[0].logprobs.content[0].top_logprobs) == 2
 
 
-def test_a_required_tool_is_called_in_the_sdks_own_types(demo):
-    answer = demo.openai("ada").chat.completions.create(
-        model=demo.best, messages=ask("How high is the Elbe?"), tools=OPENAI_TOOLS, tool_choice="required", max_tokens=64
-    )
-    call = answer.choices[0].message.tool_calls[0]
-    assert call.type == "function"
+def test_a_tool_is_called_and_its_result_goes_back(demo):
+    client, talk = demo.openai("ada"), TOOLS["openai"]
+    said = client.chat.completions.create(model=demo.best, **talk).choices[0].message
+    call = said.tool_calls[0]
     assert call.function.name == "river_level"
+    assert json.loads(call.function.arguments).keys() == {"river"}
+    result = {"role": "tool", "tool_call_id": call.id, "content": "4.5 m"}
+    talk = {**talk, "messages": [*talk["messages"], said, result], "tool_choice": "none", "max_tokens": 8}
+    answer = client.chat.completions.create(model=demo.best, **talk)
+    assert answer.choices[0].message.content
 
 
-def test_the_result_of_a_tool_goes_back(demo):
-    call = {"id": "call_1", "type": "function", "function": {"name": "river_level", "arguments": '{"river":"Elbe"}'}}
-    messages = [
-        *ask("How high is the Elbe?"),
-        {"role": "assistant", "content": None, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": "call_1", "content": "2.1 m"},
-    ]
-    answer = demo.openai("ada").chat.completions.create(model=demo.best, messages=messages, tools=OPENAI_TOOLS, max_tokens=8)
-    assert answer.choices[0].message.role == "assistant"
+def test_a_tool_call_is_streamed(demo):
+    stream = demo.openai("ada").chat.completions.create(model=demo.best, stream=True, **TOOLS["openai"])
+    pieces = [call for chunk in stream if chunk.choices for call in chunk.choices[0].delta.tool_calls or []]
+    assert pieces[0].function.name == "river_level"
+    assert json.loads("".join(piece.function.arguments or "" for piece in pieces)).keys() == {"river"}
 
 
 def test_a_text_completion_is_answered(demo):

@@ -25,7 +25,7 @@ TEMPLATE = r"""
 {%- if message.role == 'user' -%}
 {{- '<|im_start|>user\n' + message.content + '<|im_end|>\n' -}}
 {%- elif message.role == 'tool' -%}
-{{- '<|im_start|>user\n<tool_response>\n' + message.content + '\n</tool_response><|im_end|>\n' -}}
+{{- '<|im_start|>user\nThe function answered: ' + message.content + '<|im_end|>\n' -}}
 {%- elif message.role == 'assistant' -%}
 {{- '<|im_start|>assistant' -}}
 {%- if message.content -%}{{- '\n' + message.content -}}{%- endif -%}

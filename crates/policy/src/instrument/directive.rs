@@ -234,12 +234,20 @@ fn check(doc: &Document) -> Result<(), InstrumentFault> {
     check_head(&doc.id, doc.version, doc.models.families.len())?;
     check_words("issuer.agency", &doc.issuer.agency)?;
     check_words("issuer.official", &doc.issuer.official)?;
-    InstrumentFault::unless(!doc.authority.is_empty(), "authority", "empty: cite what it rests on")?;
+    InstrumentFault::unless(
+        !doc.authority.is_empty(),
+        "authority",
+        "empty: cite what it rests on",
+    )?;
     for authority in &doc.authority {
         check_words("authority.cite", &authority.cite)?;
     }
     let ordered = doc.expires_at.is_none_or(|end| doc.effective_at < end);
-    InstrumentFault::unless(ordered, "expires_at", "not after effective_at: it would never bind")?;
+    InstrumentFault::unless(
+        ordered,
+        "expires_at",
+        "not after effective_at: it would never bind",
+    )?;
     check_scopes(doc)?;
     let age = doc.evidence.max_age_hours;
     let usable = (1..=MAX_AGE_HOURS).contains(&age);
@@ -250,10 +258,18 @@ fn check_scopes(doc: &Document) -> Result<(), InstrumentFault> {
     let bars = doc.person_scope != PersonScope::None {}
         || doc.destination_scope != Destination::None {}
         || doc.entity_scope != EntityScope::None {};
-    InstrumentFault::unless(bars, "person_scope", "bars nobody, and no other scope does: state whom it bars")?;
+    InstrumentFault::unless(
+        bars,
+        "person_scope",
+        "bars nobody, and no other scope does: state whom it bars",
+    )?;
     let named = match &doc.destination_scope {
         Destination::Groups { groups, .. } => !groups.is_empty(),
         Destination::None {} | Destination::AllForeign { .. } => true,
     };
-    InstrumentFault::unless(named, "destination_scope.groups", "empty: name a group or deny `none`")
+    InstrumentFault::unless(
+        named,
+        "destination_scope.groups",
+        "empty: name a group or deny `none`",
+    )
 }

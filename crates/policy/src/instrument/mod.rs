@@ -8,18 +8,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use terms::InstrumentId;
 
-pub(crate) use directive::{Destination, PersonDefinition, PersonScope, Unknown};
 pub use directive::Directive;
-pub use license::License;
+pub(crate) use directive::{Destination, PersonDefinition, PersonScope, Unknown};
 pub(crate) use license::EmployeeScope;
+pub use license::License;
 
 /// Leaves room for the name of a clause in a provision id of 64 characters.
 const ID_CHARS: usize = 44;
 
 /// Whether an instrument is in force.
-#[derive(
-    Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
-)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Announced or applied for; binds and authorizes nothing yet.
@@ -70,7 +68,11 @@ impl InstrumentFault {
     }
 
     fn unless(holds: bool, at: &str, why: &str) -> Result<(), Self> {
-        if holds { Ok(()) } else { Err(Self::new(at, why)) }
+        if holds {
+            Ok(())
+        } else {
+            Err(Self::new(at, why))
+        }
     }
 }
 
@@ -149,7 +151,10 @@ fn check_type(json: &[u8], wanted: &str) -> Result<(), InstrumentFault> {
     match peek.r#type {
         Some(found) if found == wanted => Ok(()),
         Some(found) => Err(InstrumentFault::new("type", unknown_type(&found, wanted))),
-        None => Err(InstrumentFault::new("type", format!("missing: write `{wanted}`"))),
+        None => Err(InstrumentFault::new(
+            "type",
+            format!("missing: write `{wanted}`"),
+        )),
     }
 }
 
@@ -157,7 +162,9 @@ fn unknown_type(found: &str, wanted: &str) -> String {
     let found: String = found.chars().take(40).collect();
     let same_kind = found.split('/').next() == wanted.split('/').next();
     if same_kind {
-        return format!("this release reads `{wanted}` and the document is `{found}`: upgrade, or ask for `{wanted}`");
+        return format!(
+            "this release reads `{wanted}` and the document is `{found}`: upgrade, or ask for `{wanted}`"
+        );
     }
     format!("`{found}` is not `{wanted}`")
 }
@@ -170,9 +177,17 @@ fn misread(error: &serde_json::Error) -> InstrumentFault {
 }
 
 fn check_head(id: &InstrumentId, version: u32, families: usize) -> Result<(), InstrumentFault> {
-    InstrumentFault::unless(id.as_str().len() <= ID_CHARS, "id", "longer than 44 characters: shorten it")?;
+    InstrumentFault::unless(
+        id.as_str().len() <= ID_CHARS,
+        "id",
+        "longer than 44 characters: shorten it",
+    )?;
     InstrumentFault::unless(version >= 1, "version", "0: the first version is 1")?;
-    InstrumentFault::unless(families >= 1, "models.families", "empty: name at least one model family")
+    InstrumentFault::unless(
+        families >= 1,
+        "models.families",
+        "empty: name at least one model family",
+    )
 }
 
 fn check_words(at: &str, text: &str) -> Result<(), InstrumentFault> {

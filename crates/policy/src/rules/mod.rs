@@ -13,16 +13,16 @@ mod vocabulary;
 use std::collections::BTreeMap;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression, Schema,
-    ValidationMode, Validator,
+    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request,
+    RestrictedExpression, Schema, ValidationMode, Validator,
 };
 use terms::{Country, Engagement, ModelVersion, ModelVersionId, ProvisionId, Standing};
 
 use crate::{Code, CompileFault, Directive, License, SnapshotDocument, why::Finding};
 
-use vocabulary::Vocabulary;
 pub(crate) use text::is_covered;
 pub(crate) use vocabulary::Side;
+use vocabulary::Vocabulary;
 
 const SCHEMA: &str = include_str!("schema.cedarschema");
 const BASE: &str = include_str!("base.cedar");
@@ -144,18 +144,36 @@ impl Rules {
     }
 
     /// Asks whether one license lets output go to one person whom nothing forbids.
-    pub(crate) fn licensed(&self, gate: &Gate, license: usize, question: &Release) -> Result<Ruling, Finding> {
+    pub(crate) fn licensed(
+        &self,
+        gate: &Gate,
+        license: usize,
+        question: &Release,
+    ) -> Result<Ruling, Finding> {
         let Some(license) = self.licenses.get(license) else {
             return Ok(Ruling::Silent);
         };
         let context = self.release_context(question);
-        self.ask(self.words.release.clone(), &gate.uid, context, &license.rules)
+        self.ask(
+            self.words.release.clone(),
+            &gate.uid,
+            context,
+            &license.rules,
+        )
     }
 
     fn release_context(&self, question: &Release) -> Vec<(String, RestrictedExpression)> {
-        let role = |role: &Role| self.licenses.get(role.license)?.roles.get(&(role.own_staff, role.engagement));
+        let role = |role: &Role| {
+            self.licenses
+                .get(role.license)?
+                .roles
+                .get(&(role.own_staff, role.engagement))
+        };
         let roles = question.roles.iter().filter_map(role).cloned().collect();
-        let spent = question.spent.iter().filter_map(|at| self.licenses.get(*at));
+        let spent = question
+            .spent
+            .iter()
+            .filter_map(|at| self.licenses.get(*at));
         let spent = spent.map(|license| license.uid.clone()).collect();
         self.words.release_context(question, roles, spent)
     }
@@ -169,16 +187,25 @@ impl Rules {
     ) -> Result<Ruling, Finding> {
         let failed = || Finding::deny(Code::EvaluationFailed, None);
         let context = Context::from_pairs(context).map_err(|_| failed())?;
-        let request = Request::new(self.words.caller.clone(), action, resource.clone(), context, None)
-            .map_err(|_| failed())?;
-        let response = self.authorizer.is_authorized(&request, rules, &self.entities);
+        let request = Request::new(
+            self.words.caller.clone(),
+            action,
+            resource.clone(),
+            context,
+            None,
+        )
+        .map_err(|_| failed())?;
+        let response = self
+            .authorizer
+            .is_authorized(&request, rules, &self.entities);
         // Cedar skips a policy that errs, so an erring forbid would let through.
         if response.diagnostics().errors().next().is_some() {
             return Err(failed());
         }
         let reasons = response.diagnostics().reason();
-        let provisions: Option<Vec<&Provision>> =
-            reasons.map(|id| self.provisions.get(AsRef::<str>::as_ref(id))).collect();
+        let provisions: Option<Vec<&Provision>> = reasons
+            .map(|id| self.provisions.get(AsRef::<str>::as_ref(id)))
+            .collect();
         Ok(ruled(response.decision(), &provisions.ok_or_else(failed)?))
     }
 }
@@ -225,9 +252,13 @@ impl<'a> Compiler<'a> {
         let serve = self.only(&base, "serve")?;
         let release = self.only(&base, "release")?;
         let licenses = self.document.licenses.iter();
-        let licenses = licenses.map(|l| self.license(l)).collect::<Result<Vec<_>, _>>()?;
+        let licenses = licenses
+            .map(|l| self.license(l))
+            .collect::<Result<Vec<_>, _>>()?;
         let directives = self.document.directives.iter();
-        let gates = directives.map(|d| self.directive(d, &release)).collect::<Result<Vec<_>, _>>()?;
+        let gates = directives
+            .map(|d| self.directive(d, &release))
+            .collect::<Result<Vec<_>, _>>()?;
         let models = self.document.models.iter().enumerate();
         let models = models.map(|(at, m)| Ok((m.id.clone(), self.model(at, m, &gates)?)));
         let models = models.collect::<Result<BTreeMap<_, _>, CompileFault>>()?;
@@ -247,14 +278,23 @@ impl<'a> Compiler<'a> {
 
     /// Parses policies, names each by its `@id`, and files them as provisions.
     fn admit(&mut self, at: &str, text: &str) -> Result<PolicySet, CompileFault> {
-        let parsed: PolicySet = text.parse().map_err(|e| CompileFault::new(at, format!("{e}")))?;
+        let parsed: PolicySet = text
+            .parse()
+            .map_err(|e| CompileFault::new(at, format!("{e}")))?;
         let mut named = PolicySet::new();
         for policy in parsed.policies() {
             let id = policy.annotation("id").unwrap_or_default();
-            let provision = ProvisionId::parse(id).map_err(|e| CompileFault::new(at, e.to_string()))?;
+            let provision =
+                ProvisionId::parse(id).map_err(|e| CompileFault::new(at, e.to_string()))?;
             let policy = policy.new_id(cedar_policy::PolicyId::new(id));
             let finding = text::finding(&policy, &provision)?;
-            self.provisions.insert(id.to_owned(), Provision { id: provision, finding });
+            self.provisions.insert(
+                id.to_owned(),
+                Provision {
+                    id: provision,
+                    finding,
+                },
+            );
             named.add(policy.clone()).map_err(|e| internal(&e))?;
             self.all.add(policy).map_err(|e| internal(&e))?;
         }
@@ -280,7 +320,11 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn directive(&mut self, directive: &Directive, release: &PolicySet) -> Result<PolicySet, CompileFault> {
+    fn directive(
+        &mut self,
+        directive: &Directive,
+        release: &PolicySet,
+    ) -> Result<PolicySet, CompileFault> {
         let mut rules = self.admit(directive.id().as_str(), &text::directive(directive))?;
         for policy in release.policies() {
             rules.add(policy.clone()).map_err(|e| internal(&e))?;
@@ -288,7 +332,12 @@ impl<'a> Compiler<'a> {
         Ok(rules)
     }
 
-    fn model(&mut self, index: usize, model: &ModelVersion, rules: &[PolicySet]) -> Result<ModelRules, CompileFault> {
+    fn model(
+        &mut self,
+        index: usize,
+        model: &ModelVersion,
+        rules: &[PolicySet],
+    ) -> Result<ModelRules, CompileFault> {
         let entity = self.words.model_entity(model)?;
         let uid = entity.uid();
         self.entities.push(entity);
@@ -319,9 +368,13 @@ impl<'a> Compiler<'a> {
 }
 
 fn waiving(licenses: &[License], directive: &Directive, model: &ModelVersion) -> Vec<usize> {
-    let waives = |l: &License| l.under().contains(directive.id()) && l.families().contains(&model.family);
+    let waives =
+        |l: &License| l.under().contains(directive.id()) && l.families().contains(&model.family);
     let licenses = licenses.iter().enumerate();
-    licenses.filter(|(_, l)| waives(l)).map(|(at, _)| at).collect()
+    licenses
+        .filter(|(_, l)| waives(l))
+        .map(|(at, _)| at)
+        .collect()
 }
 
 fn internal(error: &dyn std::fmt::Display) -> CompileFault {

@@ -9,7 +9,15 @@ use testkit::cases::{self, Case, Check, Verdict};
 fn every_case_is_decided_as_its_file_says() {
     let cases = cases::load(&cases::directory()).unwrap();
     let wrong: Vec<String> = cases.iter().flat_map(differences).collect();
-    assert!(wrong.is_empty(), "\n{:<28} {:<8} {:<12} {:<44} got\n{}", "case", "stage", "model", "expected", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "\n{:<28} {:<8} {:<12} {:<44} got\n{}",
+        "case",
+        "stage",
+        "model",
+        "expected",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -18,20 +26,36 @@ fn the_cases_cover_every_verdict_and_all_forty_questions() {
     let mut questions: Vec<&str> = cases.iter().filter_map(|case| case.id.get(..3)).collect();
     questions.dedup();
     assert_eq!(questions.len(), 40, "{questions:?}");
-    for verdict in [Verdict::Permit, Verdict::PermitWithFlag, Verdict::Hold, Verdict::Deny] {
-        let shown = cases.iter().flat_map(|case| &case.checks).any(|check| check.expected.verdict == verdict);
+    for verdict in [
+        Verdict::Permit,
+        Verdict::PermitWithFlag,
+        Verdict::Hold,
+        Verdict::Deny,
+    ] {
+        let shown = cases
+            .iter()
+            .flat_map(|case| &case.checks)
+            .any(|check| check.expected.verdict == verdict);
         assert!(shown, "{verdict}");
     }
-    assert!(cases.iter().all(|case| !case.title.is_empty() && !case.basis.is_empty()));
+    assert!(
+        cases
+            .iter()
+            .all(|case| !case.title.is_empty() && !case.basis.is_empty())
+    );
 }
 
 fn differences(case: &Case) -> Vec<String> {
     let mut snapshots = BTreeMap::new();
     for check in &case.checks {
-        snapshots.entry(check.stage).or_insert_with(|| Snapshot::compile(check.document.clone()).unwrap());
+        snapshots
+            .entry(check.stage)
+            .or_insert_with(|| Snapshot::compile(check.document.clone()).unwrap());
     }
     let checks = case.checks.iter();
-    checks.filter_map(|check| difference(&case.id, check, &snapshots[check.stage])).collect()
+    checks
+        .filter_map(|check| difference(&case.id, check, &snapshots[check.stage]))
+        .collect()
 }
 
 fn difference(id: &str, check: &Check, snapshot: &Snapshot) -> Option<String> {
@@ -41,13 +65,20 @@ fn difference(id: &str, check: &Check, snapshot: &Snapshot) -> Option<String> {
     }
     let (expected, model) = (check.expected.to_string(), check.facts.model.as_str());
     let got = spelled(&determination);
-    Some(format!("{id:<28} {:<8} {model:<12} {expected:<44} {got}", check.stage))
+    Some(format!(
+        "{id:<28} {:<8} {model:<12} {expected:<44} {got}",
+        check.stage
+    ))
 }
 
 fn spelled(determination: &Determination) -> String {
     let verdict = Verdict::of(determination);
     match determination {
         Determination::Permit(permit) => format!("{verdict} {:?}", permit.basis()),
-        Determination::Refuse(refusal) => format!("{verdict} {} {:?}", refusal.code().as_str(), refusal.denied_by()),
+        Determination::Refuse(refusal) => format!(
+            "{verdict} {} {:?}",
+            refusal.code().as_str(),
+            refusal.denied_by()
+        ),
     }
 }
