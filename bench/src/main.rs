@@ -7,7 +7,8 @@ mod report;
 mod stub;
 
 use std::{
-    path::PathBuf,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -57,7 +58,7 @@ fn gateway(exeat: PathBuf, rounds: usize, requests: usize) -> anyhow::Result<()>
     let folder = scratch("gateway")?;
     let upstream = stub::start(Pace { events: 64, gap: Duration::from_millis(20) })?;
     let nginx = peer::Nginx::start(&folder, upstream)?;
-    let server = Setup { exeat, dir: folder.join("exeat"), upstream, workers: 1, more: String::new() }.start()?;
+    let server = serve(exeat, &folder, upstream)?;
     server.lab()?;
     let key = server.person("ada", true)?;
     let shot = |address| Shot { address, key: key.clone(), body: Bytes::from_static(UNARY.as_bytes()) };
@@ -95,7 +96,7 @@ fn one_round(pid: Option<u32>, shot: &Shot, requests: usize) -> anyhow::Result<R
 fn recall(exeat: PathBuf, streams: usize) -> anyhow::Result<()> {
     let folder = scratch("recall")?;
     let upstream = stub::start(Pace { events: 100_000, gap: Duration::from_millis(200) })?;
-    let server = Setup { exeat, dir: folder.join("exeat"), upstream, workers: 1, more: String::new() }.start()?;
+    let server = serve(exeat, &folder, upstream)?;
     server.lab()?;
     let people = streams.min(200);
     let keys = (0..people).map(|n| server.person(&format!("minh-{n}"), false)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -118,6 +119,12 @@ fn recall(exeat: PathBuf, streams: usize) -> anyhow::Result<()> {
         "kib_per_stream": open.saturating_sub(idle) / u64::try_from(streams.max(1))?,
     }));
     Ok(())
+}
+
+/// Starts a server that lets everything through that the two measurements ask for.
+fn serve(exeat: PathBuf, folder: &Path, upstream: SocketAddr) -> anyhow::Result<Server> {
+    let setup = Setup::new(exeat, folder.join("exeat"), upstream)?;
+    Setup { segment_mib: 64, in_flight: 20_000, ..setup }.start()
 }
 
 fn june_12(server: &Server) -> anyhow::Result<()> {

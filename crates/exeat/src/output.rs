@@ -86,10 +86,18 @@ fn record(fields: &Map<String, Value>) -> String {
 
 fn flatten(under: &str, fields: &Map<String, Value>, flat: &mut Vec<(String, String)>) {
     for (name, value) in fields {
-        match value {
-            Value::Object(inner) if !inner.is_empty() => flatten(&format!("{under}{name}."), inner, flat),
-            other => flat.push((format!("{under}{name}"), cell(other))),
+        flatten_value(format!("{under}{name}"), value, flat);
+    }
+}
+
+fn flatten_value(name: String, value: &Value, flat: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(inner) if !inner.is_empty() => flatten(&format!("{name}."), inner, flat),
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            let each = items.iter().enumerate();
+            each.for_each(|(n, item)| flatten_value(format!("{name}[{n}]"), item, flat));
         }
+        other => flat.push((name, cell(other))),
     }
 }
 
@@ -120,13 +128,17 @@ fn aligned(rows: Vec<Vec<String>>) -> String {
     rows.iter().map(line).collect()
 }
 
+/// One value on one line. What has parts of its own is only sketched: `show` and `--json` tell it in full.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
-        Value::Array(list) if list.iter().all(|item| !item.is_object() && !item.is_array()) => {
-            list.iter().map(cell).collect::<Vec<_>>().join(", ")
+        Value::Array(list) if list.iter().any(|item| item.is_object() || item.is_array()) => {
+            format!("({})", list.len())
         }
+        Value::Array(list) => list.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) if fields.len() <= 3 => fields.values().map(cell).collect::<Vec<_>>().join(" "),
+        Value::Object(_) => "(...)".to_owned(),
         other => other.to_string(),
     }
 }
@@ -147,6 +159,13 @@ mod tests {
     fn an_object_is_a_line_for_each_field() {
         let changed = json!({"item": {"id": "ada", "name": null}, "receipt": 7});
         assert_eq!(text(&changed), "item.id    ada\nitem.name  -\nreceipt    7\n");
+    }
+
+    #[test]
+    fn what_has_parts_is_told_in_full_alone_and_sketched_in_a_table() {
+        let person = json!({"held": [{"id": "a"}, {"id": "b"}], "holder": {"kind": "person", "person": "ada"}});
+        assert_eq!(text(&person), "held[0].id     a\nheld[1].id     b\nholder.kind    person\nholder.person  ada\n");
+        assert_eq!(text(&json!([person])), "held  holder\n(2)   person ada\n");
     }
 
     #[test]

@@ -63,10 +63,8 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         open.write_all(bytes)?;
         open.sync_all()?;
         fs::rename(&part, file)?;
-        match file.parent() {
-            Some(dir) => fs::File::open(dir)?.sync_all(),
-            None => Ok(()),
-        }
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+        fs::File::open(dir.unwrap_or_else(|| Path::new(".")))?.sync_all()
     };
     write().with_context(|| format!("cannot write `{}`", file.display()))
 }

@@ -120,8 +120,8 @@ pub struct Health {
 
 /// The log, open for appending by this process alone. Cheap to clone.
 ///
-/// When the last handle is dropped without [`Ledger::stop`], what was submitted is still written; the next opening
-/// finds the log unclean and closes its open calls as interrupted.
+/// When the last handle is dropped without [`Ledger::stop`], what was submitted is still written, and the drop waits
+/// for it; the next opening finds the log unclean and closes its open calls as interrupted.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     inner: Arc<Inner>,

@@ -64,10 +64,8 @@ pub(crate) fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<(Inner, Recovery), OpenError> {
     let layout = Layout::new(dir);
-    let failed = |action| move |source| io_error(action, dir, source);
-    storage
-        .create_dir(&layout.wal())
-        .map_err(failed("make the log's directories in"))?;
+    make_dirs(storage.as_ref(), &layout)
+        .map_err(|source| io_error("make the log's directories in", dir, source))?;
     let held = hold(&layout)?;
     let wal = Wal::list(&layout.wal()).map_err(|error| recover::open_error(dir, error))?;
     let key = LogKey::open(storage.as_ref(), &layout, &options.origin, wal.is_empty())?;
@@ -93,6 +91,17 @@ pub(crate) fn open(
     .start(options, clock, pseudonyms, held)?;
     inner.begin(&recovery, calls)?;
     Ok((inner, recovery))
+}
+
+/// Makes the directories; the names in the log's own become durable with its key.
+fn make_dirs(storage: &dyn Storage, layout: &Layout) -> io::Result<()> {
+    let new = !layout.wal().exists();
+    storage.create_dir(&layout.wal())?;
+    storage.create_dir(&layout.log())?;
+    match layout.dir().parent() {
+        Some(above) if new && above.is_dir() => storage.sync_dir(above),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the lock that keeps every other process out, until it is dropped.

@@ -30,7 +30,8 @@ use crate::{
 /// Reads the files of a log, takes no lock and changes nothing. Cheap to clone.
 ///
 /// Beside a running server it sees every entry that was durable when it looked, and may see some that are about to
-/// be. What it returns is checked: leaves against the log's tree, private parts against their commitments.
+/// be. What it returns is checked: private parts against their commitments, entries gone through in order against the
+/// root that each batch recorded, receipts against the signed checkpoint.
 #[derive(Clone, Debug)]
 pub struct Reader {
     layout: Layout,

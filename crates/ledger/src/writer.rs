@@ -15,7 +15,7 @@ use std::{
 };
 
 use crate::{
-    batch::{self, Chain},
+    batch::{self, Chain, Header},
     bytes::{pad, size},
     calls::OpenCalls,
     queue::{Work, lock},
@@ -76,17 +76,19 @@ impl Writer {
         let mut work = Work::default();
         while self.shared.queue.take(&mut work) {
             let started = Instant::now();
-            if let Err(error) = self.commit(&mut work) {
-                tracing::error!(%error, "cannot write the log: it takes nothing more until the process starts anew");
-                work.slots.iter().for_each(|slot| slot.fenced());
-                return;
+            match self.commit(&mut work) {
+                Ok(batch) => self.publish(&batch, &mut work, started.elapsed()),
+                Err(error) => {
+                    tracing::error!(%error, "cannot write the log: it takes nothing more until the process starts anew");
+                    work.slots.iter().for_each(|slot| slot.fenced());
+                    return;
+                }
             }
-            self.publish(&mut work, started.elapsed());
         }
     }
 
     /// Writes one batch and returns once it is durable.
-    fn commit(&mut self, work: &mut Work) -> io::Result<()> {
+    fn commit(&mut self, work: &mut Work) -> io::Result<Header> {
         let frames = size(&work.bytes) - batch::HEADER as u64;
         pad(&mut work.bytes);
         let length = size(&work.bytes);
@@ -106,7 +108,7 @@ impl Writer {
         work.changes
             .drain(..)
             .for_each(|change| calls.apply(change));
-        Ok(())
+        Ok(header)
     }
 
     fn chain(&mut self) -> &mut Chain {
@@ -138,10 +140,9 @@ impl Writer {
         Ok(())
     }
 
-    fn publish(&mut self, work: &mut Work, took: Duration) {
-        let tree = &self.tail.start.chain.tree;
-        let size = tree.size();
-        self.shared.status.committed(size, tree.root(), took);
+    fn publish(&self, batch: &Header, work: &mut Work, took: Duration) {
+        let size = batch.end();
+        self.shared.status.committed(size, batch.root, took);
         self.shared.queue.committed(size);
         work.slots.iter().for_each(|slot| slot.durable());
         work.clear();

@@ -260,7 +260,7 @@ impl<'a> Inquiry<'a> {
         let countries = caller.countries(&mut self.horizon);
         let question = Serve {
             parties: caller.parties().into_iter().collect(),
-            near: self.sides(&countries),
+            near: self.embargoes(&countries),
             controlled,
         };
         match self.snapshot.rules().serve(rules, &question) {
@@ -274,10 +274,10 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    fn sides(&self, countries: &BTreeSet<Country>) -> Vec<Side> {
+    fn embargoes(&self, countries: &BTreeSet<Country>) -> Vec<Side> {
         let groups = &self.document.country_groups;
         let near = |side: &Side| countries.iter().any(|country| side.has(groups, *country));
-        Side::ALL.into_iter().filter(near).collect()
+        Side::EMBARGOED.into_iter().filter(near).collect()
     }
 
     fn clearance(&mut self, model: &ModelVersion, caller: &Caller<'_>) -> Option<Finding> {
@@ -363,22 +363,12 @@ impl<'a> Inquiry<'a> {
             Ruling::Forbid(findings) => findings,
             Ruling::Silent => Vec::new(),
         };
-        let mut routes = vec![why::own_terms(
-            directive,
-            &question,
-            &self.document.country_groups,
-        )];
-        let mut offers = Vec::new();
-        for at in &gate.licenses {
-            let offered = self.try_license(gate, *at, caller, subject, &mut question, &mut routes);
-            offers.extend(offered.map_err(|failed| vec![failed])?);
-        }
-        offers.sort_by_key(|offer| offer.obligations.len());
-        if let (true, Some(offer)) = (forbidden.is_empty(), offers.into_iter().next()) {
+        let groups = &self.document.country_groups;
+        let mut routes = vec![why::own_terms(directive, &question, groups)];
+        let offer = self.best_offer(gate, caller, subject, &mut question, &mut routes)?;
+        if let (true, Some(offer)) = (forbidden.is_empty(), offer) {
             grounds.add(offer.basis, offer.obligations);
-            grounds
-                .obligations
-                .extend(directive.obligations().iter().copied());
+            grounds.add(Vec::new(), directive.obligations().iter().copied());
             return Ok(());
         }
         let mut findings = forbidden;
@@ -387,6 +377,35 @@ impl<'a> Inquiry<'a> {
             findings.push(Finding::deny(Code::NoLegalBasis, None));
         }
         Err(findings)
+    }
+
+    /// Returns the license that covers a person and demands least; the first that demands nothing ends the search.
+    fn best_offer(
+        &mut self,
+        gate: &Gate,
+        caller: &Caller<'_>,
+        subject: &Subject<'_>,
+        question: &mut Release,
+        routes: &mut Vec<Vec<Finding>>,
+    ) -> Result<Option<Offer>, Vec<Finding>> {
+        let mut best: Option<Offer> = None;
+        for at in &gate.licenses {
+            let offered = self.try_license(gate, *at, caller, subject, question, routes);
+            let Some(offer) = offered.map_err(|failed| vec![failed])? else {
+                continue;
+            };
+            let demands = offer.obligations.len();
+            if best
+                .as_ref()
+                .is_none_or(|best| demands < best.obligations.len())
+            {
+                best = Some(offer);
+            }
+            if demands == 0 {
+                break;
+            }
+        }
+        Ok(best)
     }
 
     fn question(
@@ -435,15 +454,12 @@ impl<'a> Inquiry<'a> {
             .is_some_and(|tenant| names(license, tenant, lab));
         let unplaced = why::is_unplaced(subject, named);
         let groups = &self.document.country_groups;
-        routes.extend(why::license_terms(
-            license,
-            &question.roles,
-            unplaced,
-            question,
-            groups,
-            is_spent,
-        ));
-        if question.roles.is_empty() {
+        let roles = &question.roles;
+        let obstacles = why::license_terms(license, roles, unplaced, question, groups, is_spent);
+        let is_open = obstacles.as_ref().is_some_and(Vec::is_empty);
+        routes.extend(obstacles);
+        // Where something stands in the way the rules would say nothing; where nothing does, they must permit.
+        if !is_open {
             return Ok(None);
         }
         let ruling = self.snapshot.rules().licensed(gate, at, question)?;

@@ -2,9 +2,10 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -13,6 +14,12 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::http::{self, Answer};
+
+/// Ports are taken from here on: below those that the system gives to outgoing connections, so that no connection of
+/// a test takes a port between two starts of a server.
+const FIRST_PORT: u16 = 10_000;
+/// How many ports there are to take.
+const PORTS: u16 = 20_000;
 
 /// A running server. Killed when dropped.
 #[derive(Debug)]
@@ -36,56 +43,98 @@ pub struct Setup {
     pub upstream: SocketAddr,
     /// Worker threads.
     pub workers: usize,
-    /// More TOML, appended to the configuration.
-    pub more: String,
+    /// One segment of the ledger, in MiB.
+    pub segment_mib: u64,
+    /// Most calls in flight; as many connections.
+    pub in_flight: usize,
+    /// Where clients call; of this process alone.
+    pub address: SocketAddr,
+    /// Where the admin API is; of this process alone.
+    pub admin: SocketAddr,
 }
 
 impl Setup {
+    /// Sets up a server with one worker at two free ports.
+    ///
+    /// # Errors
+    ///
+    /// No port is free.
+    pub fn new(exeat: impl Into<PathBuf>, dir: impl Into<PathBuf>, upstream: SocketAddr) -> anyhow::Result<Self> {
+        Ok(Self {
+            exeat: exeat.into(),
+            dir: dir.into(),
+            upstream,
+            workers: 1,
+            segment_mib: 4,
+            in_flight: 2_000,
+            address: free_port()?,
+            admin: free_port()?,
+        })
+    }
+
     /// Starts the server and waits until it is ready.
     ///
     /// # Errors
     ///
-    /// It ended, or was not ready within 20 s; its log is in `server.log` in the folder.
+    /// It ended, or was not ready within 30 s; its log is in `server.log` in the folder.
     pub fn start(&self) -> anyhow::Result<Server> {
         fs::create_dir_all(&self.dir)?;
-        let (address, admin) = (free_port()?, free_port()?);
-        let config = self.dir.join("exeat.toml");
-        fs::write(&config, self.config(address, admin))?;
+        self.write(&self.config())?;
         let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.join("server.log"))?;
-        let child = Command::new(&self.exeat)
-            .args(["serve", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("cannot start `{}`", self.exeat.display()))?;
-        let mut server = Server { child, address, admin, dir: self.dir.clone() };
+        let mut command = self.command("serve");
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().with_context(|| format!("cannot start `{}`", self.exeat.display()))?;
+        let mut server = Server { child, address: self.address, admin: self.admin, dir: self.dir.clone() };
         server.wait_ready()?;
         Ok(server)
     }
 
-    fn config(&self, address: SocketAddr, admin: SocketAddr) -> String {
-        let model = |id: &str, control: &str, clearance: &str| {
-            format!(
-                "[[models]]\nid = \"{id}\"\nfamily = \"{id}\"\ncontrol = \"{control}\"\nclearance = \"{clearance}\"\n\
-                 in_flight = 20000\n\
-                 [[models.endpoints]]\nurl = \"http://{}\"\ndialects = [\"openai\", \"anthropic\"]\n\n",
-                self.upstream
-            )
-        };
+    /// Returns the command `name` with the configuration of this server.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.exeat);
+        command.args([name, "--config"]).arg(self.file());
+        command
+    }
+
+    /// Returns the configuration file.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.dir.join("exeat.toml")
+    }
+
+    /// Writes another configuration over the file.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error.
+    pub fn write(&self, config: &str) -> anyhow::Result<()> {
+        fs::write(self.file(), config).with_context(|| format!("cannot write `{}`", self.file().display()))
+    }
+
+    /// Returns the configuration that [`Setup::start`] writes: a model subject to control, a published one, and an
+    /// alias of both.
+    #[must_use]
+    pub fn config(&self) -> String {
+        let models = self.model("mythos-5", "subject", "attested") + &self.model("ember-2", "published", "open");
+        let Self { address, admin, workers, segment_mib, in_flight, .. } = self;
         format!(
             "data_dir = \"data\"\nlab = \"larkspur-labs\"\n\n\
-             [server]\nlisten = [\"{address}\"]\nworkers = {}\n\
-             [server.limits]\nin_flight = 20000\nin_flight_per_caller = 20000\nconnections = 20000\n\n\
-             [control]\nlisten = \"{admin}\"\n\n{}{}\
+             [server]\nlisten = [\"{address}\"]\nworkers = {workers}\n\
+             [server.limits]\nin_flight = {in_flight}\nin_flight_per_caller = {in_flight}\nconnections = {in_flight}\n\n\
+             [control]\nlisten = \"{admin}\"\n\n{models}\
              [[aliases]]\nname = \"assistant\"\nversions = [\"mythos-5\", \"ember-2\"]\n\n\
-             [ledger]\norigin = \"log.example.com/exeat/test\"\nsegment_mib = 16\ncheckpoint_ms = 200\n\n\
-             [log]\nformat = \"json\"\nlevel = \"warn\"\n{}",
-            self.workers,
-            model("mythos-5", "subject", "attested"),
-            model("ember-2", "published", "open"),
-            self.more
+             [ledger]\norigin = \"log.example.com/exeat/test\"\nsegment_mib = {segment_mib}\ncheckpoint_ms = 200\n\n\
+             [log]\nformat = \"json\"\nlevel = \"warn\"\n"
+        )
+    }
+
+    fn model(&self, id: &str, control: &str, clearance: &str) -> String {
+        let Self { upstream, in_flight, .. } = self;
+        format!(
+            "[[models]]\nid = \"{id}\"\nfamily = \"{id}\"\ncontrol = \"{control}\"\nclearance = \"{clearance}\"\n\
+             in_flight = {in_flight}\n\
+             [[models.endpoints]]\nurl = \"http://{upstream}\"\ndialects = [\"openai\", \"anthropic\"]\n\n"
         )
     }
 }
@@ -114,14 +163,31 @@ impl Server {
         Ok(())
     }
 
-    /// Asks the server to stop (SIGTERM) and waits until it is gone; returns whether it ended well.
+    /// Asks the server to stop (SIGTERM) and waits until it is gone; returns how it ended.
     ///
     /// # Errors
     ///
     /// The operating system's error.
-    pub fn terminate(mut self) -> anyhow::Result<bool> {
-        Command::new("kill").arg(self.pid().to_string()).status()?;
-        Ok(self.child.wait()?.success())
+    pub fn terminate(mut self) -> anyhow::Result<ExitStatus> {
+        self.signal("TERM")?;
+        Ok(self.child.wait()?)
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such signal or no `kill`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status()?;
+        ensure!(sent.success(), "the signal {name} was not sent");
+        Ok(())
+    }
+
+    /// Returns what this and earlier servers on the folder logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("server.log")).unwrap_or_default()
     }
 
     /// Calls the admin API as root; returns the JSON of a successful answer.
@@ -193,11 +259,10 @@ impl Server {
     }
 
     fn wait_ready(&mut self) -> anyhow::Result<()> {
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(30);
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait()? {
-                let log = fs::read_to_string(self.dir.join("server.log")).unwrap_or_default();
-                bail!("the server ended with {status}: {}", log.lines().last().unwrap_or_default());
+                bail!("the server ended with {status}: {}", self.log().lines().last().unwrap_or_default());
             }
             let ready = http::send(self.admin, "GET", "/readyz", &[("connection", "close")], b"");
             if ready.is_ok_and(|answer| answer.head.status == 200) {
@@ -205,7 +270,7 @@ impl Server {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        bail!("the server was not ready within 20 s")
+        bail!("the server was not ready within 30 s")
     }
 }
 
@@ -229,8 +294,18 @@ fn find(value: &Value, name: &str) -> Option<String> {
     }
 }
 
+/// Returns a port of this process alone: each process begins elsewhere and takes them in turn.
 fn free_port() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..PORTS {
+        let turn = std::process::id().wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));
+        let port = FIRST_PORT + u16::try_from(turn % u32::from(PORTS)).unwrap_or(0);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port between {FIRST_PORT} and {} is free", FIRST_PORT + PORTS)
 }
 
 /// A time an hour ago.
@@ -247,4 +322,3 @@ fn clock(seconds: i64) -> String {
     let now = terms::Clock::now(&terms::SystemClock::default());
     terms::Moment::from_millis(now.as_millis() + seconds * 1_000).to_string()
 }
-

@@ -4,7 +4,7 @@ import json
 
 import openai
 import pytest
-from support import BAD_KEY, LONG, TOOLS, Sent, ask
+from support import BAD_KEY, LIKELIEST, LONG, TOOLS, Sent, ask
 
 
 def test_a_person_gets_an_answer_with_usage_and_a_receipt(demo):
@@ -50,7 +50,7 @@ def test_log_probabilities_and_several_choices_pass_through(demo):
 
 def test_a_tool_is_called_and_its_result_goes_back(demo):
     client, talk = demo.openai("ada"), TOOLS["openai"]
-    said = client.chat.completions.create(model=demo.best, **talk).choices[0].message
+    said = client.chat.completions.create(model=demo.best, **talk, **LIKELIEST).choices[0].message
     call = said.tool_calls[0]
     assert call.function.name == "river_level"
     assert json.loads(call.function.arguments).keys() == {"river"}
@@ -61,7 +61,7 @@ def test_a_tool_is_called_and_its_result_goes_back(demo):
 
 
 def test_a_tool_call_is_streamed(demo):
-    stream = demo.openai("ada").chat.completions.create(model=demo.best, stream=True, **TOOLS["openai"])
+    stream = demo.openai("ada").chat.completions.create(model=demo.best, stream=True, **TOOLS["openai"], **LIKELIEST)
     pieces = [call for chunk in stream if chunk.choices for call in chunk.choices[0].delta.tool_calls or []]
     assert pieces[0].function.name == "river_level"
     assert json.loads("".join(piece.function.arguments or "" for piece in pieces)).keys() == {"river"}

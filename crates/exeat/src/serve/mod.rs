@@ -54,7 +54,7 @@ pub(crate) struct Running {
     pub(crate) ledger: Ledger,
     admin: AdminServer,
     in_force: Arc<Mutex<Meant>>,
-    token_file: PathBuf,
+    token: TokenFile,
 }
 
 impl Running {
@@ -86,10 +86,10 @@ impl Running {
         let pepper = secrets::pepper(&meant.data_dir)?;
         let settings = control_settings(&meant);
         let control = Control::open(settings, ledger.clone(), Arc::clone(&clock), pepper.clone())?;
-        let token_file = first_token(&control, &meant.data_dir)?;
+        let token = first_token(&control, &meant.data_dir)?;
         let runtime = admin_runtime()?;
         let admin = AdminServer::bind(&runtime, meant.control.listen)?;
-        let checked = meant.settings.clone().check().map_err(|faults| anyhow!("{faults:?}"))?;
+        let checked = meant.settings.clone().check().map_err(|faults| anyhow!(lines(&faults)))?;
         let gateway = Gateway::start(Parts {
             settings: checked,
             directory: control.directory(),
@@ -105,7 +105,7 @@ impl Running {
         admin.serve(&runtime, &control, &gateway);
         note_progress(&runtime, &control);
         let in_force = Arc::new(Mutex::new(meant));
-        Ok(Self { runtime, control, gateway, ledger, admin, in_force, token_file })
+        Ok(Self { runtime, control, gateway, ledger, admin, in_force, token })
     }
 
     /// Returns where the admin API is served.
@@ -115,7 +115,7 @@ impl Running {
 
     /// Returns the file that holds the root admin token of the first start.
     pub(crate) fn token_file(&self) -> &Path {
-        &self.token_file
+        &self.token.file
     }
 
     fn offer_reload(&self, path: PathBuf, level: logging::Level) -> Arc<Reloader> {
@@ -129,7 +129,11 @@ impl Running {
         for address in self.gateway.addresses() {
             tracing::info!(%address, "serving calls");
         }
-        tracing::info!(address = %self.admin_address(), token_file = %self.token_file.display(), "serving the admin API");
+        let file = self.token.file.display();
+        tracing::info!(address = %self.admin_address(), token_file = %file, "serving the admin API");
+        if self.token.is_new {
+            output::note(&format!("first start: the root admin token is in {file}"));
+        }
     }
 
     fn serve_until(self, mut signals: Signals, reloader: &Arc<Reloader>) -> anyhow::Result<Exit> {
@@ -221,14 +225,25 @@ fn control_settings(meant: &Meant) -> control::Settings {
     }
 }
 
+fn lines(faults: &[gateway::Fault]) -> String {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// Where the root token of the first start is kept.
+struct TokenFile {
+    file: PathBuf,
+    is_new: bool,
+}
+
 /// Keeps the root token of the first start in a file that nobody else may read; it is never logged.
-fn first_token(control: &Control, data_dir: &Path) -> anyhow::Result<PathBuf> {
+fn first_token(control: &Control, data_dir: &Path) -> anyhow::Result<TokenFile> {
     let file = data_dir.join(secrets::TOKEN);
-    if let Some(token) = control.bootstrap()? {
+    let minted = control.bootstrap()?;
+    if let Some(token) = &minted {
         secrets::write_private(&file, format!("{}\n", token.reveal()).as_bytes())?;
-        output::note(&format!("first start: the root admin token is in {}", file.display()));
     }
-    Ok(file)
+    Ok(TokenFile { file, is_new: minted.is_some() })
 }
 
 fn admin_runtime() -> anyhow::Result<Runtime> {

@@ -11,7 +11,7 @@ use proof::{
 use terms::{Moment, SystemClock};
 
 use crate::world::{
-    ORIGIN, World, closing, decode, note, opening, options, put, refusal, segments, until,
+    ORIGIN, World, closing, decode, note, opening, options, put, refusal, segments, submit, until,
 };
 
 #[test]
@@ -41,7 +41,7 @@ fn what_was_submitted_survives_a_drop_without_stop() {
     let ledger = world.open();
     let mut index = 0;
     for n in 0..1_000 {
-        index = ledger.append(note(&format!("entry {n}"))).unwrap().index();
+        index = submit(&ledger, &format!("entry {n}")).index();
     }
     drop(ledger);
     let (ledger, recovery) = world.try_open().unwrap();
@@ -130,7 +130,7 @@ fn a_receipt_proves_the_entry_under_the_logs_key() {
     let ledger = world.open();
     let mut last = 0;
     for round in 0..600 {
-        last = ledger.append(note(&round.to_string())).unwrap().index();
+        last = submit(&ledger, &round.to_string()).index();
     }
     until("the last entry is covered", || {
         ledger.health().checkpoint > last

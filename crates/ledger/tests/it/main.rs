@@ -3,8 +3,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, in its helpers too, and says where it was skipped"
+    reason = "a test fails by panicking, in its helpers too"
 )]
 
 mod append;

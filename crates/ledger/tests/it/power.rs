@@ -14,7 +14,7 @@ use ledger::{
     storage::{Disk, Storage, StorageFile},
 };
 
-use crate::world::{World, note, put, segments, until};
+use crate::world::{World, note, put, segments, submit, until};
 
 /// What a disk can tear: a write may leave any of its sectors old or new.
 const SECTOR: usize = 512;
@@ -271,7 +271,7 @@ fn run(world: &World, model: &Arc<Mutex<Model>>, rounds: usize) -> Vec<(u64, Str
     };
     for round in 0..rounds {
         let texts: Vec<_> = (0..round % 4 + 1)
-            .map(|n| format!("{round}.{n} {}", "p".repeat(round * 331 % 6_000)))
+            .map(|n| format!("{round}.{n} {}", "p".repeat(round * 331 % 3_000)))
             .collect();
         let pending: Vec<_> = texts.iter().map(|text| ledger.append(note(text))).collect();
         for (pending, text) in pending.into_iter().zip(texts) {
@@ -572,7 +572,7 @@ fn tiles_that_were_lost_or_torn_are_there_again_after_an_opening() {
     let world = small();
     let ledger = world.open();
     for round in 0..700 {
-        let _pending = ledger.append(note(&round.to_string())).unwrap();
+        let _pending = submit(&ledger, &round.to_string());
     }
     ledger.stop().unwrap();
     std::fs::remove_dir_all(world.dir().join("log/tile/0")).unwrap();

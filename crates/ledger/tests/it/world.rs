@@ -121,6 +121,19 @@ pub(crate) fn put(ledger: &Ledger, text: &str) -> u64 {
     ledger.append(note(text)).unwrap().wait().unwrap().index()
 }
 
+/// Submits a note, waiting where the queue is full.
+pub(crate) fn submit(ledger: &Ledger, text: &str) -> Pending<()> {
+    let mut pending = None;
+    until("the queue takes it", || {
+        pending = match ledger.append(note(text)) {
+            Err(Unavailable::Full) => None,
+            taken => Some(taken.unwrap()),
+        };
+        pending.is_some()
+    });
+    pending.unwrap()
+}
+
 /// Waits, at most ten seconds, until something holds.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begin = Instant::now();

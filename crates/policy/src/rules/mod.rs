@@ -55,6 +55,8 @@ pub(crate) struct ModelRules {
     pub(crate) index: usize,
     /// In order of the directives.
     pub(crate) gates: Vec<Gate>,
+    /// What `serve` says where nothing speaks against any party: uncontrolled, controlled. Asked once, at compile.
+    clear: Option<[Ruling; 2]>,
 }
 
 /// One model version under one directive.
@@ -77,7 +79,7 @@ struct LicenseRules {
 }
 
 /// What Cedar says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Ruling {
     /// Permitted, on these bases.
     Permit(Vec<ProvisionId>),
@@ -133,8 +135,39 @@ impl Rules {
 
     /// Asks whether a model may be served to the parties at all.
     pub(crate) fn serve(&self, model: &ModelRules, question: &Serve) -> Result<Ruling, Finding> {
+        let is_clear = question.parties.is_empty() && question.near.is_empty();
+        match &model.clear {
+            Some([uncontrolled, _]) if is_clear && !question.controlled => Ok(uncontrolled.clone()),
+            Some([_, controlled]) if is_clear => Ok(controlled.clone()),
+            _ => self.ask_serve(model, question),
+        }
+    }
+
+    fn ask_serve(&self, model: &ModelRules, question: &Serve) -> Result<Ruling, Finding> {
         let context = self.words.serve_context(question);
         self.ask(self.words.serve.clone(), &model.uid, context, &self.serve)
+    }
+
+    /// Asks ahead what most calls ask: nothing speaks against any party.
+    fn answer_ahead(mut self) -> Result<Self, CompileFault> {
+        let clear = |controlled| Serve {
+            parties: Vec::new(),
+            near: Vec::new(),
+            controlled,
+        };
+        let failed = |_| CompileFault::new("rules", "cannot be evaluated");
+        let mut answers = Vec::new();
+        for model in self.models.values() {
+            let uncontrolled = self.ask_serve(model, &clear(false)).map_err(failed)?;
+            answers.push([
+                uncontrolled,
+                self.ask_serve(model, &clear(true)).map_err(failed)?,
+            ]);
+        }
+        for (model, answer) in self.models.values_mut().zip(answers) {
+            model.clear = Some(answer);
+        }
+        Ok(self)
     }
 
     /// Asks whether a directive lets output go to one person by its own terms.
@@ -264,7 +297,7 @@ impl<'a> Compiler<'a> {
         let models = models.collect::<Result<BTreeMap<_, _>, CompileFault>>()?;
         let schema = self.validate()?;
         let entities = std::mem::take(&mut self.entities);
-        Ok(Rules {
+        let rules = Rules {
             entities: Entities::from_entities(entities, Some(&schema)).map_err(|e| internal(&e))?,
             authorizer: Authorizer::new(),
             words: self.words,
@@ -273,7 +306,8 @@ impl<'a> Compiler<'a> {
             serve,
             models,
             licenses,
-        })
+        };
+        rules.answer_ahead()
     }
 
     /// Parses policies, names each by its `@id`, and files them as provisions.
@@ -354,7 +388,12 @@ impl<'a> Compiler<'a> {
             });
             self.entities.push(entity);
         }
-        Ok(ModelRules { uid, index, gates })
+        Ok(ModelRules {
+            uid,
+            index,
+            gates,
+            clear: None,
+        })
     }
 
     fn validate(&self) -> Result<Schema, CompileFault> {

@@ -38,6 +38,13 @@ impl Side {
         Self::UnitedStates,
     ];
 
+    /// Those that an embargo names.
+    pub(crate) const EMBARGOED: [Self; 3] = [
+        Self::Group(CountryGroup::E1),
+        Self::Group(CountryGroup::E2),
+        Self::Sanctioned,
+    ];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Group(group) => group.as_str(),
