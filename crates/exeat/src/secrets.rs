@@ -63,10 +63,15 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         open.write_all(bytes)?;
         open.sync_all()?;
         fs::rename(&part, file)?;
-        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
-        fs::File::open(dir.unwrap_or_else(|| Path::new(".")))?.sync_all()
+        fs::File::open(folder_of(file))?.sync_all()
     };
     write().with_context(|| format!("cannot write `{}`", file.display()))
+}
+
+/// Returns the folder of a file; that of a bare name is the working folder.
+fn folder_of(file: &Path) -> &Path {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(test)]
@@ -92,5 +97,11 @@ mod tests {
         fs::write(dir.path().join(PEPPER), [1; 31]).unwrap();
         assert!(pepper(dir.path()).is_err());
         assert_eq!(fs::read(dir.path().join(PEPPER)).unwrap(), [1; 31]);
+    }
+
+    #[test]
+    fn a_bare_file_name_lies_in_the_working_folder() {
+        assert_eq!(folder_of(Path::new("ready.json")), Path::new("."));
+        assert_eq!(folder_of(Path::new("/tmp/ready.json")), Path::new("/tmp"));
     }
 }

@@ -173,9 +173,10 @@ fn appends(dir: &Path, time: Duration, outstanding: usize) -> Result<Run, Failur
 async fn one_caller(ledger: Ledger, end: Instant) -> Vec<Duration> {
     let mut latencies = Vec::new();
     let mut call = 0;
+    let mut opened = None;
     while Instant::now() < end {
         let started = Instant::now();
-        let Ok(pending) = ledger.append(draft(call)) else {
+        let Ok(pending) = ledger.append(draft(call, opened)) else {
             tokio::task::yield_now().await;
             continue;
         };
@@ -184,13 +185,16 @@ async fn one_caller(ledger: Ledger, end: Instant) -> Vec<Duration> {
         };
         latencies.push(started.elapsed());
         call = recorded.index();
+        opened = opened.is_none().then_some(call);
     }
     latencies
 }
 
-/// An opening entry of about 230 bytes, with facts of 400.
-fn draft(call: u64) -> Draft {
-    let mut entry = Entry::new(Kind::Open);
+/// An entry of about 230 bytes, with a private part of 400: it opens a call, or closes the one `opened` names.
+fn draft(call: u64, opened: Option<u64>) -> Draft {
+    let kind = opened.map_or(Kind::Open, |_| Kind::Close);
+    let mut entry = Entry::new(kind);
+    entry.opened = opened;
     let mut id = [0; 16];
     id.split_at_mut(8).0.copy_from_slice(&call.to_be_bytes());
     entry.call = Some(id);
@@ -212,7 +216,7 @@ fn draft(call: u64) -> Draft {
 fn submit_cost(dir: &Path) -> Result<Duration, Failure> {
     const COUNT: u32 = 50_000;
     let ledger = open(dir)?;
-    let drafts: Vec<_> = (0..COUNT).map(|call| draft(call.into())).collect();
+    let drafts: Vec<_> = (0..COUNT).map(|call| draft(call.into(), Some(0))).collect();
     let mut last = None;
     let begin = Instant::now();
     for draft in drafts {

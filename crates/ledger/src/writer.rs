@@ -126,7 +126,7 @@ impl Writer {
             .spares
             .take()
             .ok_or_else(|| io::Error::other("the log was closed before there was room"))?;
-        let mut start = self.tail.start.clone();
+        let mut start = std::mem::take(&mut self.tail.start);
         start.chain.segment += 1;
         let storage = self.shared.storage.as_ref();
         // Readers list the segments under this lock, so it is held only to add the new one.

@@ -1,6 +1,8 @@
 //! `exeat serve`: config, clock, ledger, control plane, gateway, listeners, in this order; and back on a signal.
 
 mod admin;
+#[cfg(test)]
+mod tests;
 
 use std::{
     net::SocketAddr,

@@ -1,6 +1,7 @@
 //! The data path against a scripted upstream, over real sockets.
 
 mod answers;
+mod cases;
 mod cuts;
 mod faults;
 mod order;

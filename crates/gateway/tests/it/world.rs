@@ -46,9 +46,13 @@ impl World {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Settings), monitor: Arc<dyn Monitor>) -> Self {
+        Self::at(now(), change, monitor)
+    }
+
+    pub(crate) fn at(start: Moment, change: impl FnOnce(&mut Settings), monitor: Arc<dyn Monitor>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let upstream = FakeUpstream::start().unwrap();
-        let clock = Arc::new(ManualClock::at(now()));
+        let clock = Arc::new(ManualClock::at(start));
         let options = Options {
             origin: "log.example.com/test".to_owned(),
             segment_bytes: 1 << 20,
@@ -228,7 +232,7 @@ fn lab() -> Organization {
     }
 }
 
-fn served(model: &str, url: &str) -> UpstreamSettings {
+pub(crate) fn served(model: &str, url: &str) -> UpstreamSettings {
     let endpoint = EndpointSettings { dialects: vec![Dialect::Openai, Dialect::Anthropic], ..EndpointSettings::new(url) };
     UpstreamSettings::new(ModelVersionId::parse(model).unwrap(), vec![endpoint])
 }

@@ -1,0 +1,153 @@
+//! A whole server in this process, on free ports, asked over its sockets.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use terms::SystemClock;
+
+use super::Running;
+use crate::{
+    client::{Request, Server},
+    config, logging,
+    reload::Reloader,
+};
+
+const CONFIG: &str = r#"
+data_dir = "data"
+[server]
+listen = ["127.0.0.1:0"]
+workers = 1
+drain_seconds = 1
+[control]
+listen = "127.0.0.1:0"
+[ledger]
+segment_mib = 1
+checkpoint_ms = 50
+[[models]]
+id = "mythos-5"
+family = "mythos-5"
+control = "subject"
+clearance = "attested"
+endpoints = [{ url = "http://127.0.0.1:9" }]
+"#;
+
+struct World {
+    dir: tempfile::TempDir,
+    running: Running,
+    reloader: Arc<Reloader>,
+}
+
+impl World {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("exeat.toml");
+        fs::write(&file, CONFIG).unwrap();
+        let meant = config::load_with(&file, std::iter::empty()).unwrap();
+        let running = Running::start(meant, Arc::new(SystemClock::default())).unwrap();
+        let reloader = running.offer_reload(file, logging::Level::default());
+        Self { dir, running, reloader }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("exeat.toml")
+    }
+
+    fn write(&self, change: impl Fn(&str) -> String) {
+        fs::write(self.file(), change(CONFIG)).unwrap();
+    }
+
+    fn reload(&self) -> Result<control::Effect, Vec<String>> {
+        control::Reload::reload(&*self.reloader)
+    }
+
+    fn models(&self) -> Vec<String> {
+        let snapshot = self.running.control.snapshot();
+        snapshot.document().models.iter().map(|model| model.id.to_string()).collect()
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let server = Server::at(&format!("http://{}", self.running.admin_address())).unwrap();
+        let response = server.send(&Request::get(path), Duration::from_secs(5)).unwrap();
+        (response.status, response.text().unwrap())
+    }
+}
+
+const EMBER: &str = r#"
+[[models]]
+id = "ember-2"
+family = "ember-2"
+control = "published"
+clearance = "open"
+endpoints = [{ url = "http://127.0.0.1:9" }]
+"#;
+
+#[test]
+fn a_reload_puts_a_new_model_in_force_and_records_it() {
+    let world = World::start();
+    let before = *world.running.control.snapshot().digest();
+    world.write(|text| format!("{text}{EMBER}"));
+    world.reload().unwrap();
+    assert_eq!(world.models(), ["ember-2", "mythos-5"]);
+    assert_ne!(*world.running.control.snapshot().digest(), before);
+    world.running.stop().unwrap();
+}
+
+#[test]
+fn a_reload_that_cannot_be_whole_changes_nothing_at_all() {
+    let world = World::start();
+    let before = *world.running.control.snapshot().digest();
+    let with_another_port = |text: &str| format!("{}{EMBER}", text.replace("listen = [\"127.0.0.1:0\"]", "listen = [\"127.0.0.1:1\"]"));
+    let with_a_missing_key = |text: &str| format!("{text}{}", EMBER.replace("9\" }", "9\", api_key_file = \"none\" }"));
+    let with_an_unknown_alias_target = |text: &str| format!("{text}{EMBER}\n[[aliases]]\nname = \"a\"\nversions = [\"fable-5\"]\n");
+    let broken = |_: &str| "data_dir = ".to_owned();
+    let bad: [(&str, &dyn Fn(&str) -> String); 4] = [
+        ("restart", &with_another_port),
+        ("none", &with_a_missing_key),
+        ("aliases[0].versions[0]", &with_an_unknown_alias_target),
+        ("exeat.toml:1", &broken),
+    ];
+    for (named, change) in bad {
+        world.write(change);
+        let faults = world.reload().unwrap_err().join("\n");
+        assert!(faults.contains(named), "{named}: {faults}");
+        assert_eq!(world.models(), ["mythos-5"], "{named}");
+        assert_eq!(*world.running.control.snapshot().digest(), before, "{named}");
+    }
+    world.write(str::to_owned);
+    world.reload().unwrap();
+    world.running.stop().unwrap();
+}
+
+#[test]
+fn operations_are_answered_on_the_admin_listener() {
+    let world = World::start();
+    assert_eq!(world.get("/healthz").0, 200);
+    assert_eq!(world.get("/readyz").0, 200);
+    let (status, metrics) = world.get("/metrics");
+    assert_eq!(status, 200);
+    assert!(metrics.contains("# TYPE exeat_"), "{metrics}");
+    assert_eq!(world.get("/admin/v1/whoami").0, 401);
+    world.running.stop().unwrap();
+}
+
+#[test]
+fn a_server_starts_again_on_what_it_left_and_mints_no_second_root_token() {
+    let world = World::start();
+    let token = fs::read_to_string(world.running.token_file()).unwrap();
+    let World { dir, running, reloader } = world;
+    drop(reloader);
+    running.stop().unwrap();
+    let meant = config::load_with(&dir.path().join("exeat.toml"), std::iter::empty()).unwrap();
+    let running = Running::start(meant, Arc::new(SystemClock::default())).unwrap();
+    assert_eq!(fs::read_to_string(running.token_file()).unwrap(), token);
+    running.stop().unwrap();
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_is_refused_and_leaves_the_first_alone() {
+    let world = World::start();
+    let meant = config::load_with(&world.file(), std::iter::empty()).unwrap();
+    let error = Running::start(meant, Arc::new(SystemClock::default())).err().unwrap();
+    assert!(format!("{error:#}").contains("another process holds the log"), "{error:#}");
+    assert_eq!(world.get("/readyz").0, 200);
+    world.running.stop().unwrap();
+}

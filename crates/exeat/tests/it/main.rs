@@ -1,0 +1,9 @@
+//! The real binary as a process: killed, stopped, starved, misconfigured and reloaded.
+
+mod client;
+mod config;
+mod faults;
+mod kill;
+mod reload;
+mod stop;
+mod world;
