@@ -45,7 +45,11 @@ pub(crate) struct Cli {
 impl Cli {
     /// Returns how the command answers.
     pub(crate) fn format(&self) -> Format {
-        if self.json { Format::Json } else { Format::Text }
+        if self.json {
+            Format::Json
+        } else {
+            Format::Text
+        }
     }
 }
 
@@ -53,14 +57,18 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Runs the gateway and its control plane until SIGTERM or Ctrl-C; SIGHUP reads the configuration again.
-    #[command(after_help = "Examples:\n  exeat serve\n  exeat serve --config /etc/exeat/exeat.toml\n  EXEAT__LOG__LEVEL=debug exeat serve")]
+    #[command(
+        after_help = "Examples:\n  exeat serve\n  exeat serve --config /etc/exeat/exeat.toml\n  EXEAT__LOG__LEVEL=debug exeat serve"
+    )]
     Serve {
         /// The configuration file.
         #[arg(long, env = "EXEAT_CONFIG", default_value = "exeat.toml")]
         config: PathBuf,
     },
     /// Sets up a small real model, two people and a gateway before it, and shows where everything is.
-    #[command(after_help = "Examples:\n  exeat demo\n  exeat demo --script\n  exeat demo --upstream http://127.0.0.1:11434 --upstream-model llama3\n  exeat demo --headless --ready-file /tmp/ready.json")]
+    #[command(
+        after_help = "Examples:\n  exeat demo\n  exeat demo --script\n  exeat demo --upstream http://127.0.0.1:11434 --upstream-model llama3\n  exeat demo --headless --ready-file /tmp/ready.json"
+    )]
     Demo(DemoOptions),
     /// Writes a commented exeat.toml and makes the data folder; never overwrites.
     #[command(after_help = "Examples:\n  exeat init\n  exeat init /etc/exeat")]
@@ -73,7 +81,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Explains what is wrong here and how to mend it; changes nothing.
-    #[command(after_help = "Examples:\n  exeat doctor\n  exeat doctor --config /etc/exeat/exeat.toml --json")]
+    #[command(
+        after_help = "Examples:\n  exeat doctor\n  exeat doctor --config /etc/exeat/exeat.toml --json"
+    )]
     Doctor {
         /// The configuration file.
         #[arg(long, env = "EXEAT_CONFIG", default_value = "exeat.toml")]
@@ -168,7 +178,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ledger(LedgerCommand),
     /// Prints a completion script.
-    #[command(after_help = "Examples:\n  exeat completions bash > /etc/bash_completion.d/exeat\n  exeat completions zsh > ~/.zfunc/_exeat")]
+    #[command(
+        after_help = "Examples:\n  exeat completions bash > /etc/bash_completion.d/exeat\n  exeat completions zsh > ~/.zfunc/_exeat"
+    )]
     Completions {
         /// For which shell.
         shell: clap_complete::Shell,
@@ -189,7 +201,11 @@ mod tests {
     #[test]
     fn every_command_explains_itself() {
         fn walk(command: &clap::Command) {
-            assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
+            assert!(
+                command.get_about().is_some(),
+                "{} says nothing",
+                command.get_name()
+            );
             command.get_subcommands().for_each(walk);
         }
         walk(&Cli::command());

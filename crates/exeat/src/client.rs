@@ -32,8 +32,13 @@ pub(crate) enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(url) => write!(f, "`{url}` is not a URL this client can call: write `http://127.0.0.1:8081`"),
-            Self::Unreachable { url, source } => write!(f, "cannot reach {url}: {source}; is the server running?"),
+            Self::Url(url) => write!(
+                f,
+                "`{url}` is not a URL this client can call: write `http://127.0.0.1:8081`"
+            ),
+            Self::Unreachable { url, source } => {
+                write!(f, "cannot reach {url}: {source}; is the server running?")
+            }
             Self::Broken(source) => write!(f, "the connection broke: {source}"),
         }
     }
@@ -108,16 +113,28 @@ impl Server {
     /// [`ClientError::Url`] for another scheme, [`ClientError::Unreachable`] if the name does not resolve.
     pub(crate) fn at(url: &str) -> Result<Self, ClientError> {
         let bad = || ClientError::Url(url.to_owned());
-        let rest = url.strip_prefix("http://").ok_or_else(bad)?.trim_end_matches('/');
+        let rest = url
+            .strip_prefix("http://")
+            .ok_or_else(bad)?
+            .trim_end_matches('/');
         if rest.is_empty() || rest.contains(['/', '@', '?', ' ']) {
             return Err(bad());
         }
-        let named_port = rest.rsplit(']').next().is_some_and(|tail| tail.contains(':'));
-        let target = if named_port { rest.to_owned() } else { format!("{rest}:80") };
-        let found = target.to_socket_addrs().map_err(|source| ClientError::Unreachable {
-            url: url.to_owned(),
-            source,
-        })?;
+        let named_port = rest
+            .rsplit(']')
+            .next()
+            .is_some_and(|tail| tail.contains(':'));
+        let target = if named_port {
+            rest.to_owned()
+        } else {
+            format!("{rest}:80")
+        };
+        let found = target
+            .to_socket_addrs()
+            .map_err(|source| ClientError::Unreachable {
+                url: url.to_owned(),
+                source,
+            })?;
         Ok(Self {
             url: url.trim_end_matches('/').to_owned(),
             authority: rest.to_owned(),
@@ -132,11 +149,19 @@ impl Server {
     /// # Errors
     ///
     /// [`ClientError`]; the request may have been processed if it is [`ClientError::Broken`].
-    pub(crate) fn send(&self, request: &Request<'_>, silence: Duration) -> Result<Response, ClientError> {
+    pub(crate) fn send(
+        &self,
+        request: &Request<'_>,
+        silence: Duration,
+    ) -> Result<Response, ClientError> {
         let mut stream = self.connect()?;
-        let prepared = stream.set_read_timeout(Some(silence)).and_then(|()| stream.set_nodelay(true));
+        let prepared = stream
+            .set_read_timeout(Some(silence))
+            .and_then(|()| stream.set_nodelay(true));
         prepared.map_err(ClientError::Broken)?;
-        stream.write_all(&self.bytes(request)).map_err(ClientError::Broken)?;
+        stream
+            .write_all(&self.bytes(request))
+            .map_err(ClientError::Broken)?;
         Response::read(BufReader::new(stream)).map_err(ClientError::Broken)
     }
 
@@ -155,13 +180,19 @@ impl Server {
     }
 
     fn bytes(&self, request: &Request<'_>) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", request.method, request.path, self.authority);
+        let mut head = format!(
+            "{} {} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",
+            request.method, request.path, self.authority
+        );
         for (name, value) in &request.headers {
             head.push_str(&format!("{name}: {}\r\n", value.replace(['\r', '\n'], " ")));
         }
         let body = request.body.as_deref();
         if let Some(body) = body {
-            head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+            head.push_str(&format!(
+                "content-type: application/json\r\ncontent-length: {}\r\n",
+                body.len()
+            ));
         } else if request.method != "GET" {
             head.push_str("content-length: 0\r\n");
         }
@@ -225,7 +256,9 @@ fn status_of(line: &str) -> io::Result<u16> {
     let mut words = line.split(' ');
     let version = words.next().unwrap_or_default();
     let status = words.next().and_then(|word| word.parse().ok());
-    status.filter(|_| version.starts_with("HTTP/1.")).ok_or_else(|| invalid("the answer is not HTTP/1.1"))
+    status
+        .filter(|_| version.starts_with("HTTP/1."))
+        .ok_or_else(|| invalid("the answer is not HTTP/1.1"))
 }
 
 fn fields(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
@@ -235,7 +268,9 @@ fn fields(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
         if line.is_empty() {
             return Ok(fields);
         }
-        let (name, value) = line.split_once(':').ok_or_else(|| invalid("a header field has no colon"))?;
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| invalid("a header field has no colon"))?;
         fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         if fields.len() > FIELDS_MAX {
             return Err(invalid("the answer has too many header fields"));
@@ -264,22 +299,36 @@ fn invalid(why: &str) -> io::Error {
 enum Framing {
     Length(u64),
     /// Bytes left of the present chunk; `started` once its line break has to be read before the next.
-    Chunked { left: u64, started: bool },
+    Chunked {
+        left: u64,
+        started: bool,
+    },
     UntilClose,
     Done,
 }
 
 impl Framing {
     fn of(status: u16, headers: &[(String, String)]) -> io::Result<Self> {
-        let field = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let field = |name: &str| {
+            headers
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, value)| value.as_str())
+        };
         if status == 204 || status == 304 {
             return Ok(Self::Done);
         }
         if field("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-            return Ok(Self::Chunked { left: 0, started: false });
+            return Ok(Self::Chunked {
+                left: 0,
+                started: false,
+            });
         }
         match field("content-length") {
-            Some(value) => value.parse().map(Self::Length).map_err(|_| invalid("content-length is not a number")),
+            Some(value) => value
+                .parse()
+                .map(Self::Length)
+                .map_err(|_| invalid("content-length is not a number")),
             None => Ok(Self::UntilClose),
         }
     }
@@ -314,14 +363,19 @@ impl Body {
             fields(&mut self.stream)?;
             self.framing = Framing::Done;
         } else {
-            self.framing = Framing::Chunked { left, started: true };
+            self.framing = Framing::Chunked {
+                left,
+                started: true,
+            };
         }
         Ok(left)
     }
 
     fn consumed(&mut self, count: u64) {
         match &mut self.framing {
-            Framing::Length(left) | Framing::Chunked { left, .. } => *left = left.saturating_sub(count),
+            Framing::Length(left) | Framing::Chunked { left, .. } => {
+                *left = left.saturating_sub(count)
+            }
             Framing::UntilClose | Framing::Done => {}
         }
     }
@@ -358,7 +412,9 @@ mod tests {
             let _ = stream.read(&mut request).unwrap();
             stream.write_all(bytes).unwrap();
         });
-        let answer = Server::at(&url).unwrap().send(&Request::get("/x"), Duration::from_secs(5));
+        let answer = Server::at(&url)
+            .unwrap()
+            .send(&Request::get("/x"), Duration::from_secs(5));
         server.join().unwrap();
         answer
     }
@@ -390,7 +446,14 @@ mod tests {
 
     #[test]
     fn only_plain_urls_of_a_server_are_taken() {
-        for url in ["https://a", "127.0.0.1:1", "http://", "http://a/b", "http://u@a", "http://a b"] {
+        for url in [
+            "https://a",
+            "127.0.0.1:1",
+            "http://",
+            "http://a/b",
+            "http://u@a",
+            "http://a b",
+        ] {
             assert!(matches!(Server::at(url), Err(ClientError::Url(_))), "{url}");
         }
         assert!(Server::at("http://127.0.0.1:1/").is_ok());

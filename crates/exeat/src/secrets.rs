@@ -35,10 +35,15 @@ pub(crate) fn pepper(data_dir: &Path) -> anyhow::Result<Pepper> {
     let bytes = match fs::read(&file) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => new_pepper(&file)?,
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", file.display())),
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read `{}`", file.display()));
+        }
     };
     let Ok(bytes) = <[u8; 32]>::try_from(bytes) else {
-        bail!("`{}` is not 32 bytes: restore it from a backup, or no key will be known", file.display());
+        bail!(
+            "`{}` is not 32 bytes: restore it from a backup, or no key will be known",
+            file.display()
+        );
     };
     Ok(Pepper::new(bytes))
 }
@@ -59,7 +64,11 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let part = file.with_extension("part");
     let write = || -> io::Result<()> {
         let _ = fs::remove_file(&part);
-        let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+        let mut open = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)?;
         open.write_all(bytes)?;
         open.sync_all()?;
         fs::rename(&part, file)?;
@@ -70,7 +79,9 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Returns the folder of a file; that of a bare name is the working folder.
 fn folder_of(file: &Path) -> &Path {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or_else(|| Path::new("."))
 }
 
@@ -88,7 +99,10 @@ mod tests {
         let first = fs::read(&file).unwrap();
         pepper(dir.path()).unwrap();
         assert_eq!(fs::read(&file).unwrap(), first);
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]

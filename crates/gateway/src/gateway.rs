@@ -165,6 +165,9 @@ impl Gateway {
         if now.tls() != settings.tls() {
             return Err(ReloadError::NeedsRestart("tls"));
         }
+        if fixed(now.limits()) != fixed(settings.limits()) {
+            return Err(ReloadError::NeedsRestart("limits of connections"));
+        }
         let fleet = self.shared.fleet.load().renewed(&settings);
         let fleet = fleet.map_err(|error| ReloadError::Upstream(error.to_string()))?;
         if let Some(listeners) = self.listeners().as_ref() {
@@ -227,4 +230,19 @@ impl Shared {
             None => Ok(()),
         }
     }
+}
+
+/// Returns the limits that the listener takes at its start, in the order of [`Limits`].
+fn fixed(limits: &Limits) -> [u64; 8] {
+    let Limits { header_bytes, header_fields, connections, h2_streams, .. } = *limits;
+    [
+        header_bytes as u64,
+        header_fields as u64,
+        limits.header_seconds,
+        limits.handshake_seconds,
+        limits.idle_seconds,
+        limits.write_seconds,
+        connections as u64,
+        u64::from(h2_streams),
+    ]
 }

@@ -78,15 +78,24 @@ impl Setup {
     ///
     /// It ended, or was not ready within 30 s; its log is in `server.log` in the folder.
     pub fn start(&self) -> anyhow::Result<Server> {
+        let mut server = self.spawn()?;
+        server.wait_ready()?;
+        Ok(server)
+    }
+
+    /// Starts the server, which may not be ready yet.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be written or the binary not started.
+    pub fn spawn(&self) -> anyhow::Result<Server> {
         fs::create_dir_all(&self.dir)?;
         self.write(&self.config())?;
         let log = fs::OpenOptions::new().create(true).append(true).open(self.dir.join("server.log"))?;
         let mut command = self.command("serve");
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("cannot start `{}`", self.exeat.display()))?;
-        let mut server = Server { child, address: self.address, admin: self.admin, dir: self.dir.clone() };
-        server.wait_ready()?;
-        Ok(server)
+        Ok(Server { child, address: self.address, admin: self.admin, dir: self.dir.clone() })
     }
 
     /// Returns the command `name` with the configuration of this server.

@@ -11,7 +11,14 @@ use super::{
     parties::present,
 };
 
-const LIMBS: [&str; 6] = ["citizen", "national", "lawful_permanent_resident", "temporary_resident", "refugee", "asylee"];
+const LIMBS: [&str; 6] = [
+    "citizen",
+    "national",
+    "lawful_permanent_resident",
+    "temporary_resident",
+    "refugee",
+    "asylee",
+];
 
 /// Who states something, where the evidence is, and for how long it is good.
 #[derive(Clone, Debug, Args)]
@@ -36,7 +43,8 @@ impl Evidence {
     }
 
     fn until(&self) -> Moment {
-        self.from().plus(Duration::from_hours(self.days.saturating_mul(24)))
+        self.from()
+            .plus(Duration::from_hours(self.days.saturating_mul(24)))
     }
 }
 
@@ -84,7 +92,9 @@ impl Claim {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum AttestationCommand {
     /// Adds an attestation.
-    #[command(after_help = "Examples:\n  exeat attestation add --person ada --us-person citizen --issuer proofing-desk --evidence 'case 1041' --assurance ial2\n  exeat attestation add --person minh --location US --method managed --issuer larkspur-it --evidence 'device 77' --assurance ial2 --days 30")]
+    #[command(
+        after_help = "Examples:\n  exeat attestation add --person ada --us-person citizen --issuer proofing-desk --evidence 'case 1041' --assurance ial2\n  exeat attestation add --person minh --location US --method managed --issuer larkspur-it --evidence 'device 77' --assurance ial2 --days 30"
+    )]
     Add {
         /// Whom it is about.
         #[arg(long)]
@@ -125,7 +135,14 @@ impl AsCall for AttestationCommand {
     fn call(&self) -> anyhow::Result<Call> {
         const PATH: &str = "/admin/v1/attestations";
         Ok(match self {
-            Self::Add { person, claim, method, assurance, evidence, supersedes } => Call::post(
+            Self::Add {
+                person,
+                claim,
+                method,
+                assurance,
+                evidence,
+                supersedes,
+            } => Call::post(
                 PATH,
                 present(json!({
                     "person": person, "claim": claim.json(method), "assurance": assurance,
@@ -134,9 +151,10 @@ impl AsCall for AttestationCommand {
                 })),
             ),
             Self::List { person, page } => page.of(PATH, &[("person", person.as_deref())]),
-            Self::Withdraw { id, reason } => {
-                Call::post(format!("{PATH}/{}/withdraw", escaped(id)), json!({ "reason": reason }))
-            }
+            Self::Withdraw { id, reason } => Call::post(
+                format!("{PATH}/{}/withdraw", escaped(id)),
+                json!({ "reason": reason }),
+            ),
         })
     }
 }
@@ -145,7 +163,9 @@ impl AsCall for AttestationCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum AffiliationCommand {
     /// Adds an affiliation.
-    #[command(after_help = "Example:\n  exeat affiliation add --person minh --organization larkspur-labs --engagement employee --issuer larkspur-hr --evidence 'roster 2026-06'")]
+    #[command(
+        after_help = "Example:\n  exeat affiliation add --person minh --organization larkspur-labs --engagement employee --issuer larkspur-hr --evidence 'roster 2026-06'"
+    )]
     Add {
         /// Who.
         #[arg(long)]
@@ -181,7 +201,12 @@ impl AsCall for AffiliationCommand {
     fn call(&self) -> anyhow::Result<Call> {
         const PATH: &str = "/admin/v1/affiliations";
         Ok(match self {
-            Self::Add { person, organization, engagement, evidence } => Call::post(
+            Self::Add {
+                person,
+                organization,
+                engagement,
+                evidence,
+            } => Call::post(
                 PATH,
                 json!({
                     "person": person, "organization": organization, "engagement": engagement,
@@ -192,7 +217,10 @@ impl AsCall for AffiliationCommand {
             Self::List { person, page } => page.of(PATH, &[("person", person.as_deref())]),
             Self::End { id, at } => {
                 let at = at.map(|at| at.to_string());
-                Call::post(format!("{PATH}/{}/end", escaped(id)), present(json!({ "ends_at": at })))
+                Call::post(
+                    format!("{PATH}/{}/end", escaped(id)),
+                    present(json!({ "ends_at": at })),
+                )
             }
         })
     }

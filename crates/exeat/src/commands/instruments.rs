@@ -16,7 +16,9 @@ use super::admin::{AsCall, Call, Page, escaped};
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum InstrumentCommand {
     /// Files a document and puts it in force in one step; every live call is decided again before this returns.
-    #[command(after_help = "Examples:\n  exeat directive apply examples/june-12.directive.json\n  exeat license apply - < letter.json")]
+    #[command(
+        after_help = "Examples:\n  exeat directive apply examples/june-12.directive.json\n  exeat license apply - < letter.json"
+    )]
     Apply {
         /// The JSON document; `-` reads standard input.
         file: PathBuf,
@@ -71,7 +73,10 @@ pub(crate) struct About<'a> {
 impl InstrumentCommand {
     /// Says which kind it is about: `directives` or `licenses`.
     pub(crate) fn of(&self, kind: &'static str) -> About<'_> {
-        About { command: self, kind }
+        About {
+            command: self,
+            kind,
+        }
     }
 }
 
@@ -100,9 +105,13 @@ impl AsCall for About<'_> {
 fn document(file: &Path) -> anyhow::Result<Value> {
     let mut text = String::new();
     if file == Path::new("-") {
-        io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read standard input")?;
     } else {
-        text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+        text = fs::read_to_string(file)
+            .with_context(|| format!("cannot read `{}`", file.display()))?;
     }
-    serde_json::from_str(&text).with_context(|| format!("`{}` is not a JSON document", file.display()))
+    serde_json::from_str(&text)
+        .with_context(|| format!("`{}` is not a JSON document", file.display()))
 }

@@ -38,7 +38,9 @@ impl Holder {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// Mints a key and shows it once; nobody can show it again.
-    #[command(after_help = "Examples:\n  exeat key mint --person ada --organization larkspur-labs\n  exeat key mint --workload nightly --not-after 2026-12-31T00:00:00Z")]
+    #[command(
+        after_help = "Examples:\n  exeat key mint --person ada --organization larkspur-labs\n  exeat key mint --workload nightly --not-after 2026-12-31T00:00:00Z"
+    )]
     Mint {
         #[command(flatten)]
         holder: Holder,
@@ -74,7 +76,11 @@ impl AsCall for KeyCommand {
         const PATH: &str = "/admin/v1/keys";
         let one = |id: &str| format!("{PATH}/{}", escaped(id));
         Ok(match self {
-            Self::Mint { holder, organization, not_after } => {
+            Self::Mint {
+                holder,
+                organization,
+                not_after,
+            } => {
                 let not_after = not_after.map(|at| at.to_string());
                 let body = json!({ "holder": holder.json(), "organization": organization, "not_after": not_after });
                 Call::post(PATH, present(body))
@@ -90,7 +96,9 @@ impl AsCall for KeyCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum AdminTokenCommand {
     /// Mints an admin token and shows it once.
-    #[command(after_help = "Example:\n  exeat admin-token mint --role officer --label 'directive desk'")]
+    #[command(
+        after_help = "Example:\n  exeat admin-token mint --role officer --label 'directive desk'"
+    )]
     Mint {
         /// What its holder may do.
         #[arg(long, value_parser = ["root", "registrar", "officer", "auditor", "operator"])]
@@ -118,9 +126,16 @@ impl AsCall for AdminTokenCommand {
     fn call(&self) -> anyhow::Result<Call> {
         const PATH: &str = "/admin/v1/admin-tokens";
         Ok(match self {
-            Self::Mint { role, label, not_after } => {
+            Self::Mint {
+                role,
+                label,
+                not_after,
+            } => {
                 let not_after = not_after.map(|at| at.to_string());
-                Call::post(PATH, present(json!({ "role": role, "label": label, "not_after": not_after })))
+                Call::post(
+                    PATH,
+                    present(json!({ "role": role, "label": label, "not_after": not_after })),
+                )
             }
             Self::List { page } => page.of(PATH, &[]),
             Self::Revoke { id } => Call::post(format!("{PATH}/{}/revoke", escaped(id)), json!({})),

@@ -20,16 +20,34 @@ fn chain(file: &Path, now: Moment) -> Finding {
     let about = format!("certificate {}", file.display());
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
-        Err(error) => return Finding::wrong(about, error.to_string(), "set `server.tls.cert_chain` to a PEM file that this user can read"),
+        Err(error) => {
+            return Finding::wrong(
+                about,
+                error.to_string(),
+                "set `server.tls.cert_chain` to a PEM file that this user can read",
+            );
+        }
     };
     let Some(ends) = first_certificate(&text).and_then(|der| not_after(&der)) else {
-        return Finding::wrong(about, "holds no certificate in PEM", "put the server's own certificate first, then the chain");
+        return Finding::wrong(
+            about,
+            "holds no certificate in PEM",
+            "put the server's own certificate first, then the chain",
+        );
     };
     if ends <= now {
-        return Finding::wrong(about, format!("expired at {ends}"), "renew it and run `exeat reload`");
+        return Finding::wrong(
+            about,
+            format!("expired at {ends}"),
+            "renew it and run `exeat reload`",
+        );
     }
     if ends.since(now) < RENEWED_BY {
-        return Finding::caution(about, format!("expires at {ends}"), "renew it and run `exeat reload`");
+        return Finding::caution(
+            about,
+            format!("expires at {ends}"),
+            "renew it and run `exeat reload`",
+        );
     }
     Finding::fine(about, format!("good until {ends}"))
 }
@@ -37,11 +55,21 @@ fn chain(file: &Path, now: Moment) -> Finding {
 fn key(file: &Path) -> Finding {
     let about = format!("certificate key {}", file.display());
     match fs::read_to_string(file) {
-        Err(error) => Finding::wrong(about, error.to_string(), "set `server.tls.key` to a PEM file that this user can read"),
-        Ok(text) if !text.contains("PRIVATE KEY-----") => Finding::wrong(about, "holds no private key in PEM", "put the key of the first certificate here"),
-        Ok(_) if mode(file) & 0o077 != 0 => {
-            Finding::caution(about, format!("others can read it (mode {:03o})", mode(file)), format!("chmod 600 {}", file.display()))
-        }
+        Err(error) => Finding::wrong(
+            about,
+            error.to_string(),
+            "set `server.tls.key` to a PEM file that this user can read",
+        ),
+        Ok(text) if !text.contains("PRIVATE KEY-----") => Finding::wrong(
+            about,
+            "holds no private key in PEM",
+            "put the key of the first certificate here",
+        ),
+        Ok(_) if mode(file) & 0o077 != 0 => Finding::caution(
+            about,
+            format!("others can read it (mode {:03o})", mode(file)),
+            format!("chmod 600 {}", file.display()),
+        ),
         Ok(_) => Finding::fine(about, "readable by its owner alone"),
     }
 }
@@ -88,7 +116,9 @@ fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
         (usize::from(*first), rest)
     } else {
         let (digits, rest) = rest.split_at_checked(usize::from(*first & 0x7f))?;
-        let length = digits.iter().try_fold(0_usize, |sum, digit| sum.checked_mul(256)?.checked_add(usize::from(*digit)))?;
+        let length = digits.iter().try_fold(0_usize, |sum, digit| {
+            sum.checked_mul(256)?.checked_add(usize::from(*digit))
+        })?;
         (length, rest)
     };
     let (value, rest) = rest.split_at_checked(length)?;
@@ -121,8 +151,10 @@ mod tests {
         0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, // Ed25519
         0x30, 0x00, // issuer
         0x30, 0x1e, // validity
-        0x17, 0x0d, b'2', b'4', b'0', b'1', b'0', b'2', b'0', b'3', b'0', b'4', b'0', b'5', b'Z', //
-        0x17, 0x0d, b'3', b'4', b'0', b'1', b'0', b'2', b'0', b'3', b'0', b'4', b'0', b'5', b'Z', //
+        0x17, 0x0d, b'2', b'4', b'0', b'1', b'0', b'2', b'0', b'3', b'0', b'4', b'0', b'5',
+        b'Z', //
+        0x17, 0x0d, b'3', b'4', b'0', b'1', b'0', b'2', b'0', b'3', b'0', b'4', b'0', b'5',
+        b'Z', //
     ];
 
     #[test]

@@ -91,7 +91,11 @@ impl Running {
         let token = first_token(&control, &meant.data_dir)?;
         let runtime = admin_runtime()?;
         let admin = AdminServer::bind(&runtime, meant.control.listen)?;
-        let checked = meant.settings.clone().check().map_err(|faults| anyhow!(lines(&faults)))?;
+        let checked = meant
+            .settings
+            .clone()
+            .check()
+            .map_err(|faults| anyhow!(lines(&faults)))?;
         let gateway = Gateway::start(Parts {
             settings: checked,
             directory: control.directory(),
@@ -107,7 +111,15 @@ impl Running {
         admin.serve(&runtime, &control, &gateway);
         note_progress(&runtime, &control);
         let in_force = Arc::new(Mutex::new(meant));
-        Ok(Self { runtime, control, gateway, ledger, admin, in_force, token })
+        Ok(Self {
+            runtime,
+            control,
+            gateway,
+            ledger,
+            admin,
+            in_force,
+            token,
+        })
     }
 
     /// Returns where the admin API is served.
@@ -121,9 +133,16 @@ impl Running {
     }
 
     fn offer_reload(&self, path: PathBuf, level: logging::Level) -> Arc<Reloader> {
-        let reloader = Reloader::new(path, Arc::clone(&self.in_force), self.control.clone(), Arc::clone(&self.gateway), level);
+        let reloader = Reloader::new(
+            path,
+            Arc::clone(&self.in_force),
+            self.control.clone(),
+            Arc::clone(&self.gateway),
+            level,
+        );
         let reloader = Arc::new(reloader);
-        self.control.attach_reload(Arc::clone(&reloader) as Arc<dyn control::Reload>);
+        self.control
+            .attach_reload(Arc::clone(&reloader) as Arc<dyn control::Reload>);
         reloader
     }
 
@@ -142,7 +161,9 @@ impl Running {
         while self.runtime.block_on(signals.next()) == Asked::Reload {
             let reloader = Arc::clone(reloader);
             let reload = self.runtime.spawn_blocking(move || reloader.by_signal());
-            self.runtime.block_on(reload).context("the reload was abandoned")?;
+            self.runtime
+                .block_on(reload)
+                .context("the reload was abandoned")?;
         }
         tracing::info!("draining; a second signal ends at once");
         self.stop_unless(signals)
@@ -169,7 +190,9 @@ impl Running {
             runtime.shutdown_background();
         }
         match ended {
-            Some(stopped) => stopped.context("the drain was abandoned")?.map(|()| Exit::Done),
+            Some(stopped) => stopped
+                .context("the drain was abandoned")?
+                .map(|()| Exit::Done),
             None => Ok(Exit::Killed),
         }
     }
@@ -181,7 +204,13 @@ impl Running {
     /// If the last entries could not be written; the next start recovers them.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         let drain = drain_of(&self.in_force);
-        let rest = Stopping { control: self.control, gateway: self.gateway, ledger: self.ledger, admin: self.admin, drain };
+        let rest = Stopping {
+            control: self.control,
+            gateway: self.gateway,
+            ledger: self.ledger,
+            admin: self.admin,
+            drain,
+        };
         let stopped = rest.stop();
         self.runtime.shutdown_background();
         stopped
@@ -207,7 +236,9 @@ impl Stopping {
             tracing::warn!(%error, "the next start will read more of the ledger");
         }
         self.admin.stop();
-        self.ledger.stop().context("the ledger could not be closed in good order")?;
+        self.ledger
+            .stop()
+            .context("the ledger could not be closed in good order")?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -245,11 +276,18 @@ fn first_token(control: &Control, data_dir: &Path) -> anyhow::Result<TokenFile> 
     if let Some(token) = &minted {
         secrets::write_private(&file, format!("{}\n", token.reveal()).as_bytes())?;
     }
-    Ok(TokenFile { file, is_new: minted.is_some() })
+    Ok(TokenFile {
+        file,
+        is_new: minted.is_some(),
+    })
 }
 
 fn admin_runtime() -> anyhow::Result<Runtime> {
-    let built = Builder::new_multi_thread().worker_threads(2).thread_name("admin").enable_all().build();
+    let built = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("admin")
+        .enable_all()
+        .build();
     built.context("cannot start the threads of the admin listener")
 }
 

@@ -41,19 +41,18 @@ impl Ask {
         let headers = [
             ("authorization", bearer.as_str()),
             ("content-type", "application/json"),
+            ("x-fake", pace.as_str()),
             ("anthropic-version", "2023-06-01"),
-            ("x-fake", &pace),
         ];
-        let path = if self.anthropic {
-            "/v1/messages"
-        } else {
-            "/v1/chat/completions"
+        let (path, headers) = match self.anthropic {
+            true => ("/v1/messages", &headers[..]),
+            false => ("/v1/chat/completions", &headers[..3]),
         };
         let message = json!({"role": "user", "content": "Good afternoon"});
         let body = json!({
             "model": self.model, "stream": self.stream, "max_tokens": 100, "messages": [message],
         });
-        http::send(address, "POST", path, &headers, body.to_string().as_bytes())
+        http::send(address, "POST", path, headers, body.to_string().as_bytes())
     }
 
     /// Makes the call and hears it out, or as much as comes.
@@ -76,11 +75,11 @@ pub(crate) fn hear(mut answer: Answer) -> Heard {
     loop {
         match answer.next_piece() {
             Ok(Some(piece)) => heard.body.extend(piece),
-            Ok(None) => heard.whole = true,
-            Err(_) => {}
-        }
-        if heard.whole || answer.is_broken() {
-            return heard;
+            Ok(None) => {
+                heard.whole = true;
+                return heard;
+            }
+            Err(_) => return heard,
         }
     }
 }
