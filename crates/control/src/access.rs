@@ -39,18 +39,13 @@ pub(crate) struct Refused<'a> {
 impl Inner {
     /// Returns the actor that the `Authorization` header's token stands for.
     pub(crate) fn authenticate(&self, header: Option<&[u8]>) -> Result<Actor, Fault> {
-        let key = header
-            .and_then(bearer)
-            .ok_or(Fault::Unauthenticated(UNSENT))?;
-        let key = KeyText::parse_for(Purpose::Admin, key)
-            .map_err(|_| Fault::Unauthenticated(MISCOPIED))?;
+        let key = header.and_then(bearer).ok_or(Fault::Unauthenticated(UNSENT))?;
+        let key = KeyText::parse_for(Purpose::Admin, key).map_err(|_| Fault::Unauthenticated(MISCOPIED))?;
         let record = read(&self.tokens).get(&key.id()).cloned();
         // An unknown token costs the same comparison as a known one.
         let digest = record.as_ref().map_or([0; 32], |record| record.digest);
         let matches = self.pepper.matches(&key, &digest);
-        let record = record
-            .filter(|_| matches)
-            .ok_or(Fault::Unauthenticated(UNKNOWN))?;
+        let record = record.filter(|_| matches).ok_or(Fault::Unauthenticated(UNKNOWN))?;
         if !record.is_current(self.clock.now()) {
             return Err(Fault::Unauthenticated(ENDED));
         }
@@ -108,7 +103,5 @@ impl Inner {
 /// Returns what follows the scheme, which is compared without case (RFC 9110 section 11.1).
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = header.split_at_checked(7)?;
-    scheme
-        .eq_ignore_ascii_case(b"bearer ")
-        .then(|| rest.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
 }

@@ -39,12 +39,7 @@ impl Inner {
     /// Makes one validated change: durable in the ledger, then in the registry, then in effect on live calls.
     ///
     /// A crash before the entry is durable leaves nothing; a crash after it leaves an entry that the next start applies.
-    pub(crate) fn commit(
-        &self,
-        registry: &mut Registry,
-        act: Act<'_>,
-        record: Record,
-    ) -> Result<Receipt, Fault> {
+    pub(crate) fn commit(&self, registry: &mut Registry, act: Act<'_>, record: Record) -> Result<Receipt, Fault> {
         let index = record_change(&self.ledger, act, &record)?;
         let stored = registry.store.apply(index, &record);
         registry.keep_up(index, stored)?;
@@ -68,9 +63,7 @@ impl Inner {
     ) -> Result<Receipt, Fault> {
         let snapshot = Snapshot::compile(document).map_err(Fault::does_not_compile)?;
         let index = record_snapshot(&self.ledger, act, &snapshot)?;
-        let stored = registry
-            .store
-            .apply_snapshot(index, snapshot.digest(), snapshot.document());
+        let stored = registry.store.apply_snapshot(index, snapshot.digest(), snapshot.document());
         registry.keep_up(index, stored)?;
         let epoch = snapshot.epoch();
         let effect = self.put_in_force(Arc::new(snapshot));
@@ -129,26 +122,16 @@ fn record_change(ledger: &Ledger, act: Act<'_>, record: &Record) -> Result<u64, 
 /// Records who acted, then the snapshot itself, whose private part is the canonical document and nothing else.
 ///
 /// A crash between the two leaves a record of an act that took no effect.
-pub(crate) fn record_snapshot(
-    ledger: &Ledger,
-    act: Act<'_>,
-    snapshot: &Snapshot,
-) -> Result<u64, Unavailable> {
+pub(crate) fn record_snapshot(ledger: &Ledger, act: Act<'_>, snapshot: &Snapshot) -> Result<u64, Unavailable> {
     let said = serde_json::json!({ "actor": act.actor.name(), "epoch": snapshot.epoch() });
     let mut admin = Entry::new(Kind::Admin);
     admin.code = Some(act.code.to_owned());
     admin.snapshot = Some(*snapshot.digest());
-    let admin = ledger.append(Draft {
-        entry: admin,
-        private: said.to_string().into_bytes(),
-    })?;
+    let admin = ledger.append(Draft { entry: admin, private: said.to_string().into_bytes() })?;
     let mut entry = Entry::new(Kind::Snapshot);
     entry.code = Some(act.code.to_owned());
     entry.snapshot = Some(*snapshot.digest());
-    let entry = ledger.append(Draft {
-        entry,
-        private: snapshot.canonical(),
-    })?;
+    let entry = ledger.append(Draft { entry, private: snapshot.canonical() })?;
     let _ = admin.wait()?;
     Ok(entry.wait()?.index())
 }

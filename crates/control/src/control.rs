@@ -36,17 +36,7 @@ pub struct Settings {
 }
 
 /// What a change did to calls that were live.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    Eq,
-    PartialEq,
-    serde::Deserialize,
-    serde::Serialize,
-    utoipa::ToSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize, utoipa::ToSchema)]
 pub struct Effect {
     /// Live calls that were decided again.
     pub examined: u64,
@@ -131,12 +121,7 @@ impl Control {
     /// # Errors
     ///
     /// [`OpenError`]; the caller must not serve. What was already brought up to the ledger stays so.
-    pub fn open(
-        settings: Settings,
-        ledger: Ledger,
-        clock: Arc<dyn Clock>,
-        pepper: Pepper,
-    ) -> Result<Self, OpenError> {
+    pub fn open(settings: Settings, ledger: Ledger, clock: Arc<dyn Clock>, pepper: Pepper) -> Result<Self, OpenError> {
         let mut store = Store::open(&settings.data_dir)?;
         follow::follow(&mut store, &ledger)?;
         let snapshot = in_force(&mut store, &ledger, settings)?;
@@ -148,10 +133,7 @@ impl Control {
             reload: RwLock::new(None),
             refusals: Mutex::default(),
             repeated: Mutex::default(),
-            registry: Mutex::new(Registry {
-                store,
-                behind: false,
-            }),
+            registry: Mutex::new(Registry { store, behind: false }),
             ledger,
             clock,
             pepper,
@@ -202,10 +184,7 @@ impl Control {
     pub fn bootstrap(&self) -> Result<Option<AdminToken>, Fault> {
         let now = self.0.clock.now();
         let tokens = read(&self.0.tokens).clone();
-        if tokens
-            .values()
-            .any(|token| token.role == Role::Root && token.is_current(now))
-        {
+        if tokens.values().any(|token| token.role == Role::Root && token.is_current(now)) {
             return Ok(None);
         }
         let actor = Actor::process("bootstrap", Role::Root);
@@ -233,9 +212,7 @@ impl Control {
         }
         let actor = Actor::process("config", Role::Root);
         let act = Act::new(&actor, "config.reload");
-        self.0
-            .enact(&mut registry, act, document)
-            .map(|receipt| receipt.effect)
+        self.0.enact(&mut registry, act, document).map(|receipt| receipt.effect)
     }
 
     /// Notes in the registry how far it has followed the ledger, so that the next start need not look at calls again.
@@ -296,12 +273,7 @@ impl Inner {
 /// Compiles what is in force; records it if it is not what the last snapshot entry says.
 fn in_force(store: &mut Store, ledger: &Ledger, settings: Settings) -> Result<Snapshot, OpenError> {
     let last = store.snapshot()?;
-    let document = configured(
-        last.as_ref(),
-        settings.models,
-        settings.aliases,
-        settings.lab,
-    );
+    let document = configured(last.as_ref(), settings.models, settings.aliases, settings.lab);
     let is_new = last.as_ref() != Some(&document);
     let snapshot = Snapshot::compile(document).map_err(OpenError::DoesNotCompile)?;
     if is_new {
@@ -354,16 +326,8 @@ fn load_directory(store: &Store) -> Result<Directory, StoreError> {
     let changes = organizations
         .into_iter()
         .map(|body| Change::Organization(Arc::new(body)))
-        .chain(
-            people
-                .into_iter()
-                .map(|body| Change::Person(Arc::new(body))),
-        )
-        .chain(
-            workloads
-                .into_iter()
-                .map(|body| Change::Workload(Arc::new(body))),
-        )
+        .chain(people.into_iter().map(|body| Change::Person(Arc::new(body))))
+        .chain(workloads.into_iter().map(|body| Change::Workload(Arc::new(body))))
         .chain(keys.into_iter().map(|body| Change::Key(Arc::new(body))));
     changes.for_each(|change| directory.apply(change));
     Ok(directory)
@@ -383,10 +347,7 @@ pub(crate) const KEY_LIFE: Duration = Duration::from_hours(30 * 24);
 pub(crate) fn key_end(now: Moment, asked: Option<Moment>) -> Result<Moment, Fault> {
     let end = asked.unwrap_or_else(|| now.plus(KEY_LIFE));
     if end <= now || end > now.plus(KEY_LIFE_MAX) {
-        let detail = format!(
-            "must be later than now and at most 90 days ahead, {}",
-            now.plus(KEY_LIFE_MAX)
-        );
+        let detail = format!("must be later than now and at most 90 days ahead, {}", now.plus(KEY_LIFE_MAX));
         return Err(Fault::invalid("not_after", detail));
     }
     Ok(end)

@@ -15,28 +15,19 @@ pub struct FieldFault {
 
 impl FieldFault {
     pub(crate) fn new(field: &str, detail: impl Into<String>) -> Self {
-        Self {
-            field: field.to_owned(),
-            detail: detail.into(),
-        }
+        Self { field: field.to_owned(), detail: detail.into() }
     }
 }
 
 impl From<CompileFault> for FieldFault {
     fn from(fault: CompileFault) -> Self {
-        Self {
-            field: fault.at,
-            detail: fault.why,
-        }
+        Self { field: fault.at, detail: fault.why }
     }
 }
 
 impl From<InstrumentFault> for FieldFault {
     fn from(fault: InstrumentFault) -> Self {
-        Self {
-            field: fault.at,
-            detail: fault.why,
-        }
+        Self { field: fault.at, detail: fault.why }
     }
 }
 
@@ -113,10 +104,7 @@ impl Fault {
     }
 
     pub(crate) fn not_found(what: &'static str, id: impl std::fmt::Display) -> Self {
-        Self::NotFound {
-            what,
-            id: id.to_string(),
-        }
+        Self::NotFound { what, id: id.to_string() }
     }
 
     pub(crate) fn does_not_compile(faults: Vec<CompileFault>) -> Self {

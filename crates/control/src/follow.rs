@@ -52,20 +52,12 @@ pub(crate) fn follow(store: &mut Store, ledger: &Ledger) -> Result<Vec<Followed>
     Ok(brought)
 }
 
-fn follow_one(
-    store: &mut Store,
-    ledger: &Ledger,
-    index: u64,
-) -> Result<Option<Followed>, FollowError> {
-    let stored = ledger
-        .stored(index)
-        .map_err(|source| FollowError::Lookup { index, source })?;
+fn follow_one(store: &mut Store, ledger: &Ledger, index: u64) -> Result<Option<Followed>, FollowError> {
+    let stored = ledger.stored(index).map_err(|source| FollowError::Lookup { index, source })?;
     let entry = Entry::decode(&stored.leaf).map_err(|error| bad(index, &error))?;
     match entry.kind {
         Kind::Registry => follow_record(store, index, &stored.private).map(Some),
-        Kind::Admin if is_token_change(&entry) => {
-            follow_record(store, index, &stored.private).map(Some)
-        }
+        Kind::Admin if is_token_change(&entry) => follow_record(store, index, &stored.private).map(Some),
         Kind::Snapshot => follow_snapshot(store, index, &entry, &stored.private).map(Some),
         _ => Ok(None),
     }
@@ -83,24 +75,13 @@ fn follow_record(store: &mut Store, index: u64, private: &[u8]) -> Result<Follow
     Ok(Followed::Record(Box::new(envelope.change)))
 }
 
-fn follow_snapshot(
-    store: &mut Store,
-    index: u64,
-    entry: &Entry,
-    private: &[u8],
-) -> Result<Followed, FollowError> {
-    let document: SnapshotDocument =
-        serde_json::from_slice(private).map_err(|error| bad(index, &error))?;
-    let digest = entry
-        .snapshot
-        .ok_or_else(|| bad(index, &"it names no snapshot"))?;
+fn follow_snapshot(store: &mut Store, index: u64, entry: &Entry, private: &[u8]) -> Result<Followed, FollowError> {
+    let document: SnapshotDocument = serde_json::from_slice(private).map_err(|error| bad(index, &error))?;
+    let digest = entry.snapshot.ok_or_else(|| bad(index, &"it names no snapshot"))?;
     store.apply_snapshot(index, &digest, &document)?;
     Ok(Followed::Snapshot(Box::new(document)))
 }
 
 fn bad(index: u64, why: &dyn std::fmt::Display) -> FollowError {
-    FollowError::Entry {
-        index,
-        why: why.to_string(),
-    }
+    FollowError::Entry { index, why: why.to_string() }
 }

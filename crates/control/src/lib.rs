@@ -17,10 +17,9 @@ mod store;
 mod token;
 
 pub use admin::{
-    Admin, Advice, AffiliationEnd, AttestationStatus, Changed, InstrumentState, Minted,
-    MintedToken, NewAffiliation, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken,
-    NewWorkload, Officer, OrganizationUpdate, PersonUpdate, Placed, Registrar, Root,
-    WithdrawalReason, WorkloadUpdate,
+    Admin, Advice, AffiliationEnd, AttestationStatus, Changed, InstrumentState, Minted, MintedToken, NewAffiliation,
+    NewAttestation, NewKey, NewOrganization, NewPerson, NewToken, NewWorkload, Officer, OrganizationUpdate,
+    PersonUpdate, Placed, Registrar, Root, WithdrawalReason, WorkloadUpdate,
 };
 pub use control::{Control, Effect, OpenError, Publish, Reload, Settings};
 pub use fault::{Fault, FieldFault};

@@ -3,10 +3,7 @@
 use identity::{Holder, KeyRecord};
 use policy::{Directive, License};
 use proof::entry::Kind;
-use terms::{
-    Affiliation, Attestation, AttestationId, KeyId, Moment, Organization, PersonId, Screening,
-    Workload,
-};
+use terms::{Affiliation, Attestation, AttestationId, KeyId, Moment, Organization, PersonId, Screening, Workload};
 
 use crate::token::TokenRecord;
 
@@ -104,11 +101,7 @@ pub(crate) enum EnvelopeFault {
 
 impl Envelope {
     pub(crate) fn new(actor: String, change: Record) -> Self {
-        Self {
-            version: ENVELOPE_VERSION,
-            actor,
-            change,
-        }
+        Self { version: ENVELOPE_VERSION, actor, change }
     }
 
     pub(crate) fn parse(json: &[u8]) -> Result<Self, EnvelopeFault> {
@@ -132,10 +125,7 @@ mod tests {
     #[test]
     fn an_envelope_of_a_later_version_is_refused_by_its_version_and_not_by_its_fields() {
         let later = br#"{"version":2,"actor":"a","something":"new"}"#;
-        assert!(matches!(
-            Envelope::parse(later),
-            Err(EnvelopeFault::Later(2))
-        ));
+        assert!(matches!(Envelope::parse(later), Err(EnvelopeFault::Later(2))));
     }
 
     #[test]

@@ -3,14 +3,12 @@
 
 use serde::Serialize;
 use terms::{
-    Assurance, Claim, Country, Coverage, Engagement, LocationMethod, OrganizationKind, Screening,
-    UsPersonLimb,
+    Assurance, Claim, Country, Coverage, Engagement, LocationMethod, OrganizationKind, Screening, UsPersonLimb,
 };
 use utoipa::openapi::{
     Ref, RefOr, Schema,
     schema::{
-        AdditionalProperties, Array, KnownFormat, Object, ObjectBuilder, OneOfBuilder,
-        SchemaFormat, SchemaType, Type,
+        AdditionalProperties, Array, KnownFormat, Object, ObjectBuilder, OneOfBuilder, SchemaFormat, SchemaType, Type,
     },
 };
 
@@ -25,83 +23,40 @@ pub(crate) fn screening() -> Object {
 }
 
 pub(crate) fn coverage() -> Object {
-    values(&[
-        Coverage::None,
-        Coverage::RedFlag,
-        Coverage::Undetermined,
-        Coverage::EntityList,
-        Coverage::Blocked,
-    ])
+    values(&[Coverage::None, Coverage::RedFlag, Coverage::Undetermined, Coverage::EntityList, Coverage::Blocked])
 }
 
 pub(crate) fn organization_kind() -> Object {
-    values(&[
-        OrganizationKind::Us,
-        OrganizationKind::UsGovernment,
-        OrganizationKind::Foreign,
-    ])
+    values(&[OrganizationKind::Us, OrganizationKind::UsGovernment, OrganizationKind::Foreign])
 }
 
 pub(crate) fn engagement() -> Object {
-    values(&[
-        Engagement::Employee,
-        Engagement::RegularEmployee,
-        Engagement::Contractor,
-        Engagement::Intern,
-    ])
+    values(&[Engagement::Employee, Engagement::RegularEmployee, Engagement::Contractor, Engagement::Intern])
 }
 
 pub(crate) fn assurance() -> Object {
-    values(&[
-        Assurance::None,
-        Assurance::Ial1,
-        Assurance::Ial2,
-        Assurance::Ial3,
-    ])
+    values(&[Assurance::None, Assurance::Ial1, Assurance::Ial2, Assurance::Ial3])
 }
 
 pub(crate) fn claim() -> Schema {
     let dated = |claim| with_dates(tagged(&claim));
     let one_of = OneOfBuilder::new()
-        .item(
-            tagged(&Claim::UsPerson {
-                limb: UsPersonLimb::Citizen,
-            })
-            .property("limb", us_person_limb()),
-        )
+        .item(tagged(&Claim::UsPerson { limb: UsPersonLimb::Citizen }).property("limb", us_person_limb()))
         .item(tagged(&Claim::ForeignPerson))
-        .item(dated(Claim::Citizenship {
-            country: Country::US,
-            from: None,
-            until: None,
-        }))
-        .item(dated(Claim::PermanentResidency {
-            country: Country::US,
-            from: None,
-            until: None,
-        }))
+        .item(dated(Claim::Citizenship { country: Country::US, from: None, until: None }))
+        .item(dated(Claim::PermanentResidency { country: Country::US, from: None, until: None }))
         .item(
-            tagged(&Claim::Location {
-                country: Country::US,
-                method: LocationMethod::Declared,
-            })
-            .property("country", country())
-            .property("method", location_method()),
+            tagged(&Claim::Location { country: Country::US, method: LocationMethod::Declared })
+                .property("country", country())
+                .property("method", location_method()),
         );
     Schema::OneOf(one_of.build())
 }
 
 pub(crate) fn holder() -> Schema {
-    let variant = |kind: &str| {
-        ObjectBuilder::new()
-            .property("kind", values(&[kind]))
-            .required("kind")
-    };
+    let variant = |kind: &str| ObjectBuilder::new().property("kind", values(&[kind])).required("kind");
     let of = |kind: &str| variant(kind).property(kind, text()).required(kind);
-    let one_of = OneOfBuilder::new()
-        .item(of("person"))
-        .item(of("workload"))
-        .item(variant("shared"));
+    let one_of = OneOfBuilder::new().item(of("person")).item(of("workload")).item(variant("shared"));
     Schema::OneOf(one_of.build())
 }
 
@@ -117,11 +72,7 @@ fn us_person_limb() -> Object {
 }
 
 fn location_method() -> Object {
-    values(&[
-        LocationMethod::Declared,
-        LocationMethod::Managed,
-        LocationMethod::Network,
-    ])
+    values(&[LocationMethod::Declared, LocationMethod::Managed, LocationMethod::Network])
 }
 
 /// Makes an object whose `kind` is that of `claim`, and which has every field that `claim` has.
@@ -137,10 +88,7 @@ fn tagged(claim: &Claim) -> ObjectBuilder {
 }
 
 fn with_dates(object: ObjectBuilder) -> Schema {
-    let object = object
-        .property("country", country())
-        .property("from", moment())
-        .property("until", moment());
+    let object = object.property("country", country()).property("from", moment()).property("until", moment());
     Schema::Object(object.build())
 }
 
@@ -151,10 +99,7 @@ fn country() -> Object {
 
 fn moment() -> Object {
     let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .format(Some(format))
-        .build()
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build()
 }
 
 fn text() -> Object {
@@ -163,10 +108,7 @@ fn text() -> Object {
 
 fn values<T: Serialize>(all: &[T]) -> Object {
     let values = all.iter().map(|value| serde_json::json!(value));
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .enum_values(Some(values))
-        .build()
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()
 }
 
 /// Describes JSON as found in an example: the same names, every one of them present; `null` stands for text or `null`.
@@ -176,25 +118,18 @@ pub(crate) fn like(example: &serde_json::Value) -> Schema {
         Value::Object(map) => {
             let object = map
                 .iter()
-                .fold(ObjectBuilder::new(), |object, (name, value)| {
-                    object.property(name, like(value)).required(name)
-                });
+                .fold(ObjectBuilder::new(), |object, (name, value)| object.property(name, like(value)).required(name));
             Schema::Object(object.build())
         }
         Value::Array(items) => {
-            let item = items
-                .first()
-                .map_or_else(|| Schema::Object(Object::new()), like);
+            let item = items.first().map_or_else(|| Schema::Object(Object::new()), like);
             Schema::Array(Array::new(item))
         }
         Value::String(_) => Schema::Object(text()),
         Value::Number(_) => Schema::Object(Object::with_type(Type::Integer)),
         Value::Bool(_) => Schema::Object(Object::with_type(Type::Boolean)),
         // Everything that may be absent is text: an id, a moment, a key, a cursor.
-        Value::Null => Schema::Object(Object::with_type(SchemaType::from_iter([
-            Type::String,
-            Type::Null,
-        ]))),
+        Value::Null => Schema::Object(Object::with_type(SchemaType::from_iter([Type::String, Type::Null]))),
     }
 }
 
@@ -211,20 +146,8 @@ mod tests {
     fn every_form_of_a_claim_is_described_with_the_fields_it_has() {
         let schema = serde_json::to_value(claim()).unwrap();
         let forms = schema["oneOf"].as_array().unwrap();
-        let kinds: Vec<_> = forms
-            .iter()
-            .map(|form| form["properties"]["kind"]["enum"][0].as_str().unwrap())
-            .collect();
-        assert_eq!(
-            kinds,
-            [
-                "us_person",
-                "foreign_person",
-                "citizenship",
-                "permanent_residency",
-                "location"
-            ]
-        );
+        let kinds: Vec<_> = forms.iter().map(|form| form["properties"]["kind"]["enum"][0].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["us_person", "foreign_person", "citizenship", "permanent_residency", "location"]);
         for form in forms {
             let properties = form["properties"].as_object().unwrap();
             for name in form["required"].as_array().unwrap() {

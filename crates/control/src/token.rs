@@ -7,16 +7,7 @@ use terms::{KeyId, Moment};
 
 /// What an administrator may do. `Root` may do everything; the others are disjoint but for reading.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    Eq,
-    Ord,
-    PartialEq,
-    PartialOrd,
-    serde::Deserialize,
-    serde::Serialize,
-    utoipa::ToSchema,
+    Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize, utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -34,13 +25,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, in order.
-    pub const ALL: [Self; 5] = [
-        Self::Root,
-        Self::Registrar,
-        Self::Officer,
-        Self::Auditor,
-        Self::Operator,
-    ];
+    pub const ALL: [Self; 5] = [Self::Root, Self::Registrar, Self::Officer, Self::Auditor, Self::Operator];
 
     /// Returns the role as the API spells it.
     #[must_use]
@@ -122,17 +107,11 @@ impl Actor {
     #[must_use]
     pub fn process(name: &str, role: Role) -> Self {
         let name: String = name.chars().take(64).collect();
-        Self {
-            name: format!("process:{name}"),
-            role,
-        }
+        Self { name: format!("process:{name}"), role }
     }
 
     pub(crate) fn of_token(record: &TokenRecord) -> Self {
-        Self {
-            name: format!("token:{}", record.id),
-            role: record.role,
-        }
+        Self { name: format!("token:{}", record.id), role: record.role }
     }
 
     /// Returns the name under which the record knows the actor.

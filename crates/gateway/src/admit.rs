@@ -117,6 +117,8 @@ pub(crate) fn enter(
     }
     match lease.recalled() {
         None => Ok(lease),
-        Some(recall) => Err(Problem::PermissionDenied { code: recall.code, message: recall.message.clone(), hold: false }),
+        Some(recall) => {
+            Err(Problem::PermissionDenied { code: recall.code, message: recall.message.clone(), hold: false })
+        }
     }
 }

@@ -21,8 +21,8 @@ pub(crate) struct Caller {
 /// [`Problem::Unauthenticated`] if there is none, more than one, or one that the directory does not know or
 /// whose secret is wrong (told apart to nobody).
 pub(crate) fn authenticate(headers: &HeaderMap, directory: &Directory, pepper: &Pepper) -> Result<Caller, Problem> {
-    let presented = KeyText::parse(presented(headers)?)
-        .map_err(|fault| Problem::Unauthenticated { fault: fault.to_string() })?;
+    let presented =
+        KeyText::parse(presented(headers)?).map_err(|fault| Problem::Unauthenticated { fault: fault.to_string() })?;
     let unknown = || Problem::Unauthenticated { fault: "the API key is not known".to_owned() };
     let Some(key) = directory.key(&presented.id()) else {
         // The same work as for a known key, so that time does not tell which ids exist.

@@ -142,8 +142,10 @@ fn first_candidate(snapshot: &Snapshot, requested: &str) -> Option<ModelVersionI
 }
 
 fn organizations(directory: &Directory, key: &KeyRecord, caller: &CallerFacts) -> Vec<Arc<Organization>> {
-    let mut ids: Vec<OrganizationId> = people(caller).flat_map(|person| &person.affiliations)
-        .map(|affiliation| affiliation.organization.clone()).collect();
+    let mut ids: Vec<OrganizationId> = people(caller)
+        .flat_map(|person| &person.affiliations)
+        .map(|affiliation| affiliation.organization.clone())
+        .collect();
     ids.extend(key.organization.clone());
     if let CallerFacts::Workload { workload, .. } = caller {
         ids.push(workload.organization.clone());

@@ -126,7 +126,12 @@ impl Gateway {
         let listeners = listener::spawn(&settings, move |id| Worker::start(id, Arc::clone(&for_workers)))
             .map_err(StartError::Listen)?;
         let addresses = listeners.addresses().to_vec();
-        Ok(Self { shared, settings: ArcSwap::from_pointee(settings), listeners: Mutex::new(Some(listeners)), addresses })
+        Ok(Self {
+            shared,
+            settings: ArcSwap::from_pointee(settings),
+            listeners: Mutex::new(Some(listeners)),
+            addresses,
+        })
     }
 
     /// Returns the addresses it listens on.

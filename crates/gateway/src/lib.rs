@@ -60,10 +60,11 @@ mod upstream;
 use ::http::Response;
 use policy::Determination;
 
+pub(crate) use crate::gateway::Shared;
 pub use crate::{
     call::Call,
-    dialect::Problem,
     config::{Checked, EndpointSettings, Fault, Limits, Settings, TlsSettings, UpstreamSettings},
+    dialect::Problem,
     forward::{Reply, forward},
     gateway::{Gateway, Parts, ReloadError, StartError},
     recall::Effect,
@@ -71,7 +72,6 @@ pub use crate::{
     service::Worker,
     stream::{Live, Output, relay},
 };
-pub(crate) use crate::gateway::Shared;
 
 /// Serves one call that came in whole: from a credential to the first byte of an answer.
 ///

@@ -14,9 +14,8 @@ use terms::ModelVersionId;
 use crate::upstream::{EndpointStatus, HealthState};
 
 /// Bounds of latency histograms, in seconds: 0.5 ms to 64 s, doubling.
-const SECONDS: [f64; 18] = [
-    0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0,
-];
+const SECONDS: [f64; 18] =
+    [0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
 /// The labels of a call that ended.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]

@@ -11,11 +11,7 @@ use std::{
 use identity::Holder;
 use terms::ModelVersionId;
 
-use crate::{
-    Call, Problem, Worker,
-    authenticate::Caller,
-    dialect::Operation,
-};
+use crate::{Call, Problem, Worker, authenticate::Caller, dialect::Operation};
 
 /// Stored responses whose owner is remembered; the oldest are forgotten first.
 /// 65,536 of about 200 bytes are 13 MB.

@@ -32,7 +32,16 @@ impl Settlement {
     /// Takes on the duty for a call that is about to be opened.
     pub(crate) fn new(shared: Arc<Shared>, call: CallId, subject: [u8; 16], permit: &Permit) -> Self {
         let began = shared.clock.now();
-        Self { shared, call, subject, model: permit.model().clone(), began, opened: None, server: None, usage: Usage::default() }
+        Self {
+            shared,
+            call,
+            subject,
+            model: permit.model().clone(),
+            began,
+            opened: None,
+            server: None,
+            usage: Usage::default(),
+        }
     }
 
     /// Learns the index of the opening entry.

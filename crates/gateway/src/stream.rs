@@ -21,7 +21,10 @@ use crate::{
     admit::Slot,
     authenticate::Caller,
     decide::Decided,
-    dialect::{Frame as Event, Meter, Metered, Operation, Shape, Splitter, error_event, failure_event, request_id_header, validate_sse},
+    dialect::{
+        Frame as Event, Meter, Metered, Operation, Shape, Splitter, error_event, failure_event, request_id_header,
+        validate_sse,
+    },
     forward::{Failure, Reply},
     lease::{Lease, Recall},
     receipt,
@@ -219,7 +222,15 @@ const OPENING_BYTES: usize = 256;
 impl Relay {
     fn new(body: ReplyBody, live: Live) -> Self {
         let meter = Meter::new(live.dialect, &live.operation);
-        Self { body, splitter: Splitter::new(TAIL_BYTES_MAX), meter, opening: Opening::Unknown(Vec::new()), delivered: 0, within_event: false, live: Some(live) }
+        Self {
+            body,
+            splitter: Splitter::new(TAIL_BYTES_MAX),
+            meter,
+            opening: Opening::Unknown(Vec::new()),
+            delivered: 0,
+            within_event: false,
+            live: Some(live),
+        }
     }
 
     /// Hands out the next whole event that is already here.
@@ -321,7 +332,12 @@ impl Relay {
                 Some(_) => {}
             }
             if let Some(garbage) = self.garbage() {
-                return Poll::Ready(self.broke_off("not_an_event_stream", &format!("the model server sent {garbage} instead of events")));
+                return Poll::Ready(
+                    self.broke_off(
+                        "not_an_event_stream",
+                        &format!("the model server sent {garbage} instead of events"),
+                    ),
+                );
             }
             if let Some(event) = self.next_event() {
                 return Poll::Ready(Some(event));
@@ -378,8 +394,7 @@ fn is_event_stream(upstream: &Upstream) -> bool {
 }
 
 /// Headers of an upstream's response that are its own business, or that the gateway sets.
-const NOT_RELAYED: [HeaderName; 4] =
-    [header::SET_COOKIE, header::CONTENT_LENGTH, header::DATE, header::SERVER];
+const NOT_RELAYED: [HeaderName; 4] = [header::SET_COOKIE, header::CONTENT_LENGTH, header::DATE, header::SERVER];
 
 /// Makes the head of the answer: the upstream's headers, and what the gateway has to say.
 fn head(recorded: &Recorded<Permit>, upstream: &Upstream, live: &Live) -> HeaderMap {

@@ -100,21 +100,12 @@ impl Directory {
     #[must_use]
     pub fn resolve(&self, holder: &Holder) -> Resolved {
         match holder {
-            Holder::Person { person } => self
-                .person(person)
-                .map_or(Resolved::Unbound, Resolved::Person),
-            Holder::Workload { workload } => {
-                self.workload(workload)
-                    .map_or(Resolved::Unbound, |workload| {
-                        let owners = self.known(&workload.owners);
-                        let recipients = self.known(&workload.recipients);
-                        Resolved::Workload {
-                            workload,
-                            owners,
-                            recipients,
-                        }
-                    })
-            }
+            Holder::Person { person } => self.person(person).map_or(Resolved::Unbound, Resolved::Person),
+            Holder::Workload { workload } => self.workload(workload).map_or(Resolved::Unbound, |workload| {
+                let owners = self.known(&workload.owners);
+                let recipients = self.known(&workload.recipients);
+                Resolved::Workload { workload, owners, recipients }
+            }),
             Holder::Shared => Resolved::Unbound,
         }
     }
@@ -138,25 +129,17 @@ impl<K, V> Default for Shards<K, V> {
 impl<K: Hash + Ord, V> Shards<K, V> {
     fn shard(&self, key: &K) -> Option<&RwLock<BTreeMap<K, Arc<V>>>> {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
-        self.0
-            .get(usize::try_from(hash % SHARDS as u64).unwrap_or(0))
+        self.0.get(usize::try_from(hash % SHARDS as u64).unwrap_or(0))
     }
 
     fn get(&self, key: &K) -> Option<Arc<V>> {
         let shard = self.shard(key)?;
-        shard
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
+        shard.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
     fn put(&self, key: K, value: Arc<V>) {
         if let Some(shard) = self.shard(&key) {
-            shard
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(key, value);
+            shard.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
         }
     }
 }
@@ -183,18 +166,13 @@ mod tests {
         let before = directory.revision();
         directory.apply(Change::Person(person("ada")));
         assert!(directory.revision() > before);
-        assert_eq!(
-            directory.person(&PersonId::parse("ada").unwrap()),
-            Some(person("ada"))
-        );
+        assert_eq!(directory.person(&PersonId::parse("ada").unwrap()), Some(person("ada")));
     }
 
     #[test]
     fn a_key_whose_holder_is_not_known_is_bound_to_nobody() {
         let directory = Directory::default();
-        let holder = Holder::Person {
-            person: PersonId::parse("ghost").unwrap(),
-        };
+        let holder = Holder::Person { person: PersonId::parse("ghost").unwrap() };
         assert!(matches!(directory.resolve(&holder), Resolved::Unbound));
     }
 }

@@ -39,9 +39,7 @@ impl Purpose {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum KeyFault {
     /// It does not have the form of a key of the purpose that was asked for.
-    #[error(
-        "this is not an Exeat API key: a key begins with `ex_live_`, an admin token with `ex_admin_`"
-    )]
+    #[error("this is not an Exeat API key: a key begins with `ex_live_`, an admin token with `ex_admin_`")]
     Malformed,
     /// Its checksum fails: a character was mistyped or cut off.
     #[error("the API key's checksum fails: copy the whole key again")]
@@ -111,10 +109,7 @@ impl KeyText {
         if checksum(body.as_bytes()) != check {
             return Err(KeyFault::Checksum);
         }
-        Ok(Self {
-            purpose,
-            text: Zeroizing::new(text.to_owned()),
-        })
+        Ok(Self { purpose, text: Zeroizing::new(text.to_owned()) })
     }
 
     /// Returns the public id.
@@ -284,10 +279,7 @@ mod tests {
 
     #[test]
     fn a_key_for_one_purpose_does_not_parse_for_the_other() {
-        for (made, other) in [
-            (Purpose::Call, Purpose::Admin),
-            (Purpose::Admin, Purpose::Call),
-        ] {
+        for (made, other) in [(Purpose::Call, Purpose::Admin), (Purpose::Admin, Purpose::Call)] {
             let key = KeyText::mint_for(made).unwrap();
             let bytes = key.reveal().as_bytes();
             assert_eq!(KeyText::parse_for(made, bytes).unwrap().id(), key.id());

@@ -15,26 +15,16 @@ const ROUNDS: usize = 20_000;
 fn main() -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     let cases = cases::load(&cases::directory())?;
-    writeln!(
-        out,
-        "{:<22} {:>11} {:>10} {:>10} {:>10}",
-        "case", "instruments", "p50 ns", "p99 ns", "p99.9 ns"
-    )?;
+    writeln!(out, "{:<22} {:>11} {:>10} {:>10} {:>10}", "case", "instruments", "p50 ns", "p99 ns", "p99.9 ns")?;
     for name in ["P01", "E02", "E04", "E23"] {
-        let checks = cases
-            .iter()
-            .filter(|case| case.id == name)
-            .flat_map(|case| &case.checks);
+        let checks = cases.iter().filter(|case| case.id == name).flat_map(|case| &case.checks);
         let Some(check) = checks.into_iter().find(|check| check.stage == "june_26") else {
             continue;
         };
         for instruments in [2, 10, 40] {
             let snapshot = compiled(with_instruments(check, instruments)?)?;
             let [p50, p99, p999] = measured(&snapshot, check);
-            writeln!(
-                out,
-                "{name:<22} {instruments:>11} {p50:>10} {p99:>10} {p999:>10}"
-            )?;
+            writeln!(out, "{name:<22} {instruments:>11} {p50:>10} {p99:>10} {p999:>10}")?;
         }
     }
     Ok(())
@@ -51,9 +41,7 @@ fn with_instruments(check: &Check, count: usize) -> anyhow::Result<SnapshotDocum
         if let Some(id) = list.get_mut("id") {
             *id = format!("LTR-{at}").into();
         }
-        document
-            .licenses
-            .push(License::parse(list.to_string().as_bytes())?);
+        document.licenses.push(License::parse(list.to_string().as_bytes())?);
     }
     Ok(document)
 }
@@ -73,6 +61,5 @@ fn measured(snapshot: &Snapshot, check: &Check) -> [u128; 3] {
         })
         .collect();
     times.sort_unstable();
-    [ROUNDS / 2, ROUNDS / 100 * 99, ROUNDS / 1_000 * 999]
-        .map(|at| times.get(at).copied().unwrap_or_default())
+    [ROUNDS / 2, ROUNDS / 100 * 99, ROUNDS / 1_000 * 999].map(|at| times.get(at).copied().unwrap_or_default())
 }

@@ -6,8 +6,7 @@ use std::{
 };
 
 use terms::{
-    Affiliation, Country, Coverage, Organization, OrganizationId, OrganizationKind, Person,
-    PersonId, Screening,
+    Affiliation, Country, Coverage, Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening,
 };
 
 use crate::{
@@ -51,30 +50,17 @@ pub(crate) enum Gap {
 impl<'a> Caller<'a> {
     pub(crate) fn gather(facts: &'a Facts, horizon: &mut Horizon) -> Self {
         let (people, gap) = people(&facts.caller);
-        let subject = |person: &'a Person| Subject {
-            person,
-            affiliations: evidence::affiliations(person, horizon),
-        };
+        let subject = |person: &'a Person| Subject { person, affiliations: evidence::affiliations(person, horizon) };
         let people: Vec<Subject<'a>> = people.into_values().map(subject).collect();
         let employer = match &facts.caller {
             CallerFacts::Workload { workload, .. } => Some(&workload.organization),
             CallerFacts::Person { .. } | CallerFacts::Unbound => None,
         };
         let tenant = facts.credential.organization.as_ref().or(employer);
-        let acted_for = people
-            .iter()
-            .flat_map(|s| s.affiliations.iter().map(|a| &a.organization));
+        let acted_for = people.iter().flat_map(|s| s.affiliations.iter().map(|a| &a.organization));
         Self {
-            named: tenant
-                .into_iter()
-                .chain(employer)
-                .chain(acted_for)
-                .collect(),
-            organizations: facts
-                .organizations
-                .iter()
-                .map(|o| (&o.id, o.as_ref()))
-                .collect(),
+            named: tenant.into_iter().chain(employer).chain(acted_for).collect(),
+            organizations: facts.organizations.iter().map(|o| (&o.id, o.as_ref())).collect(),
             tenant,
             gap,
             people,
@@ -86,20 +72,11 @@ impl<'a> Caller<'a> {
     ///
     /// Every organization that a recipient acts for counts, not only the tenant: for whom they ask cannot be told.
     pub(crate) fn parties(&self) -> BTreeSet<&'static str> {
-        let people = self
-            .people
-            .iter()
-            .filter_map(|s| screened(s.person.screening));
-        let organizations = self
-            .named
-            .iter()
-            .flat_map(|id| match self.organizations.get(id) {
-                Some(organization) => [
-                    screened(organization.screening),
-                    covered(organization.coverage),
-                ],
-                None => [Some("review"), None],
-            });
+        let people = self.people.iter().filter_map(|s| screened(s.person.screening));
+        let organizations = self.named.iter().flat_map(|id| match self.organizations.get(id) {
+            Some(organization) => [screened(organization.screening), covered(organization.coverage)],
+            None => [Some("review"), None],
+        });
         people.chain(organizations.flatten()).collect()
     }
 
@@ -113,25 +90,14 @@ impl<'a> Caller<'a> {
     }
 
     /// Returns what an operator should look at.
-    pub(crate) fn flags(
-        &self,
-        red_flagged: &BTreeSet<Country>,
-        horizon: &mut Horizon,
-    ) -> Vec<Flag> {
+    pub(crate) fn flags(&self, red_flagged: &BTreeSet<Country>, horizon: &mut Horizon) -> Vec<Flag> {
         let ownership = self.known().any(|o| o.coverage == Coverage::RedFlag);
         let mut location = false;
         for subject in &self.people {
             location |= !subject.claimed(horizon).is_disjoint(red_flagged);
         }
-        let flags = [
-            (ownership, Flag::OwnershipRedFlag),
-            (location, Flag::LocationRedFlag),
-        ];
-        flags
-            .into_iter()
-            .filter(|(raised, _)| *raised)
-            .map(|(_, flag)| flag)
-            .collect()
+        let flags = [(ownership, Flag::OwnershipRedFlag), (location, Flag::LocationRedFlag)];
+        flags.into_iter().filter(|(raised, _)| *raised).map(|(_, flag)| flag).collect()
     }
 
     /// Returns true if the call is made under the tenant of a foreign organization, or of one that is not known.
@@ -150,9 +116,7 @@ impl<'a> Caller<'a> {
     }
 
     fn known(&self) -> impl Iterator<Item = &Organization> {
-        self.named
-            .iter()
-            .filter_map(|id| self.organizations.get(id).copied())
+        self.named.iter().filter_map(|id| self.organizations.get(id).copied())
     }
 }
 
@@ -166,19 +130,13 @@ fn people(caller: &CallerFacts) -> (BTreeMap<&PersonId, &Person>, Option<Gap>) {
     match caller {
         CallerFacts::Person { person } => (by_id([person]), None),
         CallerFacts::Unbound => (BTreeMap::new(), Some(Gap::Unbound)),
-        CallerFacts::Workload {
-            workload,
-            owners,
-            recipients,
-        } => {
+        CallerFacts::Workload { workload, owners, recipients } => {
             let people = by_id(owners.iter().chain(recipients));
             let present = |wanted: &[PersonId], known: &[Arc<Person>]| {
-                let is_there =
-                    |id: &PersonId| known.iter().any(|person| person.id == *id && person.active);
+                let is_there = |id: &PersonId| known.iter().any(|person| person.id == *id && person.active);
                 !wanted.is_empty() && wanted.iter().all(is_there)
             };
-            let complete =
-                present(&workload.owners, owners) && present(&workload.recipients, recipients);
+            let complete = present(&workload.owners, owners) && present(&workload.recipients, recipients);
             (people, (!complete).then_some(Gap::Recipients))
         }
     }
@@ -188,21 +146,14 @@ fn is_identified(caller: &CallerFacts) -> bool {
     match caller {
         CallerFacts::Person { .. } => true,
         CallerFacts::Unbound => false,
-        CallerFacts::Workload {
-            workload, owners, ..
-        } => owners
-            .iter()
-            .any(|owner| owner.active && workload.owners.contains(&owner.id)),
+        CallerFacts::Workload { workload, owners, .. } => {
+            owners.iter().any(|owner| owner.active && workload.owners.contains(&owner.id))
+        }
     }
 }
 
-fn by_id<'a>(
-    people: impl IntoIterator<Item = &'a Arc<Person>>,
-) -> BTreeMap<&'a PersonId, &'a Person> {
-    people
-        .into_iter()
-        .map(|person| (&person.id, person.as_ref()))
-        .collect()
+fn by_id<'a>(people: impl IntoIterator<Item = &'a Arc<Person>>) -> BTreeMap<&'a PersonId, &'a Person> {
+    people.into_iter().map(|person| (&person.id, person.as_ref())).collect()
 }
 
 fn screened(screening: Screening) -> Option<&'static str> {

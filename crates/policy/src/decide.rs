@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use terms::{
-    Clearance, Control, Country, ModelVersion, ModelVersionId, Moment, OrganizationId, ProvisionId,
-    Standing,
-};
+use terms::{Clearance, Control, Country, ModelVersion, ModelVersionId, Moment, OrganizationId, ProvisionId, Standing};
 
 use crate::{
-    CallerFacts, Code, CountryGroup, Determination, Directive, Facts, License, Obligation, Permit,
-    Refusal, Remedy, Snapshot, SnapshotDocument, Status,
+    CallerFacts, Code, CountryGroup, Determination, Directive, Facts, License, Obligation, Permit, Refusal, Remedy,
+    Snapshot, SnapshotDocument, Status,
     caller::{Caller, Gap, Subject},
     evidence::{self, Bar, Horizon},
     rules::{Gate, ModelRules, Release, Role, Ruling, Serve, Side},
@@ -61,52 +58,30 @@ pub fn resolve(snapshot: &Snapshot, facts: &Facts, requested: &str) -> Option<Re
             Determination::Permit(permit) => {
                 valid_until = valid_until.min(permit.valid_until);
                 let determination = Determination::Permit(permit);
-                return Some(Resolution {
-                    determination,
-                    passed_over,
-                    valid_until,
-                });
+                return Some(Resolution { determination, passed_over, valid_until });
             }
             Determination::Refuse(refusal) => {
                 valid_until = valid_until.min(refusal.valid_until);
-                passed_over.push(Passed {
-                    model: model.clone(),
-                    code: refusal.code,
-                });
+                passed_over.push(Passed { model: model.clone(), code: refusal.code });
                 best.get_or_insert(refusal);
             }
         }
     }
     let determination = Determination::Refuse(best?);
-    Some(Resolution {
-        determination,
-        passed_over: Vec::new(),
-        valid_until,
-    })
+    Some(Resolution { determination, passed_over: Vec::new(), valid_until })
 }
 
 /// Returns the versions that a name stands for, best first.
-fn candidates<'a>(
-    document: &'a SnapshotDocument,
-    requested: &str,
-) -> Option<Vec<&'a ModelVersionId>> {
+fn candidates<'a>(document: &'a SnapshotDocument, requested: &str) -> Option<Vec<&'a ModelVersionId>> {
     if let Some(model) = document.models.iter().find(|m| m.id.as_str() == requested) {
         return Some(vec![&model.id]);
     }
-    let alias = document
-        .aliases
-        .iter()
-        .find(|a| a.name.as_str() == requested)?;
+    let alias = document.aliases.iter().find(|a| a.name.as_str() == requested)?;
     Some(alias.versions.iter().collect())
 }
 
 fn decide_for(snapshot: &Snapshot, facts: &Facts, model: &ModelVersionId) -> Determination {
-    let mut inquiry = Inquiry {
-        horizon: Horizon::at(facts.at),
-        document: snapshot.document(),
-        snapshot,
-        facts,
-    };
+    let mut inquiry = Inquiry { horizon: Horizon::at(facts.at), document: snapshot.document(), snapshot, facts };
     let answer = inquiry.answer(model);
     let valid_until = inquiry.horizon.until();
     match answer {
@@ -217,36 +192,26 @@ impl<'a> Inquiry<'a> {
     }
 
     /// Returns the directives in effect on a model; none reaches a published one (15 CFR 734.7).
-    fn effective_gates(
-        &mut self,
-        model: &ModelVersion,
-        rules: &'a ModelRules,
-    ) -> Vec<(&'a Gate, &'a Directive)> {
+    fn effective_gates(&mut self, model: &ModelVersion, rules: &'a ModelRules) -> Vec<(&'a Gate, &'a Directive)> {
         if model.control == Control::Published {
             return Vec::new();
         }
         let directives = &self.document.directives;
         let gates = rules.gates.iter();
         let gates = gates.filter_map(|gate| Some((gate, directives.get(gate.directive)?)));
-        gates
-            .filter(|(_, directive)| self.is_effective(directive))
-            .collect()
+        gates.filter(|(_, directive)| self.is_effective(directive)).collect()
     }
 
     fn is_effective(&mut self, directive: &Directive) -> bool {
         directive.status() == Status::InForce
             && self.horizon.reached(directive.effective_at())
-            && !directive
-                .expires_at()
-                .is_some_and(|end| self.horizon.reached(end))
+            && !directive.expires_at().is_some_and(|end| self.horizon.reached(end))
     }
 
     fn is_valid(&mut self, license: &License) -> bool {
         license.status() == Status::InForce
             && self.horizon.reached(license.valid_from())
-            && !license
-                .valid_until()
-                .is_some_and(|end| self.horizon.reached(end))
+            && !license.valid_until().is_some_and(|end| self.horizon.reached(end))
     }
 
     /// Asks what no license waives: parties, embargoes, the model itself.
@@ -258,11 +223,8 @@ impl<'a> Inquiry<'a> {
         grounds: &mut Grounds,
     ) -> Vec<Finding> {
         let countries = caller.countries(&mut self.horizon);
-        let question = Serve {
-            parties: caller.parties().into_iter().collect(),
-            near: self.embargoes(&countries),
-            controlled,
-        };
+        let question =
+            Serve { parties: caller.parties().into_iter().collect(), near: self.embargoes(&countries), controlled };
         match self.snapshot.rules().serve(rules, &question) {
             Ok(Ruling::Permit(basis)) => {
                 grounds.add(basis, []);
@@ -299,9 +261,7 @@ impl<'a> Inquiry<'a> {
 
     fn all_attested(&mut self, caller: &Caller<'_>) -> bool {
         let horizon = &mut self.horizon;
-        let mut attested = |s: &Subject<'_>| {
-            evidence::standing(s.person, Bar::IAL2, horizon) != Standing::Unattested
-        };
+        let mut attested = |s: &Subject<'_>| evidence::standing(s.person, Bar::IAL2, horizon) != Standing::Unattested;
         caller.people.iter().all(&mut attested)
     }
 
@@ -352,10 +312,7 @@ impl<'a> Inquiry<'a> {
     ) -> Result<(), Vec<Finding>> {
         let mut question = self.question(directive, caller, subject);
         let rules = self.snapshot.rules();
-        let forbidden = match rules
-            .release(gate, &question)
-            .map_err(|failed| vec![failed])?
-        {
+        let forbidden = match rules.release(gate, &question).map_err(|failed| vec![failed])? {
             Ruling::Permit(basis) => {
                 grounds.add(basis, directive.obligations().iter().copied());
                 return Ok(());
@@ -395,10 +352,7 @@ impl<'a> Inquiry<'a> {
                 continue;
             };
             let demands = offer.obligations.len();
-            if best
-                .as_ref()
-                .is_none_or(|best| demands < best.obligations.len())
-            {
+            if best.as_ref().is_none_or(|best| demands < best.obligations.len()) {
                 best = Some(offer);
             }
             if demands == 0 {
@@ -408,16 +362,8 @@ impl<'a> Inquiry<'a> {
         Ok(best)
     }
 
-    fn question(
-        &mut self,
-        directive: &Directive,
-        caller: &Caller<'_>,
-        subject: &Subject<'_>,
-    ) -> Release {
-        let bar = Bar {
-            min_assurance: directive.min_assurance(),
-            max_age: Some(directive.max_age()),
-        };
+    fn question(&mut self, directive: &Directive, caller: &Caller<'_>, subject: &Subject<'_>) -> Release {
+        let bar = Bar { min_assurance: directive.min_assurance(), max_age: Some(directive.max_age()) };
         Release {
             standing: evidence::standing(subject.person, bar, &mut self.horizon),
             location: evidence::whereabouts(subject.person, bar, &mut self.horizon).established,
@@ -449,9 +395,7 @@ impl<'a> Inquiry<'a> {
         let left = self.tokens_left(license);
         let is_spent = left == Some(0);
         question.spent = is_spent.then_some(at).into_iter().collect();
-        let named = caller
-            .tenant
-            .is_some_and(|tenant| names(license, tenant, lab));
+        let named = caller.tenant.is_some_and(|tenant| names(license, tenant, lab));
         let unplaced = why::is_unplaced(subject, named);
         let groups = &self.document.country_groups;
         let roles = &question.roles;
@@ -474,11 +418,7 @@ impl<'a> Inquiry<'a> {
     /// Returns how many tokens a capped license still covers this month; none if its use is not known.
     fn tokens_left(&self, license: &License) -> Option<u64> {
         let cap = license.tokens_per_month()?;
-        let used = self
-            .facts
-            .consumed
-            .iter()
-            .filter(|c| c.instrument == *license.id());
+        let used = self.facts.consumed.iter().filter(|c| c.instrument == *license.id());
         let used = used.map(|c| c.tokens).max().unwrap_or(cap);
         Some(cap.saturating_sub(used))
     }
@@ -504,11 +444,7 @@ fn roles(
         if license.tenant_binding() && tenant != Some(organization) {
             continue;
         }
-        let role = |own_staff| Role {
-            license: at,
-            own_staff,
-            engagement: affiliation.engagement,
-        };
+        let role = |own_staff| Role { license: at, own_staff, engagement: affiliation.engagement };
         if license.grantees().contains(organization) {
             roles.push(role(false));
         }

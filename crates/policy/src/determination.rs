@@ -83,9 +83,7 @@ impl Permit {
 }
 
 /// What an operator should look at although the call may proceed.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
     /// Ownership shows a red flag that does not by itself prohibit (Supplement No. 3 to part 732).
@@ -95,9 +93,7 @@ pub enum Flag {
 }
 
 /// What a permit demands of whoever uses it.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Obligation {
     /// Remove token log-probabilities from the output.
@@ -157,11 +153,7 @@ impl Refusal {
         if self.remedies.is_empty() {
             return why;
         }
-        let remedies: Vec<&str> = self
-            .remedies
-            .iter()
-            .map(|remedy| remedy.request())
-            .collect();
+        let remedies: Vec<&str> = self.remedies.iter().map(|remedy| remedy.request()).collect();
         format!("{why}; to clear this, {}", remedies.join(", and "))
     }
 
@@ -179,9 +171,7 @@ impl Refusal {
 }
 
 /// A stable reason for a refusal.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The credential is revoked or expired.
@@ -266,28 +256,16 @@ impl Code {
             Self::PersonRequired => "a controlled model answers known persons only",
             Self::StandingUnattested => "standing under 15 CFR 772.1 is not established",
             Self::LocationUnknown => "the place of use is not established",
-            Self::ForeignPersonBarred => {
-                "a directive bars foreign persons and no license covers this call"
-            }
-            Self::DestinationBarred => {
-                "a directive bars the destination and no license covers this call"
-            }
-            Self::ForeignOrganizationBarred => {
-                "a directive bars foreign organizations and no license covers this call"
-            }
-            Self::LicenseConditionUnmet => {
-                "a license names the organization but not all its conditions are met"
-            }
+            Self::ForeignPersonBarred => "a directive bars foreign persons and no license covers this call",
+            Self::DestinationBarred => "a directive bars the destination and no license covers this call",
+            Self::ForeignOrganizationBarred => "a directive bars foreign organizations and no license covers this call",
+            Self::LicenseConditionUnmet => "a license names the organization but not all its conditions are met",
             Self::Blocked => "a party to the call is blocked under 31 CFR chapter V",
-            Self::RestrictedParty => {
-                "a party to the call is restricted under 15 CFR part 744 or 764"
-            }
+            Self::RestrictedParty => "a party to the call is restricted under 15 CFR part 744 or 764",
             Self::Embargoed => "the destination is under embargo",
             Self::ScreeningPending => "screening of a party to the call awaits adjudication",
             Self::OwnershipUndetermined => "the ownership of an organization is not determined",
-            Self::EndUserUnidentified => {
-                "the organization passes output on to end users it does not identify"
-            }
+            Self::EndUserUnidentified => "the organization passes output on to end users it does not identify",
             Self::ModelUncertified => "the model version has no current safety certificate",
             Self::NoLegalBasis => "nothing permits the call",
             Self::EvaluationFailed => "the rules could not be evaluated; tell the operator",
@@ -299,19 +277,13 @@ impl Remedy {
     /// Returns what to do, in words that follow "to clear this, ...".
     fn request(self) -> &'static str {
         match self {
-            Self::AttestStanding => {
-                "have your employer or an identity-proofing provider attest your standing"
-            }
+            Self::AttestStanding => "have your employer or an identity-proofing provider attest your standing",
             Self::AttestLocation => "have your employer attest your location",
             Self::AttestEmployment => "have your employer attest your employment",
             Self::CounselRuling => "ask the operator's counsel to rule on how the instrument reads",
-            Self::AdjudicateScreening => {
-                "ask the operator's compliance desk to adjudicate the screening"
-            }
+            Self::AdjudicateScreening => "ask the operator's compliance desk to adjudicate the screening",
             Self::ResolveOwnership => "have the organization document its ownership",
-            Self::IdentifyEndUsers => {
-                "have the organization bind each end user to a verified person"
-            }
+            Self::IdentifyEndUsers => "have the organization bind each end user to a verified person",
             Self::NameRecipients => {
                 "have the workload's organization name an accountable person and everyone who receives the output"
             }
@@ -320,9 +292,7 @@ impl Remedy {
 }
 
 /// Evidence that would clear a hold, and who can give it.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remedy {
     /// A current attestation of standing under 15 CFR 772.1, by an identity-proofing provider or the employer.

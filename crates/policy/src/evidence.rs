@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use terms::{
-    Affiliation, Assurance, Attestation, Claim, Country, LocationMethod, Moment, Person, Standing,
-};
+use terms::{Affiliation, Assurance, Attestation, Claim, Country, LocationMethod, Moment, Person, Standing};
 
 /// The moment of a decision, and the earliest later moment at which some comparison with it turns out otherwise.
 ///
@@ -18,10 +16,7 @@ pub(crate) struct Horizon {
 
 impl Horizon {
     pub(crate) fn at(at: Moment) -> Self {
-        Self {
-            at,
-            until: Moment::MAX,
-        }
+        Self { at, until: Moment::MAX }
     }
 
     /// Returns true if `moment` is now or past.
@@ -49,20 +44,12 @@ pub(crate) struct Bar {
 
 impl Bar {
     /// Anything current.
-    pub(crate) const ANY: Self = Self {
-        min_assurance: Assurance::None,
-        max_age: None,
-    };
+    pub(crate) const ANY: Self = Self { min_assurance: Assurance::None, max_age: None };
     /// Anything current at IAL2 or better.
-    pub(crate) const IAL2: Self = Self {
-        min_assurance: Assurance::Ial2,
-        max_age: None,
-    };
+    pub(crate) const IAL2: Self = Self { min_assurance: Assurance::Ial2, max_age: None };
 
     fn met_by(self, attestation: &Attestation, horizon: &mut Horizon) -> bool {
-        let stale = self
-            .max_age
-            .is_some_and(|age| horizon.reached(attestation.issued_at.plus(age)));
+        let stale = self.max_age.is_some_and(|age| horizon.reached(attestation.issued_at.plus(age)));
         attestation.assurance >= self.min_assurance && !stale
     }
 }
@@ -72,8 +59,7 @@ impl Bar {
 /// Each issuer's latest word counts. A claim that the person is foreign counts against any other claim whatever
 /// its assurance or age; a contradiction leaves the person unattested.
 pub(crate) fn standing(person: &Person, bar: Bar, horizon: &mut Horizon) -> Standing {
-    let is_standing =
-        |claim: &Claim| matches!(claim, Claim::UsPerson { .. } | Claim::ForeignPerson);
+    let is_standing = |claim: &Claim| matches!(claim, Claim::UsPerson { .. } | Claim::ForeignPerson);
     let (mut foreign, mut foreign_met, mut limb) = (false, false, None);
     for word in latest_words(person, is_standing, horizon) {
         let met = bar.met_by(word, horizon);
@@ -105,11 +91,7 @@ pub(crate) struct Whereabouts {
 pub(crate) fn whereabouts(person: &Person, bar: Bar, horizon: &mut Horizon) -> Whereabouts {
     let mut found = Whereabouts::default();
     let mut good = false;
-    for word in latest_words(
-        person,
-        |claim| matches!(claim, Claim::Location { .. }),
-        horizon,
-    ) {
+    for word in latest_words(person, |claim| matches!(claim, Claim::Location { .. }), horizon) {
         if let Claim::Location { country, method } = word.claim {
             found.claimed.insert(country);
             good |= method != LocationMethod::Network && bar.met_by(word, horizon);
@@ -124,8 +106,7 @@ pub(crate) fn whereabouts(person: &Person, bar: Bar, horizon: &mut Horizon) -> W
 /// Returns the affiliations of a person that hold now.
 pub(crate) fn affiliations<'a>(person: &'a Person, horizon: &mut Horizon) -> Vec<&'a Affiliation> {
     let own = person.affiliations.iter().filter(|a| a.person == person.id);
-    own.filter(|a| horizon.reached(a.attested_at) && !horizon.reached(a.ends_at))
-        .collect()
+    own.filter(|a| horizon.reached(a.attested_at) && !horizon.reached(a.ends_at)).collect()
 }
 
 /// Returns each issuer's latest statements on one question that are neither superseded nor expired.
@@ -141,18 +122,12 @@ fn latest_words<'a>(
     let own = own.filter(|a| a.person == person.id && question(&a.claim));
     let heard: Vec<&Attestation> = own.filter(|a| horizon.reached(a.issued_at)).collect();
     let replaced = |word: &Attestation| {
-        let later =
-            |other: &&Attestation| other.issuer == word.issuer && other.issued_at > word.issued_at;
-        let supersedes = |other: &&Attestation| {
-            other.id != word.id && other.supersedes.as_ref() == Some(&word.id)
-        };
+        let later = |other: &&Attestation| other.issuer == word.issuer && other.issued_at > word.issued_at;
+        let supersedes = |other: &&Attestation| other.id != word.id && other.supersedes.as_ref() == Some(&word.id);
         heard.iter().any(|other| later(other) || supersedes(other))
     };
     let words = heard.iter().filter(|word| !replaced(word));
-    words
-        .filter(|word| !horizon.reached(word.expires_at))
-        .copied()
-        .collect()
+    words.filter(|word| !horizon.reached(word.expires_at)).copied().collect()
 }
 
 #[cfg(test)]
@@ -161,10 +136,7 @@ mod tests {
     use terms::{AttestationId, IssuerId, PersonId, Screening, UsPersonLimb};
 
     const NOW: i64 = 1_782_745_200_000;
-    const DAY: Bar = Bar {
-        min_assurance: Assurance::Ial2,
-        max_age: Some(Duration::from_secs(86_400)),
-    };
+    const DAY: Bar = Bar { min_assurance: Assurance::Ial2, max_age: Some(Duration::from_secs(86_400)) };
 
     #[test]
     fn evidence_dated_in_the_future_establishes_nothing_until_then() {
@@ -179,18 +151,12 @@ mod tests {
         let ada = person(vec![said("a", "civic", citizen(), -86_400)]);
         assert_eq!(standing_of(&ada).0, Standing::Unattested);
         let ada = person(vec![said("a", "civic", citizen(), -86_399)]);
-        assert_eq!(
-            standing_of(&ada),
-            (Standing::UsPerson(UsPersonLimb::Citizen), moment(1))
-        );
+        assert_eq!(standing_of(&ada), (Standing::UsPerson(UsPersonLimb::Citizen), moment(1)));
     }
 
     #[test]
     fn issuers_that_contradict_each_other_leave_a_person_unattested() {
-        let ada = person(vec![
-            said("a", "civic", citizen(), -60),
-            said("b", "roster", Claim::ForeignPerson, -90),
-        ]);
+        let ada = person(vec![said("a", "civic", citizen(), -60), said("b", "roster", Claim::ForeignPerson, -90)]);
         assert_eq!(standing_of(&ada).0, Standing::Unattested);
     }
 
@@ -246,9 +212,7 @@ mod tests {
     }
 
     fn citizen() -> Claim {
-        Claim::UsPerson {
-            limb: UsPersonLimb::Citizen,
-        }
+        Claim::UsPerson { limb: UsPersonLimb::Citizen }
     }
 
     fn said(id: &str, issuer: &str, claim: Claim, seconds: i64) -> Attestation {

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use terms::{
-    InstrumentId, KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person, Workload,
-};
+use terms::{InstrumentId, KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person, Workload};
 
 /// What is known about one call at one moment. Serialized into the record, so that the decision can be replayed.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]

@@ -7,9 +7,7 @@ use terms::Country;
 const BUNDLED: &str = include_str!("../data/country-groups.json");
 
 /// A country group of Supplement No. 1 to 15 CFR part 740 that a rule may name.
-#[derive(
-    Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 pub enum CountryGroup {
     /// United States arms-embargoed countries.
     #[serde(rename = "D:5")]

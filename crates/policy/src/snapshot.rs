@@ -54,10 +54,7 @@ pub struct CompileFault {
 
 impl CompileFault {
     pub(crate) fn new(at: impl Into<String>, why: impl Into<String>) -> Self {
-        Self {
-            at: at.into(),
-            why: why.into(),
-        }
+        Self { at: at.into(), why: why.into() }
     }
 }
 
@@ -93,14 +90,9 @@ impl Snapshot {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let canonical = serde_json::to_vec(&document)
-            .map_err(|e| vec![CompileFault::new("document", e.to_string())])?;
-        Ok(Self {
-            rules: Rules::compile(&document)?,
-            digest: Sha256::digest(&canonical).into(),
-            canonical,
-            document,
-        })
+        let canonical =
+            serde_json::to_vec(&document).map_err(|e| vec![CompileFault::new("document", e.to_string())])?;
+        Ok(Self { rules: Rules::compile(&document)?, digest: Sha256::digest(&canonical).into(), canonical, document })
     }
 
     /// Returns the document it was compiled from, in order.
@@ -136,18 +128,19 @@ impl Snapshot {
     /// Returns what an operator should read before applying this snapshot, in order of the document.
     #[must_use]
     pub fn notices(&self) -> Vec<Notice> {
-        let known: BTreeSet<&ModelFamily> =
-            self.document.models.iter().map(|m| &m.family).collect();
+        let known: BTreeSet<&ModelFamily> = self.document.models.iter().map(|m| &m.family).collect();
         let directives = self.document.directives.iter();
         let licenses = self.document.licenses.iter();
         let named = directives.clone().map(|d| (d.id(), d.families()));
         let named = named.chain(licenses.map(|l| (l.id(), l.families())));
         let mut notices = without_model(named, &known);
-        notices.extend(directives.filter(|d| d.is_narrower_than_law()).map(|d| Notice {
-            at: d.id().to_string(),
-            why: "denies permanent residents, refugees and asylees, whom 15 CFR 772.1 does not count as foreign: \
+        notices.extend(directives.filter(|d| d.is_narrower_than_law()).map(|d| {
+            Notice {
+                at: d.id().to_string(),
+                why: "denies permanent residents, refugees and asylees, whom 15 CFR 772.1 does not count as foreign: \
                   consider 8 USC 1324b before applying it to employees"
-                .to_owned(),
+                    .to_owned(),
+            }
         }));
         notices
     }
@@ -180,41 +173,20 @@ fn put_in_order(document: &mut SnapshotDocument) {
 fn faults(document: &SnapshotDocument) -> Vec<CompileFault> {
     let mut faults = Vec::new();
     if document.version != VERSION {
-        let why = format!(
-            "this release reads version {VERSION}, the document has {}",
-            document.version
-        );
+        let why = format!("this release reads version {VERSION}, the document has {}", document.version);
         faults.push(CompileFault::new("version", why));
     }
     if document.country_groups.version != VERSION {
-        faults.push(CompileFault::new(
-            "country_groups.version",
-            "this release reads version 1",
-        ));
+        faults.push(CompileFault::new("country_groups.version", "this release reads version 1"));
     }
-    faults.extend(repeated(
-        "models",
-        document.models.iter().map(|m| m.id.as_str()),
-    ));
-    faults.extend(repeated(
-        "aliases",
-        document.aliases.iter().map(|a| a.name.as_str()),
-    ));
+    faults.extend(repeated("models", document.models.iter().map(|m| m.id.as_str())));
+    faults.extend(repeated("aliases", document.aliases.iter().map(|a| a.name.as_str())));
     let instruments = document.directives.iter().map(Directive::id);
     let instruments = instruments.chain(document.licenses.iter().map(License::id));
-    faults.extend(repeated(
-        "instruments",
-        instruments.map(InstrumentId::as_str),
-    ));
+    faults.extend(repeated("instruments", instruments.map(InstrumentId::as_str)));
     let models: BTreeSet<&str> = document.models.iter().map(|m| m.id.as_str()).collect();
-    faults.extend(
-        document
-            .aliases
-            .iter()
-            .flat_map(|alias| alias_faults(alias, &models)),
-    );
-    let directives: BTreeSet<&InstrumentId> =
-        document.directives.iter().map(Directive::id).collect();
+    faults.extend(document.aliases.iter().flat_map(|alias| alias_faults(alias, &models)));
+    let directives: BTreeSet<&InstrumentId> = document.directives.iter().map(Directive::id).collect();
     for license in &document.licenses {
         faults.extend(license_faults(license, &directives, document.lab.is_some()));
     }
@@ -224,46 +196,27 @@ fn faults(document: &SnapshotDocument) -> Vec<CompileFault> {
 fn repeated<'a>(list: &str, ids: impl Iterator<Item = &'a str>) -> Vec<CompileFault> {
     let mut seen = BTreeSet::new();
     let twice = ids.filter(|id| !seen.insert(*id));
-    twice
-        .map(|id| CompileFault::new(format!("{list}.{id}"), "there twice: keep one"))
-        .collect()
+    twice.map(|id| CompileFault::new(format!("{list}.{id}"), "there twice: keep one")).collect()
 }
 
 fn alias_faults(alias: &Alias, models: &BTreeSet<&str>) -> Vec<CompileFault> {
     let at = format!("aliases.{}", alias.name);
     let mut faults = Vec::new();
     if alias.versions.is_empty() {
-        faults.push(CompileFault::new(
-            &at,
-            "names no version: name at least one",
-        ));
+        faults.push(CompileFault::new(&at, "names no version: name at least one"));
     }
     if models.contains(alias.name.as_str()) {
-        faults.push(CompileFault::new(
-            &at,
-            "is the id of a model version: choose another name",
-        ));
+        faults.push(CompileFault::new(&at, "is the id of a model version: choose another name"));
     }
-    let unknown = alias
-        .versions
-        .iter()
-        .filter(|id| !models.contains(id.as_str()));
-    faults.extend(
-        unknown.map(|id| CompileFault::new(&at, format!("`{id}` is no registered model version"))),
-    );
+    let unknown = alias.versions.iter().filter(|id| !models.contains(id.as_str()));
+    faults.extend(unknown.map(|id| CompileFault::new(&at, format!("`{id}` is no registered model version"))));
     faults
 }
 
-fn license_faults(
-    license: &License,
-    directives: &BTreeSet<&InstrumentId>,
-    has_lab: bool,
-) -> Vec<CompileFault> {
+fn license_faults(license: &License, directives: &BTreeSet<&InstrumentId>, has_lab: bool) -> Vec<CompileFault> {
     let unknown = license.under().iter().filter(|id| !directives.contains(id));
     let why = |id: &InstrumentId| format!("waives `{id}`, which is no directive of this snapshot");
-    let mut faults: Vec<CompileFault> = unknown
-        .map(|id| CompileFault::new(license.id().as_str(), why(id)))
-        .collect();
+    let mut faults: Vec<CompileFault> = unknown.map(|id| CompileFault::new(license.id().as_str(), why(id))).collect();
     if license.own_staff() && !has_lab {
         let why = "names the lab's own staff and `lab` is not set: set it";
         faults.push(CompileFault::new(license.id().as_str(), why));

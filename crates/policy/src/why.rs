@@ -25,19 +25,11 @@ pub(crate) struct Finding {
 
 impl Finding {
     pub(crate) fn deny(code: Code, by: Option<ProvisionId>) -> Self {
-        Self {
-            code,
-            by,
-            remedies: Vec::new(),
-        }
+        Self { code, by, remedies: Vec::new() }
     }
 
     pub(crate) fn hold(code: Code, by: ProvisionId, remedy: Remedy) -> Self {
-        Self {
-            code,
-            by: Some(by),
-            remedies: vec![remedy],
-        }
+        Self { code, by: Some(by), remedies: vec![remedy] }
     }
 
     pub(crate) fn is_hold(&self) -> bool {
@@ -45,11 +37,7 @@ impl Finding {
     }
 
     fn new(code: Code, by: Option<ProvisionId>, remedy: Option<Remedy>) -> Self {
-        Self {
-            code,
-            by,
-            remedies: remedy.into_iter().collect(),
-        }
+        Self { code, by, remedies: remedy.into_iter().collect() }
     }
 }
 
@@ -87,16 +75,12 @@ pub(crate) struct Summary {
 
 /// Sums up: any denial makes it a denial, for no evidence would help; else everything that is missing is named.
 pub(crate) fn sum_up(findings: Vec<Finding>) -> Summary {
-    let (holds, denials): (Vec<Finding>, Vec<Finding>) =
-        findings.into_iter().partition(Finding::is_hold);
+    let (holds, denials): (Vec<Finding>, Vec<Finding>) = findings.into_iter().partition(Finding::is_hold);
     let decisive = if denials.is_empty() { holds } else { denials };
     let place = |code: &Code| PRECEDENCE.iter().position(|known| known == code);
     let code = decisive.iter().map(|f| f.code).min_by_key(place);
     let by: BTreeSet<ProvisionId> = decisive.iter().filter_map(|f| f.by.clone()).collect();
-    let remedies: BTreeSet<Remedy> = decisive
-        .iter()
-        .flat_map(|f| f.remedies.iter().copied())
-        .collect();
+    let remedies: BTreeSet<Remedy> = decisive.iter().flat_map(|f| f.remedies.iter().copied()).collect();
     Summary {
         code: code.unwrap_or(Code::NoLegalBasis),
         denied_by: by.into_iter().collect(),
@@ -107,17 +91,11 @@ pub(crate) fn sum_up(findings: Vec<Finding>) -> Summary {
 /// Of several routes to a legal basis, returns what stands in the way on the one that needs least: a route that
 /// evidence can clear before one it cannot. Empty if some route is free.
 pub(crate) fn shortest(routes: Vec<Vec<Finding>>) -> Vec<Finding> {
-    let open = routes
-        .iter()
-        .filter(|route| route.iter().all(Finding::is_hold));
+    let open = routes.iter().filter(|route| route.iter().all(Finding::is_hold));
     if let Some(route) = open.min_by_key(|route| route.len()) {
         return route.clone();
     }
-    routes
-        .into_iter()
-        .flatten()
-        .filter(|finding| !finding.is_hold())
-        .collect()
+    routes.into_iter().flatten().filter(|finding| !finding.is_hold()).collect()
 }
 
 /// Returns what keeps a caller without known people from a controlled model.
@@ -129,21 +107,14 @@ pub(crate) fn gap(gap: Gap) -> Finding {
 }
 
 /// Returns what keeps one person from a model by a directive's own terms; empty if the directive does not bar them.
-pub(crate) fn own_terms(
-    directive: &Directive,
-    asked: &Release,
-    groups: &CountryGroups,
-) -> Vec<Finding> {
+pub(crate) fn own_terms(directive: &Directive, asked: &Release, groups: &CountryGroups) -> Vec<Finding> {
     let by = |clause: &str| ProvisionId::parse(&format!("{}.{clause}", directive.id())).ok();
     let mut findings = Vec::new();
     if let Some((code, remedy)) = person_bar(directive.person_scope(), asked.standing) {
         findings.push(Finding::new(code, by("person-scope"), remedy));
     }
     if directive.bars_foreign_organizations() && asked.foreign_organization {
-        findings.push(Finding::deny(
-            Code::ForeignOrganizationBarred,
-            by("entity-scope"),
-        ));
+        findings.push(Finding::deny(Code::ForeignOrganizationBarred, by("entity-scope")));
     }
     if let Some((code, remedy)) = destination_bar(directive.destination(), asked.location, groups) {
         findings.push(Finding::new(code, by("destination-scope"), remedy));
@@ -152,11 +123,7 @@ pub(crate) fn own_terms(
 }
 
 fn person_bar(scope: &PersonScope, standing: Standing) -> Option<(Code, Option<Remedy>)> {
-    let PersonScope::ForeignPerson {
-        definition,
-        unknown,
-    } = scope
-    else {
+    let PersonScope::ForeignPerson { definition, unknown } = scope else {
         return None;
     };
     match standing {
@@ -176,18 +143,10 @@ fn destination_bar(
 ) -> Option<(Code, Option<Remedy>)> {
     let barred = |country: Country| match destination {
         Destination::None {} => (false, false),
-        Destination::AllForeign { unsettled } => {
-            (!Side::UnitedStates.has(groups, country), *unsettled)
+        Destination::AllForeign { unsettled } => (!Side::UnitedStates.has(groups, country), *unsettled),
+        Destination::Groups { groups: named, unsettled } => {
+            (named.iter().any(|group| groups.members(*group).contains(&country)), *unsettled)
         }
-        Destination::Groups {
-            groups: named,
-            unsettled,
-        } => (
-            named
-                .iter()
-                .any(|group| groups.members(*group).contains(&country)),
-            *unsettled,
-        ),
     };
     if *destination == (Destination::None {}) {
         return None;
@@ -196,10 +155,7 @@ fn destination_bar(
         return Some((Code::LocationUnknown, Some(Remedy::AttestLocation)));
     };
     let (is_barred, unsettled) = barred(country);
-    is_barred.then_some((
-        Code::DestinationBarred,
-        unsettled.then_some(Remedy::CounselRuling),
-    ))
+    is_barred.then_some((Code::DestinationBarred, unsettled.then_some(Remedy::CounselRuling)))
 }
 
 /// Returns what keeps one person from the benefit of a license; `None` if the license is not about them at all.
@@ -215,19 +171,14 @@ pub(crate) fn license_terms(
         return None;
     }
     let by = |clause: &str| ProvisionId::parse(&format!("{}.{clause}", license.id())).ok();
-    let unmet =
-        |clause: &str, remedy| Finding::new(Code::LicenseConditionUnmet, by(clause), remedy);
+    let unmet = |clause: &str, remedy| Finding::new(Code::LicenseConditionUnmet, by(clause), remedy);
     let mut findings = Vec::new();
     if let Some(remedy) = capacity_bar(license, roles) {
         findings.push(unmet("beneficiaries", remedy));
     }
     if asked.standing == Standing::Unattested {
         let hold = Some(Remedy::AttestStanding);
-        findings.push(Finding::new(
-            Code::StandingUnattested,
-            by("beneficiaries"),
-            hold,
-        ));
+        findings.push(Finding::new(Code::StandingUnattested, by("beneficiaries"), hold));
     }
     findings.extend(
         territory_bar(license, asked.location, groups)
@@ -242,9 +193,7 @@ pub(crate) fn license_terms(
 /// Returns what is wrong with the capacities in which a person acts for grantees; the inner `None` is a denial.
 fn capacity_bar(license: &License, roles: &[Role]) -> Option<Option<Remedy>> {
     let covers = |role: &Role| {
-        let scope = license
-            .employee_scope()
-            .unwrap_or(crate::instrument::EmployeeScope::Direct);
+        let scope = license.employee_scope().unwrap_or(crate::instrument::EmployeeScope::Direct);
         scope.covers(role.engagement)
     };
     if roles.iter().any(covers) {
@@ -253,12 +202,7 @@ fn capacity_bar(license: &License, roles: &[Role]) -> Option<Option<Remedy>> {
     if roles.is_empty() {
         return Some(Some(Remedy::AttestEmployment));
     }
-    Some(
-        license
-            .employee_scope()
-            .is_none()
-            .then_some(Remedy::CounselRuling),
-    )
+    Some(license.employee_scope().is_none().then_some(Remedy::CounselRuling))
 }
 
 fn territory_bar(
@@ -272,11 +216,7 @@ fn territory_bar(
     let Some(country) = location else {
         return Some((Code::LocationUnknown, Some(Remedy::AttestLocation)));
     };
-    let within = |named: &BTreeSet<_>| {
-        named
-            .iter()
-            .any(|group| groups.members(*group).contains(&country))
-    };
+    let within = |named: &BTreeSet<_>| named.iter().any(|group| groups.members(*group).contains(&country));
     if within(license.excluded_groups()) {
         return Some((Code::LicenseConditionUnmet, None));
     }

@@ -81,12 +81,7 @@ impl<W: Write> EntriesWriter<W> {
     ///
     /// Whatever writing answers.
     pub fn new(out: W) -> io::Result<Self> {
-        let mut writer = Self {
-            out,
-            hash: Sha256::new(),
-            bytes: 0,
-            entries: 0,
-        };
+        let mut writer = Self { out, hash: Sha256::new(), bytes: 0, entries: 0 };
         writer.put(MAGIC)?;
         Ok(writer)
     }
@@ -100,9 +95,7 @@ impl<W: Write> EntriesWriter<W> {
     pub fn push(&mut self, leaf: &[u8], opening: Option<(&[u8; 16], &[u8])>) -> io::Result<()> {
         let private = opening.map_or(0, |(_, private)| private.len());
         if leaf.len() > ENTRY_BYTES_MAX || private > PRIVATE_BYTES_MAX {
-            return Err(invalid(
-                "the entry or its private part is too long for a bundle",
-            ));
+            return Err(invalid("the entry or its private part is too long for a bundle"));
         }
         self.put(&length::<2>(leaf.len()))?;
         self.put(leaf)?;
@@ -151,9 +144,7 @@ pub struct EntriesReader<R> {
 #[derive(Debug, thiserror::Error)]
 pub enum BadEntries {
     /// It begins with something else.
-    #[error(
-        "the file does not begin with `exeat-entries/v1`: it is no file of entries, or of another version"
-    )]
+    #[error("the file does not begin with `exeat-entries/v1`: it is no file of entries, or of another version")]
     Magic,
     /// It ends within an entry.
     #[error("the file ends within entry {0}")]
@@ -178,12 +169,7 @@ impl<R: Read> EntriesReader<R> {
     ///
     /// [`BadEntries::Magic`], [`BadEntries::Io`].
     pub fn new(source: R) -> Result<Self, BadEntries> {
-        let mut reader = Self {
-            source,
-            hash: Sha256::new(),
-            bytes: 0,
-            entries: 0,
-        };
+        let mut reader = Self { source, hash: Sha256::new(), bytes: 0, entries: 0 };
         let mut magic = [0; MAGIC.len()];
         reader.take(&mut magic).map_err(|error| match error {
             BadEntries::CutShort(_) => BadEntries::Magic,
@@ -293,19 +279,13 @@ impl<R: Read> EntriesReader<R> {
     }
 
     fn malformed(&self, why: &'static str) -> BadEntries {
-        BadEntries::Malformed {
-            index: self.entries,
-            why,
-        }
+        BadEntries::Malformed { index: self.entries, why }
     }
 }
 
 fn digest(entries: u64, bytes: u64, hash: Sha256) -> EntriesDigest {
     let sha256: Hash = hash.finalize().into();
-    EntriesDigest {
-        entries,
-        file: FileDigest { bytes, sha256 },
-    }
+    EntriesDigest { entries, file: FileDigest { bytes, sha256 } }
 }
 
 /// Writes a length that was checked to fit in the last `N` bytes of a big-endian number.
@@ -328,12 +308,7 @@ mod tests {
         let mut writer = EntriesWriter::new(Vec::new()).unwrap();
         for entry in entries {
             let opening = entry.opening.as_ref();
-            writer
-                .push(
-                    &entry.leaf,
-                    opening.map(|o| (&o.salt, o.private.as_slice())),
-                )
-                .unwrap();
+            writer.push(&entry.leaf, opening.map(|o| (&o.salt, o.private.as_slice()))).unwrap();
         }
         writer.finish().unwrap()
     }
@@ -351,16 +326,10 @@ mod tests {
     #[test]
     fn the_file_of_entries_has_the_bytes_that_the_format_says() {
         let entries = [
-            BundleEntry {
-                leaf: b"leaf".to_vec(),
-                opening: None,
-            },
+            BundleEntry { leaf: b"leaf".to_vec(), opening: None },
             BundleEntry {
                 leaf: b"l".to_vec(),
-                opening: Some(Opening {
-                    salt: *b"0123456789abcdef",
-                    private: b"why".to_vec(),
-                }),
+                opening: Some(Opening { salt: *b"0123456789abcdef", private: b"why".to_vec() }),
             },
         ];
         let bytes = b"exeat-entries/v1\0\x04leaf\0\0\x01l\x010123456789abcdef\0\0\0\x03why";
@@ -382,9 +351,7 @@ mod tests {
         let malformed = |error| matches!(error, BadEntries::Malformed { index: 0, .. });
         assert!(malformed(with(&[0xff, 0xff])));
         assert!(malformed(with(&[0, 0, 2])));
-        assert!(malformed(with(
-            &[&[0, 0, 1][..], &[0; 16], &[0xff; 4]].concat()
-        )));
+        assert!(malformed(with(&[&[0, 0, 1][..], &[0; 16], &[0xff; 4]].concat())));
         assert!(matches!(read(b"exeat-entries/v2"), Err(BadEntries::Magic)));
     }
 

@@ -56,9 +56,7 @@ impl Checkpoint {
     ///
     /// [`BadCheckpoint`], except [`BadCheckpoint::Note`] and [`BadCheckpoint::Origin`].
     pub fn parse_body(text: &str) -> Result<Self, BadCheckpoint> {
-        let text = text
-            .strip_suffix('\n')
-            .ok_or(BadCheckpoint::Missing("line end"))?;
+        let text = text.strip_suffix('\n').ok_or(BadCheckpoint::Missing("line end"))?;
         let mut lines = text.split('\n');
         let mut line = |what| {
             let line = lines.next().filter(|line| !line.is_empty());
@@ -131,36 +129,23 @@ mod tests {
     }
 
     fn checkpoint() -> Checkpoint {
-        Checkpoint {
-            origin: ORIGIN.to_owned(),
-            size: 1_000,
-            root: [0xab; 32],
-        }
+        Checkpoint { origin: ORIGIN.to_owned(), size: 1_000, root: [0xab; 32] }
     }
 
     #[test]
     fn the_example_of_the_specification_is_read() {
-        let text =
-            "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
+        let text = "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
         let read = Checkpoint::parse_body(text).unwrap();
-        assert_eq!(
-            (read.origin.as_str(), read.size),
-            ("example.com/behind-the-sofa", 20_852_163)
-        );
+        assert_eq!((read.origin.as_str(), read.size), ("example.com/behind-the-sofa", 20_852_163));
         assert_eq!(read.body(), text);
     }
 
     #[test]
     fn a_signed_checkpoint_opens_with_its_key_and_for_its_origin_only() {
         let signed = checkpoint().sign(&key()).unwrap();
-        let open = |origin, key: &SignerKey| {
-            Checkpoint::open(signed.as_bytes(), origin, &[key.verifier()])
-        };
+        let open = |origin, key: &SignerKey| Checkpoint::open(signed.as_bytes(), origin, &[key.verifier()]);
         assert_eq!(open(ORIGIN, &key()), Ok(checkpoint()));
-        assert_eq!(
-            open("log.example.com/exeat/2", &key()),
-            Err(BadCheckpoint::Origin(ORIGIN.to_owned()))
-        );
+        assert_eq!(open("log.example.com/exeat/2", &key()), Err(BadCheckpoint::Origin(ORIGIN.to_owned())));
         let stranger = SignerKey::from_seed(ORIGIN, &[8; 32]).unwrap();
         assert_eq!(open(ORIGIN, &stranger), Err(BadNote::Unsigned.into()));
     }
@@ -192,10 +177,7 @@ mod tests {
     #[test]
     fn an_origin_that_is_not_one_line_is_not_signed() {
         for origin in ["", "a\nb", "a\t"] {
-            let bad = Checkpoint {
-                origin: origin.to_owned(),
-                ..checkpoint()
-            };
+            let bad = Checkpoint { origin: origin.to_owned(), ..checkpoint() };
             assert!(bad.sign(&key()).is_err(), "{origin:?}");
         }
     }

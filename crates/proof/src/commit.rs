@@ -57,10 +57,7 @@ mod tests {
             hex(&commit(&salt, b"private part")),
             "e934fe77b5089b7ea6358a3f58a3ddb2c5c3b804a53c15424153aaa1bd2719a4"
         );
-        assert_eq!(
-            hex(&commit(&[0xff; 16], b"")),
-            "9ac7e194c185b4ee78d7ab42065ad9f67c7ec3f7639d3b9fa5512df832a8d322"
-        );
+        assert_eq!(hex(&commit(&[0xff; 16], b"")), "9ac7e194c185b4ee78d7ab42065ad9f67c7ec3f7639d3b9fa5512df832a8d322");
     }
 
     proptest! {

@@ -191,8 +191,7 @@ impl Entry {
         if bytes.len() > ENTRY_BYTES_MAX {
             return Err(DecodeError::TooLong(bytes.len()));
         }
-        let entry: Self =
-            minicbor::decode(bytes).map_err(|e| DecodeError::Malformed(e.to_string()))?;
+        let entry: Self = minicbor::decode(bytes).map_err(|e| DecodeError::Malformed(e.to_string()))?;
         if entry.version != ENTRY_VERSION {
             return Err(DecodeError::Version(entry.version));
         }
@@ -301,13 +300,10 @@ pub(crate) mod tests {
         entry.at_ms = 1_000;
         entry.opened = Some(23);
         entry.outcome = Some(Outcome::Cut);
-        entry.usage = Some(Usage {
-            output_tokens: Some(256),
-            ..Usage::default()
-        });
+        entry.usage = Some(Usage { output_tokens: Some(256), ..Usage::default() });
         let bytes = [
-            0xa6, 0x00, 0x01, 0x01, 0x04, 0x02, 0x19, 0x03, 0xe8, 0x04, 0x17, 0x09, 0x02, 0x0b,
-            0xa3, 0x01, 0x19, 0x01, 0x00, 0x02, 0x00, 0x03, 0x00,
+            0xa6, 0x00, 0x01, 0x01, 0x04, 0x02, 0x19, 0x03, 0xe8, 0x04, 0x17, 0x09, 0x02, 0x0b, 0xa3, 0x01, 0x19, 0x01,
+            0x00, 0x02, 0x00, 0x03, 0x00,
         ];
         assert_eq!(entry.encode().unwrap(), bytes);
         assert_eq!(Entry::decode(&bytes).unwrap(), entry);
@@ -324,11 +320,7 @@ pub(crate) mod tests {
             ("an explicit null", vec![0xa4, 0, 1, 1, 1, 2, 5, 4, 0xf6]),
             ("a trailing byte", vec![0xa3, 0, 1, 1, 1, 2, 5, 0]),
         ] {
-            assert_eq!(
-                Entry::decode(&bytes),
-                Err(DecodeError::NotCanonical),
-                "{what}"
-            );
+            assert_eq!(Entry::decode(&bytes), Err(DecodeError::NotCanonical), "{what}");
         }
         assert!(Entry::decode(&[0xa3, 0, 1, 1, 1, 2, 5]).is_ok());
     }
@@ -337,25 +329,13 @@ pub(crate) mod tests {
     fn what_is_no_entry_is_refused_with_the_reason() {
         assert!(matches!(Entry::decode(&[]), Err(DecodeError::Malformed(_))));
         let kind_99 = [0xa3, 0, 1, 1, 0x18, 99, 2, 5];
-        assert!(matches!(
-            Entry::decode(&kind_99),
-            Err(DecodeError::Malformed(_))
-        ));
+        assert!(matches!(Entry::decode(&kind_99), Err(DecodeError::Malformed(_))));
         let version_2 = [0xa3, 0, 2, 1, 1, 2, 5];
         assert_eq!(Entry::decode(&version_2), Err(DecodeError::Version(2)));
-        let long = Entry {
-            code: Some("x".repeat(ENTRY_BYTES_MAX)),
-            ..Entry::new(Kind::Admin)
-        };
+        let long = Entry { code: Some("x".repeat(ENTRY_BYTES_MAX)), ..Entry::new(Kind::Admin) };
         assert!(matches!(long.encode(), Err(EncodeError::TooLong(_))));
-        assert!(matches!(
-            Entry::decode(&[0; 4_097]),
-            Err(DecodeError::TooLong(4_097))
-        ));
-        let other = Entry {
-            version: 2,
-            ..Entry::new(Kind::Admin)
-        };
+        assert!(matches!(Entry::decode(&[0; 4_097]), Err(DecodeError::TooLong(4_097))));
+        let other = Entry { version: 2, ..Entry::new(Kind::Admin) };
         assert_eq!(other.encode(), Err(EncodeError::Version(2)));
     }
 

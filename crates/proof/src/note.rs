@@ -39,9 +39,7 @@ pub struct SignerKey {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadKey {
     /// The name is empty or has a space or a plus in it.
-    #[error(
-        "a key's name is not empty and has neither spaces nor `+` nor control characters in it"
-    )]
+    #[error("a key's name is not empty and has neither spaces nor `+` nor control characters in it")]
     Name,
     /// Not the parts of a key, or not in hexadecimal and base64.
     #[error("a verifier key reads `name+hash+key`, a signer key `PRIVATE+KEY+name+hash+key`")]
@@ -70,11 +68,7 @@ impl VerifierKey {
             return Err(BadKey::Point);
         }
         let id = key_id(name, public);
-        Ok(Self {
-            name: name.to_owned(),
-            id,
-            key,
-        })
+        Ok(Self { name: name.to_owned(), id, key })
     }
 
     /// Returns the name it signs under: for a log, its origin.
@@ -110,11 +104,7 @@ impl FromStr for VerifierKey {
     fn from_str(text: &str) -> Result<Self, BadKey> {
         let (name, id, bytes) = parse_key(text)?;
         let key = Self::new(name, &bytes)?;
-        if key.id == id {
-            Ok(key)
-        } else {
-            Err(BadKey::Hash)
-        }
+        if key.id == id { Ok(key) } else { Err(BadKey::Hash) }
     }
 }
 
@@ -128,11 +118,7 @@ impl SignerKey {
         check_name(name)?;
         let key = ed25519_dalek::SigningKey::from_bytes(seed);
         let id = key_id(name, key.verifying_key().as_bytes());
-        Ok(Self {
-            name: name.to_owned(),
-            id,
-            key,
-        })
+        Ok(Self { name: name.to_owned(), id, key })
     }
 
     /// Reads a key written by [`SignerKey::to_secret_text`].
@@ -144,11 +130,7 @@ impl SignerKey {
         let rest = text.strip_prefix("PRIVATE+KEY+").ok_or(BadKey::Malformed)?;
         let (name, id, seed) = parse_key(rest)?;
         let key = Self::from_seed(name, &seed)?;
-        if key.id == id {
-            Ok(key)
-        } else {
-            Err(BadKey::Hash)
-        }
+        if key.id == id { Ok(key) } else { Err(BadKey::Hash) }
     }
 
     /// Writes the secret key as `PRIVATE+KEY+name+hash+key`. Whoever reads this text can sign.
@@ -167,11 +149,7 @@ impl SignerKey {
     /// Returns the key that checks its signatures.
     #[must_use]
     pub fn verifier(&self) -> VerifierKey {
-        VerifierKey {
-            name: self.name.clone(),
-            id: self.id,
-            key: self.key.verifying_key(),
-        }
+        VerifierKey { name: self.name.clone(), id: self.id, key: self.key.verifying_key() }
     }
 }
 
@@ -190,12 +168,8 @@ fn check_name(name: &str) -> Result<(), BadKey> {
 }
 
 fn key_id(name: &str, public: &[u8; 32]) -> u32 {
-    let hash: [u8; 32] = Sha256::new()
-        .chain_update(name)
-        .chain_update([b'\n', ED25519])
-        .chain_update(public)
-        .finalize()
-        .into();
+    let hash: [u8; 32] =
+        Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(public).finalize().into();
     let [a, b, c, d, ..] = hash;
     u32::from_be_bytes([a, b, c, d])
 }
@@ -393,8 +367,7 @@ mod tests {
 
     /// The worked example of C2SP signed-note.
     const EXAMPLE: &str = "This is an example message.\n\n\u{2014} example.com/foo Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM=\n";
-    const EXAMPLE_KEY: &str =
-        "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+    const EXAMPLE_KEY: &str = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
 
     fn signer(name: &str, seed: u8) -> SignerKey {
         SignerKey::from_seed(name, &[seed; 32]).unwrap()
@@ -439,11 +412,7 @@ mod tests {
         let mut note = Note::new("text\n".to_owned()).unwrap();
         note.sign(&other);
         assert_eq!(note.verify(&[known.verifier()]), Err(BadNote::Unsigned));
-        note.signatures.push(NoteSignature {
-            name: "another".to_owned(),
-            id: known.id,
-            bytes: vec![0; 3_000],
-        });
+        note.signatures.push(NoteSignature { name: "another".to_owned(), id: known.id, bytes: vec![0; 3_000] });
         note.sign(&known);
         assert_eq!(note.verify(&[known.verifier()]).unwrap().len(), 1);
     }
@@ -456,10 +425,7 @@ mod tests {
         note.sign(&bad);
         note.signatures[1].bytes[9] ^= 1;
         let keys = [good.verifier(), bad.verifier()];
-        assert_eq!(
-            note.verify(&keys),
-            Err(BadNote::Signature("bad".to_owned()))
-        );
+        assert_eq!(note.verify(&keys), Err(BadNote::Signature("bad".to_owned())));
         assert_eq!(note.verify(&keys[..1]).unwrap().len(), 1);
     }
 
@@ -509,10 +475,7 @@ mod tests {
         let parse = |text: &str| text.parse::<VerifierKey>().unwrap_err();
         assert_eq!(parse("example.com/foo"), BadKey::Malformed);
         assert_eq!(parse(&EXAMPLE_KEY.replace("foo", "fop")), BadKey::Hash);
-        assert_eq!(
-            parse(&EXAMPLE_KEY.replace("530d", "530D")),
-            BadKey::Malformed
-        );
+        assert_eq!(parse(&EXAMPLE_KEY.replace("530d", "530D")), BadKey::Malformed);
         assert_eq!(parse(&EXAMPLE_KEY.replace("+Aek", "+Bek")), BadKey::Type(5));
         assert_eq!(parse(&EXAMPLE_KEY.replace(".com", " com")), BadKey::Name);
         let weak = VerifierKey::new("weak", &[0; 32]);

@@ -64,17 +64,13 @@ impl Receipt {
         if text.len() > RECEIPT_BYTES_MAX {
             return Err(BadReceipt::Malformed("it is too long"));
         }
-        let (head, checkpoint) = text
-            .split_once("\n\n")
-            .ok_or(BadReceipt::Malformed("no empty line before a checkpoint"))?;
+        let (head, checkpoint) =
+            text.split_once("\n\n").ok_or(BadReceipt::Malformed("no empty line before a checkpoint"))?;
         let mut lines = head.split('\n').peekable();
         if lines.next() != Some(HEADER) {
             return Err(BadReceipt::Malformed("it begins with another line"));
         }
-        let extra = lines
-            .next_if(|line| line.starts_with("extra "))
-            .map(parse_extra)
-            .transpose()?;
+        let extra = lines.next_if(|line| line.starts_with("extra ")).map(parse_extra).transpose()?;
         let index = lines
             .next()
             .and_then(|line| decimal(line.strip_prefix("index ")?))
@@ -85,12 +81,7 @@ impl Receipt {
         if hashes.len() > HASHES_MAX {
             return Err(BadReceipt::Malformed("more hashes than any tree needs"));
         }
-        Ok(Self {
-            extra,
-            index,
-            hashes,
-            checkpoint: checkpoint.to_owned(),
-        })
+        Ok(Self { extra, index, hashes, checkpoint: checkpoint.to_owned() })
     }
 
     /// Checks that the log `origin`, by a checkpoint that one of `keys` signed, has `leaf` at this index.
@@ -98,20 +89,9 @@ impl Receipt {
     /// # Errors
     ///
     /// [`BadReceipt`]: nothing is proved.
-    pub fn verify(
-        &self,
-        leaf: &[u8],
-        origin: &str,
-        keys: &[VerifierKey],
-    ) -> Result<Checkpoint, BadReceipt> {
+    pub fn verify(&self, leaf: &[u8], origin: &str, keys: &[VerifierKey]) -> Result<Checkpoint, BadReceipt> {
         let checkpoint = Checkpoint::open(self.checkpoint.as_bytes(), origin, keys)?;
-        verify_inclusion(
-            &leaf_hash(leaf),
-            self.index,
-            checkpoint.size,
-            &self.hashes,
-            &checkpoint.root,
-        )?;
+        verify_inclusion(&leaf_hash(leaf), self.index, checkpoint.size, &self.hashes, &checkpoint.root)?;
         Ok(checkpoint)
     }
 }
@@ -151,14 +131,8 @@ mod tests {
 
     /// A receipt for entry `index` of a log of `size` entries; entry n is `n` as 8 bytes.
     fn receipt(index: usize, size: usize) -> Receipt {
-        let leaves: Vec<Hash> = (0..size as u64)
-            .map(|n| leaf_hash(&n.to_be_bytes()))
-            .collect();
-        let checkpoint = Checkpoint {
-            origin: ORIGIN.to_owned(),
-            size: size as u64,
-            root: naive::root(&leaves),
-        };
+        let leaves: Vec<Hash> = (0..size as u64).map(|n| leaf_hash(&n.to_be_bytes())).collect();
+        let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: size as u64, root: naive::root(&leaves) };
         Receipt {
             extra: None,
             index: index as u64,
@@ -185,22 +159,17 @@ mod tests {
             let Ok(changed) = String::from_utf8(bytes) else {
                 continue;
             };
-            let verified = Receipt::parse(&changed)
-                .and_then(|receipt| receipt.verify(&leaf, ORIGIN, &[key().verifier()]));
+            let verified =
+                Receipt::parse(&changed).and_then(|receipt| receipt.verify(&leaf, ORIGIN, &[key().verifier()]));
             assert!(verified.is_err(), "bit {bit}");
         }
     }
 
     #[test]
     fn the_text_is_laid_out_as_the_specification_says() {
-        let alone = Receipt {
-            extra: Some(b"more".to_vec()),
-            ..receipt(0, 1)
-        };
+        let alone = Receipt { extra: Some(b"more".to_vec()), ..receipt(0, 1) };
         let text = alone.to_text();
-        assert!(
-            text.starts_with("c2sp.org/tlog-proof@v1\nextra bW9yZQ==\nindex 0\n\nlog.example.com/")
-        );
+        assert!(text.starts_with("c2sp.org/tlog-proof@v1\nextra bW9yZQ==\nindex 0\n\nlog.example.com/"));
         assert_eq!(Receipt::parse(&text).unwrap(), alone);
         alone.verify(&[0; 8], ORIGIN, &[key().verifier()]).unwrap();
     }

@@ -49,10 +49,7 @@ impl TilePath {
     ///
     /// [`BadTilePath`] if the level or the width is out of range.
     pub fn new(kind: TileKind, index: u64, width: u16) -> Result<Self, BadTilePath> {
-        let bad = |why| BadTilePath {
-            text: format!("{kind:?} {index} of width {width}"),
-            why,
-        };
+        let bad = |why| BadTilePath { text: format!("{kind:?} {index} of width {width}"), why };
         if matches!(kind, TileKind::Hashes(level) if level > TILE_LEVEL_MAX) {
             return Err(bad("the level is at most 63"));
         }
@@ -129,24 +126,15 @@ impl FromStr for TilePath {
     fn from_str(text: &str) -> Result<Self, BadTilePath> {
         parse_path(text)
             .and_then(|path| {
-                if path.to_string() == text {
-                    Ok(path)
-                } else {
-                    Err("numbers are written without needless digits")
-                }
+                if path.to_string() == text { Ok(path) } else { Err("numbers are written without needless digits") }
             })
-            .map_err(|why| BadTilePath {
-                text: text.chars().take(120).collect(),
-                why,
-            })
+            .map_err(|why| BadTilePath { text: text.chars().take(120).collect(), why })
     }
 }
 
 fn parse_path(text: &str) -> Result<TilePath, &'static str> {
     let rest = text.strip_prefix("tile/").ok_or("it begins with `tile/`")?;
-    let (kind, rest) = rest
-        .split_once('/')
-        .ok_or("a level or `entries` follows `tile/`")?;
+    let (kind, rest) = rest.split_once('/').ok_or("a level or `entries` follows `tile/`")?;
     let kind = match kind {
         "entries" => TileKind::Entries,
         level => TileKind::Hashes(level.parse().map_err(|_| "the level is 0 to 63")?),
@@ -163,15 +151,9 @@ fn parse_index(text: &str) -> Result<u64, &'static str> {
     let mut index: u64 = 0;
     for group in text.split('/') {
         let digits = group.strip_prefix('x').unwrap_or(group);
-        let value: u64 = digits
-            .parse()
-            .ok()
-            .filter(|value| *value < 1_000)
-            .ok_or("the index is groups of three digits")?;
-        index = index
-            .checked_mul(1_000)
-            .and_then(|index| index.checked_add(value))
-            .ok_or("the index is below 2^64")?;
+        let value: u64 =
+            digits.parse().ok().filter(|value| *value < 1_000).ok_or("the index is groups of three digits")?;
+        index = index.checked_mul(1_000).and_then(|index| index.checked_add(value)).ok_or("the index is below 2^64")?;
     }
     Ok(index)
 }
@@ -183,11 +165,7 @@ fn parse_index(text: &str) -> Result<u64, &'static str> {
 /// [`BadTile::Length`] if they are not `width` hashes of 32 bytes.
 pub fn decode_hashes(bytes: &[u8], width: u16) -> Result<Vec<Hash>, BadTile> {
     let (hashes, rest) = bytes.as_chunks::<32>();
-    if rest.is_empty() && hashes.len() == usize::from(width) {
-        Ok(hashes.to_vec())
-    } else {
-        Err(BadTile::Length)
-    }
+    if rest.is_empty() && hashes.len() == usize::from(width) { Ok(hashes.to_vec()) } else { Err(BadTile::Length) }
 }
 
 /// Returns the bytes of a bundle of entries, each after its length in two bytes, big endian.
@@ -308,22 +286,12 @@ impl<R: TileReader> HashReader for TileHashes<R> {
     type Error = TileHashError<R::Error>;
 
     fn hash(&self, level: u8, index: u64) -> Result<Hash, Self::Error> {
-        let missing = TileHashError::Missing {
-            level,
-            index,
-            size: self.size,
-        };
+        let missing = TileHashError::Missing { level, index, size: self.size };
         let Some((path, start, count)) = self.locate(level, index) else {
             return Err(missing);
         };
-        let hashes = self
-            .tiles
-            .tile(path)
-            .map_err(|source| TileHashError::Read { path, source })?;
-        hashes
-            .get(start..start + count)
-            .and_then(perfect_root)
-            .ok_or(missing)
+        let hashes = self.tiles.tile(path).map_err(|source| TileHashError::Read { path, source })?;
+        hashes.get(start..start + count).and_then(perfect_root).ok_or(missing)
     }
 }
 
@@ -351,15 +319,9 @@ mod tests {
     fn paths_are_written_as_the_specification_shows_them() {
         let path = |kind, index, width| TilePath::new(kind, index, width).unwrap().to_string();
         assert_eq!(path(TileKind::Hashes(0), 0, 256), "tile/0/000");
-        assert_eq!(
-            path(TileKind::Hashes(3), 1_234_067, 256),
-            "tile/3/x001/x234/067"
-        );
+        assert_eq!(path(TileKind::Hashes(3), 1_234_067, 256), "tile/3/x001/x234/067");
         assert_eq!(path(TileKind::Hashes(1), 5, 37), "tile/1/005.p/37");
-        assert_eq!(
-            path(TileKind::Entries, 1_000, 1),
-            "tile/entries/x001/000.p/1"
-        );
+        assert_eq!(path(TileKind::Entries, 1_000, 1), "tile/entries/x001/000.p/1");
     }
 
     #[test]
@@ -453,10 +415,7 @@ mod tests {
             let leaf = &leaves[usize::try_from(index).unwrap()];
             verify_inclusion(leaf, index, 70_000, &proof, &whole).unwrap();
         }
-        assert!(matches!(
-            log.hash(0, 70_000),
-            Err(TileHashError::Missing { .. })
-        ));
+        assert!(matches!(log.hash(0, 70_000), Err(TileHashError::Missing { .. })));
     }
 
     proptest! {

@@ -11,8 +11,7 @@ mod verify;
 
 pub use prove::{HashReader, prove_consistency, prove_inclusion, range_root, root};
 pub use verify::{
-    BadProof, verify_consistency, verify_inclusion, verify_subtree_consistency,
-    verify_subtree_inclusion,
+    BadProof, verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,
 };
 
 /// A SHA-256 value: of a leaf, of a node, of a whole tree.
@@ -24,18 +23,14 @@ pub type Hash = [u8; 32];
 ///
 /// RFC 9162 section 2.1.1.
 pub const EMPTY_ROOT: Hash = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
-    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
+    0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ];
 
 /// Returns the hash of a leaf with these exact bytes.
 #[must_use]
 pub fn leaf_hash(leaf: &[u8]) -> Hash {
-    Sha256::new()
-        .chain_update([0])
-        .chain_update(leaf)
-        .finalize()
-        .into()
+    Sha256::new().chain_update([0]).chain_update(leaf).finalize().into()
 }
 
 /// Returns the hash of the node above `left` and `right`.
@@ -51,9 +46,7 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 
 /// The number of hashes does not fit the size.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "a frontier of {size} leaves has {wanted} hashes, not {given}: build it again from the leaves"
-)]
+#[error("a frontier of {size} leaves has {wanted} hashes, not {given}: build it again from the leaves")]
 pub struct BadFrontier {
     /// The size that was given, in leaves.
     pub size: u64,
@@ -89,11 +82,7 @@ impl Frontier {
         if usize::try_from(wanted).is_ok_and(|wanted| wanted == hashes.len()) {
             return Ok(Self { size, hashes });
         }
-        Err(BadFrontier {
-            size,
-            wanted,
-            given: hashes.len(),
-        })
+        Err(BadFrontier { size, wanted, given: hashes.len() })
     }
 
     /// Appends one leaf, given by its hash; `O(1)` hashes on average.
@@ -129,11 +118,7 @@ impl Frontier {
 
 /// Joins adjacent subtrees from the right; `None` if there are none.
 fn fold_right(hashes: &[Hash]) -> Option<Hash> {
-    hashes
-        .iter()
-        .copied()
-        .rev()
-        .reduce(|right, left| node_hash(&left, &right))
+    hashes.iter().copied().rev().reduce(|right, left| node_hash(&left, &right))
 }
 
 #[cfg(test)]
@@ -174,11 +159,7 @@ pub(crate) mod naive {
 
     pub(crate) fn consistency(from: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
         if from == leaves.len() {
-            return if whole {
-                Vec::new()
-            } else {
-                vec![root(leaves)]
-            };
+            return if whole { Vec::new() } else { vec![root(leaves)] };
         }
         let (left, right) = leaves.split_at(split(leaves.len()));
         let (mut proof, last) = if from <= left.len() {
@@ -191,9 +172,7 @@ pub(crate) mod naive {
     }
 
     pub(crate) fn leaves(count: usize) -> Vec<Hash> {
-        (0..count)
-            .map(|n| super::leaf_hash(&n.to_be_bytes()))
-            .collect()
+        (0..count).map(|n| super::leaf_hash(&n.to_be_bytes())).collect()
     }
 }
 
@@ -212,10 +191,7 @@ mod tests {
     #[test]
     fn a_leaf_and_a_node_with_the_same_bytes_hash_differently() {
         let children = [[7; 32], [8; 32]];
-        assert_ne!(
-            leaf_hash(&children.concat()),
-            node_hash(&children[0], &children[1])
-        );
+        assert_ne!(leaf_hash(&children.concat()), node_hash(&children[0], &children[1]));
     }
 
     #[test]

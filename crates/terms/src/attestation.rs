@@ -6,9 +6,7 @@ use crate::{AttestationId, Country, IssuerId, Moment, PersonId};
 ///
 /// # Source
 /// NIST SP 800-63A-4, identity assurance levels.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Assurance {
     /// Self-asserted or weaker than IAL1.
@@ -25,9 +23,7 @@ pub enum Assurance {
 ///
 /// # Source
 /// 15 CFR 772.1 "foreign person"; 50 USC 4801(5); 8 USC 1324b(a)(3).
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsPersonLimb {
     /// Citizen of the United States.
@@ -45,9 +41,7 @@ pub enum UsPersonLimb {
 }
 
 /// Where a person stands under 15 CFR 772.1. Unknown is its own answer, never a guess.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// Not a foreign person, by this limb.
@@ -59,9 +53,7 @@ pub enum Standing {
 }
 
 /// How a location was established.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LocationMethod {
     /// Stated by the person or their employer.
@@ -73,9 +65,7 @@ pub enum LocationMethod {
 }
 
 /// One attested statement about a person.
-#[derive(
-    Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Claim {
     /// The person is a U.S. person by `limb`.

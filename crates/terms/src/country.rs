@@ -11,9 +11,7 @@ const ASSIGNED: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD
 pub struct BadCountry(pub String);
 
 /// A country, by its officially assigned ISO 3166-1 alpha-2 code.
-#[derive(
-    Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Country([u8; 2]);
 
@@ -29,11 +27,7 @@ impl Country {
     pub fn parse(text: &str) -> Result<Self, BadCountry> {
         let bad = || BadCountry(text.chars().take(16).collect());
         let code: [u8; 2] = text.as_bytes().try_into().map_err(|_| bad())?;
-        if ASSIGNED.split(' ').any(|known| known == text) {
-            Ok(Self(code))
-        } else {
-            Err(bad())
-        }
+        if ASSIGNED.split(' ').any(|known| known == text) { Ok(Self(code)) } else { Err(bad()) }
     }
 
     /// Returns the two letters.

@@ -4,9 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 /// The text is not an identifier.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error(
-    "`{text}` is not {what}: use 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit"
-)]
+#[error("`{text}` is not {what}: use 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit")]
 pub struct BadId {
     /// What was wanted, with its article.
     pub what: &'static str,
@@ -121,20 +119,11 @@ impl CallId {
     ///
     /// [`BadId`] on anything else.
     pub fn parse(text: &str) -> Result<Self, BadId> {
-        let bad = || BadId {
-            what: "a call id (32 hexadecimal digits)",
-            text: text.chars().take(80).collect(),
-        };
-        if text.len() != 32
-            || !text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        {
+        let bad = || BadId { what: "a call id (32 hexadecimal digits)", text: text.chars().take(80).collect() };
+        if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
             return Err(bad());
         }
-        u128::from_str_radix(text, 16)
-            .map(|n| Self(n.to_be_bytes()))
-            .map_err(|_| bad())
+        u128::from_str_radix(text, 16).map(|n| Self(n.to_be_bytes())).map_err(|_| bad())
     }
 }
 
@@ -156,18 +145,7 @@ mod tests {
 
     #[test]
     fn an_id_is_refused_when_it_could_break_out_of_a_header_a_path_or_a_policy() {
-        for text in [
-            "",
-            "-a",
-            ".",
-            "..",
-            "a b",
-            "a/b",
-            "a\"b",
-            "a\n",
-            "ä",
-            &"x".repeat(65),
-        ] {
+        for text in ["", "-a", ".", "..", "a b", "a/b", "a\"b", "a\n", "ä", &"x".repeat(65)] {
             assert!(PersonId::parse(text).is_err(), "{text:?}");
         }
         assert_eq!(PersonId::parse("ada.l-1_x").unwrap().as_str(), "ada.l-1_x");

@@ -3,9 +3,7 @@
 use crate::{ModelFamily, ModelVersionId};
 
 /// The wire dialect of a call or of an upstream.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dialect {
     /// The OpenAI API.
@@ -26,9 +24,7 @@ impl Dialect {
 }
 
 /// Whether a model version can come under export control.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
     /// Published (15 CFR 734.7): not subject to the EAR, no instrument reaches it.
@@ -38,9 +34,7 @@ pub enum Control {
 }
 
 /// The least that a caller must have shown to use a model version, before any instrument is asked.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Clearance {
     /// Any valid credential.

@@ -7,9 +7,7 @@ use std::{
 };
 
 /// A moment, in milliseconds since the Unix epoch, UTC; written as RFC 3339.
-#[derive(
-    Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Moment(i64);
 
@@ -43,11 +41,7 @@ impl Moment {
         let bad = || BadMoment(text.chars().take(40).collect());
         let stamp: jiff::Timestamp = text.parse().map_err(|_| bad())?;
         let millis = stamp.as_millisecond();
-        if (0..=Self::MAX.0).contains(&millis) {
-            Ok(Self(millis))
-        } else {
-            Err(bad())
-        }
+        if (0..=Self::MAX.0).contains(&millis) { Ok(Self(millis)) } else { Err(bad()) }
     }
 
     /// Returns the moment `by` later, at most [`Moment::MAX`].
@@ -113,10 +107,7 @@ pub struct SystemClock {
 
 impl SystemClock {
     fn read() -> i64 {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place that reads the clock"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
         let now = std::time::SystemTime::now();
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -146,10 +137,7 @@ impl ManualClock {
     /// Starts at `now`.
     #[must_use]
     pub fn at(now: Moment) -> Self {
-        Self {
-            now: AtomicI64::new(now.0),
-            latest: AtomicI64::new(now.0),
-        }
+        Self { now: AtomicI64::new(now.0), latest: AtomicI64::new(now.0) }
     }
 
     /// Sets the time, forwards or back.
@@ -183,12 +171,7 @@ mod tests {
         let moment = Moment::parse("2026-06-12T17:21:00.250-04:00").unwrap();
         assert_eq!(moment.to_string(), "2026-06-12T21:21:00.25Z");
         assert_eq!(Moment::parse(&moment.to_string()).unwrap(), moment);
-        for text in [
-            "2026-06-12",
-            "2026-06-12T17:21:00",
-            "1969-01-01T00:00:00Z",
-            "soon",
-        ] {
+        for text in ["2026-06-12", "2026-06-12T17:21:00", "1969-01-01T00:00:00Z", "soon"] {
             assert!(Moment::parse(text).is_err(), "{text}");
         }
     }

@@ -1,23 +1,9 @@
 //! People, organizations and who acts for whom.
 
-use crate::{
-    AffiliationId, Attestation, Country, IssuerId, Moment, OrganizationId, PersonId, WorkloadId,
-};
+use crate::{AffiliationId, Attestation, Country, IssuerId, Moment, OrganizationId, PersonId, WorkloadId};
 
 /// The result of screening a party against restricted-party lists.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    Eq,
-    Hash,
-    Ord,
-    PartialEq,
-    PartialOrd,
-    serde::Deserialize,
-    serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Screening {
     /// Screened, no match.
@@ -34,19 +20,7 @@ pub enum Screening {
 }
 
 /// Whether ownership brings a party under a list that does not name it.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    Eq,
-    Hash,
-    Ord,
-    PartialEq,
-    PartialOrd,
-    serde::Deserialize,
-    serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Coverage {
     /// Computed, not covered.
@@ -63,9 +37,7 @@ pub enum Coverage {
 }
 
 /// Where an organization stands under 15 CFR 772.1.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OrganizationKind {
     /// Organized under United States law.
@@ -118,9 +90,7 @@ pub struct Organization {
 ///
 /// # Source
 /// 22 CFR 120.64 (regular employee); 15 CFR 740.17(a)(2) distinguishes employees, individual contractors and interns.
-#[derive(
-    Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize,
-)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Engagement {
     /// Directly employed.

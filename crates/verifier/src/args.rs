@@ -25,18 +25,8 @@ Exit status: 0 if all holds, 1 if not, 2 if it could not be checked.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Command {
     Help,
-    Bundle {
-        dir: OsString,
-        key: Option<String>,
-        allow_withheld: bool,
-        json: bool,
-    },
-    Receipt {
-        file: OsString,
-        leaf: Option<OsString>,
-        key: Option<String>,
-        json: bool,
-    },
+    Bundle { dir: OsString, key: Option<String>, allow_withheld: bool, json: bool },
+    Receipt { file: OsString, leaf: Option<OsString>, key: Option<String>, json: bool },
 }
 
 /// The command line is not one.
@@ -73,31 +63,17 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Command, Usage> {
     if let Some(more) = words.next() {
         return Err(unknown(more));
     }
-    let key = given
-        .key
-        .map(OsString::into_string)
-        .transpose()
-        .map_err(unknown)?;
+    let key = given.key.map(OsString::into_string).transpose().map_err(unknown)?;
     let json = given.json;
     match (command.to_str(), given.leaf, given.allow_withheld) {
         (Some("bundle"), None, allow_withheld) => {
             let dir = subject.ok_or(Usage::Nothing)?;
-            Ok(Command::Bundle {
-                dir,
-                key,
-                allow_withheld,
-                json,
-            })
+            Ok(Command::Bundle { dir, key, allow_withheld, json })
         }
         (Some("bundle"), Some(_), _) => Err(Usage::Unknown("--leaf".to_owned())),
         (Some("receipt"), leaf, false) => {
             let file = subject.ok_or(Usage::Nothing)?;
-            Ok(Command::Receipt {
-                file,
-                leaf,
-                key,
-                json,
-            })
+            Ok(Command::Receipt { file, leaf, key, json })
         }
         (Some("receipt"), _, true) => Err(Usage::Unknown("--allow-withheld".to_owned())),
         _ => Err(unknown(command)),
@@ -108,10 +84,7 @@ fn gather(args: Vec<OsString>) -> Result<Given, Usage> {
     let mut given = Given::default();
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
-        let mut value = || {
-            args.next()
-                .ok_or_else(|| Usage::NoValue(arg.to_string_lossy().into_owned()))
-        };
+        let mut value = || args.next().ok_or_else(|| Usage::NoValue(arg.to_string_lossy().into_owned()));
         match arg.to_str() {
             Some("--key") => given.key = Some(value()?),
             Some("--leaf") => given.leaf = Some(value()?),
@@ -139,22 +112,10 @@ mod tests {
 
     #[test]
     fn options_may_stand_anywhere() {
-        let wanted = Command::Bundle {
-            dir: "record".into(),
-            key: Some("log+1+k".to_owned()),
-            allow_withheld: true,
-            json: true,
-        };
-        assert_eq!(
-            parse("bundle record --key log+1+k --json --allow-withheld"),
-            Ok(wanted)
-        );
-        let wanted = Command::Receipt {
-            file: "r".into(),
-            leaf: Some("l".into()),
-            key: None,
-            json: false,
-        };
+        let wanted =
+            Command::Bundle { dir: "record".into(), key: Some("log+1+k".to_owned()), allow_withheld: true, json: true };
+        assert_eq!(parse("bundle record --key log+1+k --json --allow-withheld"), Ok(wanted));
+        let wanted = Command::Receipt { file: "r".into(), leaf: Some("l".into()), key: None, json: false };
         assert_eq!(parse("--leaf l receipt r"), Ok(wanted));
         assert_eq!(parse("bundle --help"), Ok(Command::Help));
     }
@@ -168,13 +129,7 @@ mod tests {
         assert_eq!(parse("check a"), unknown("check"));
         assert_eq!(parse("bundle a --force"), unknown("--force"));
         assert_eq!(parse("bundle a --leaf l"), unknown("--leaf"));
-        assert_eq!(
-            parse("receipt a --allow-withheld"),
-            unknown("--allow-withheld")
-        );
-        assert_eq!(
-            parse("bundle a --key"),
-            Err(Usage::NoValue("--key".to_owned()))
-        );
+        assert_eq!(parse("receipt a --allow-withheld"), unknown("--allow-withheld"));
+        assert_eq!(parse("bundle a --key"), Err(Usage::NoValue("--key".to_owned())));
     }
 }

@@ -8,8 +8,8 @@ use std::{
 
 use proof::{
     bundle::{
-        BadEntries, BundleEntry, CHECKPOINT_FILE, ENTRIES_FILE, EntriesDigest, EntriesReader,
-        EntriesWriter, FileDigest, KEY_FILE, MANIFEST_FILE, Manifest,
+        BadEntries, BundleEntry, CHECKPOINT_FILE, ENTRIES_FILE, EntriesDigest, EntriesReader, EntriesWriter,
+        FileDigest, KEY_FILE, MANIFEST_FILE, Manifest,
     },
     checkpoint::Checkpoint,
     note::{NOTE_BYTES_MAX, VerifierKey},
@@ -48,11 +48,7 @@ pub struct VerifyError {
 /// # Errors
 ///
 /// [`VerifyError`] if a file cannot be read.
-pub fn verify_bundle(
-    dir: &Path,
-    options: &Options,
-    progress: &mut dyn Progress,
-) -> Result<Report, VerifyError> {
+pub fn verify_bundle(dir: &Path, options: &Options, progress: &mut dyn Progress) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     let manifest = read(dir, MANIFEST_FILE)?;
     let manifest = match parse_manifest(&manifest) {
@@ -89,18 +85,10 @@ fn parse_manifest(bytes: &[u8]) -> Result<Manifest, String> {
 }
 
 /// Reads a small file and holds it against the manifest.
-fn read_checked(
-    dir: &Path,
-    name: &str,
-    wanted: &FileDigest,
-    report: &mut Report,
-) -> Result<Vec<u8>, VerifyError> {
+fn read_checked(dir: &Path, name: &str, wanted: &FileDigest, report: &mut Report) -> Result<Vec<u8>, VerifyError> {
     let bytes = read(dir, name)?;
     if FileDigest::of(&bytes) != *wanted {
-        report.fault(
-            None,
-            format!("the file `{name}` is not the one in the manifest"),
-        );
+        report.fault(None, format!("the file `{name}` is not the one in the manifest"));
     }
     Ok(bytes)
 }
@@ -116,10 +104,7 @@ fn read(dir: &Path, name: &str) -> Result<Vec<u8>, VerifyError> {
 }
 
 fn unreadable(path: &Path, source: io::Error) -> VerifyError {
-    VerifyError {
-        path: path.display().to_string(),
-        source,
-    }
+    VerifyError { path: path.display().to_string(), source }
 }
 
 /// Checks the signature with the pinned key, or else with the bundle's own.
@@ -130,9 +115,7 @@ fn check_checkpoint(
     options: &Options,
     report: &mut Report,
 ) -> Option<Checkpoint> {
-    let own = std::str::from_utf8(own_key)
-        .ok()
-        .and_then(|key| key.trim_end().parse().ok());
+    let own = std::str::from_utf8(own_key).ok().and_then(|key| key.trim_end().parse().ok());
     let Some(key) = options.key.as_ref().or(own.as_ref()) else {
         report.fault(None, "the bundle's `log.vkey` is not a verifier key");
         return None;
@@ -141,10 +124,7 @@ fn check_checkpoint(
     match Checkpoint::open(note, &manifest.origin, std::slice::from_ref(key)) {
         Ok(checkpoint) => {
             if checkpoint.size != manifest.size {
-                report.fault(
-                    None,
-                    format!("the checkpoint is of {} entries", checkpoint.size),
-                );
+                report.fault(None, format!("the checkpoint is of {} entries", checkpoint.size));
             }
             Some(checkpoint)
         }
@@ -164,12 +144,7 @@ fn walk_entries(
 ) -> Result<Option<EntriesDigest>, VerifyError> {
     let path = dir.join(ENTRIES_FILE);
     let file = File::open(&path).map_err(|source| unreadable(&path, source))?;
-    match walk_file(
-        BufReader::with_capacity(1 << 18, file),
-        manifest.size,
-        walk,
-        progress,
-    ) {
+    match walk_file(BufReader::with_capacity(1 << 18, file), manifest.size, walk, progress) {
         Ok(digest) => Ok(Some(digest)),
         Err(BadEntries::Io(source)) => Err(unreadable(&path, source)),
         Err(bad) => {
@@ -198,13 +173,7 @@ fn check_digest(manifest: &Manifest, digest: &EntriesDigest, report: &mut Report
         report.fault(None, "the file `entries` is not the one in the manifest");
     }
     if digest.entries != manifest.size {
-        report.fault(
-            None,
-            format!(
-                "the bundle has {} entries and should have {}",
-                digest.entries, manifest.size
-            ),
-        );
+        report.fault(None, format!("the bundle has {} entries and should have {}", digest.entries, manifest.size));
     }
 }
 
@@ -276,10 +245,7 @@ fn write_entries(
     let mut writer = EntriesWriter::new(BufWriter::with_capacity(1 << 18, file)).map_err(failed)?;
     for entry in entries {
         let entry = entry.map_err(WriteError::Source)?;
-        let opening = entry
-            .opening
-            .as_ref()
-            .map(|o| (&o.salt, o.private.as_slice()));
+        let opening = entry.opening.as_ref().map(|o| (&o.salt, o.private.as_slice()));
         writer.push(&entry.leaf, opening).map_err(failed)?;
     }
     let (digest, out) = writer.finish().map_err(failed)?;
@@ -295,8 +261,5 @@ fn write(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), WriteError> {
 }
 
 fn unwritable(path: &Path, source: io::Error) -> WriteError {
-    WriteError::Io {
-        path: path.display().to_string(),
-        source,
-    }
+    WriteError::Io { path: path.display().to_string(), source }
 }

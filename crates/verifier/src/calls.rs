@@ -39,31 +39,21 @@ impl Calls {
     }
 
     fn opens(&mut self, index: u64, entry: &Entry) -> Result<(), String> {
-        let call = Call {
-            id: entry.call,
-            subject: entry.subject,
-            model: entry.model.clone(),
-        };
+        let call = Call { id: entry.call, subject: entry.subject, model: entry.model.clone() };
         let whole = call.id.is_some() && call.subject.is_some() && call.model.is_some();
         let again = call.id.is_some_and(|id| !self.ids.insert(id));
         self.open.insert(index, call);
         match (whole, again) {
-            (false, _) => {
-                Err("it opens a call without saying which, for whom or on what model".to_owned())
-            }
+            (false, _) => Err("it opens a call without saying which, for whom or on what model".to_owned()),
             (_, true) => Err("it opens a call that is open already".to_owned()),
             _ => Ok(()),
         }
     }
 
     fn closes(&mut self, entry: &Entry) -> Result<(), String> {
-        let opened = entry
-            .opened
-            .ok_or("it closes a call without saying where that was opened")?;
+        let opened = entry.opened.ok_or("it closes a call without saying where that was opened")?;
         let call = self.open.remove(&opened).ok_or_else(|| {
-            format!(
-                "it closes a call that is not open: entry {opened} opened none, or it was closed"
-            )
+            format!("it closes a call that is not open: entry {opened} opened none, or it was closed")
         })?;
         if let Some(id) = &call.id {
             self.ids.remove(id);
@@ -79,14 +69,14 @@ impl Calls {
 
     fn goes_on(&mut self, entry: &Entry) -> Result<(), String> {
         self.forget(entry.at_ms);
-        let opened = entry
-            .opened
-            .ok_or("it decides a call again without saying where that was opened")?;
+        let opened = entry.opened.ok_or("it decides a call again without saying where that was opened")?;
         let ended = self.ended.iter().find(|(_, index, _)| *index == opened);
         let ended = ended.map(|(_, _, call)| call);
         let call = self.open.get(&opened).or(ended);
-        call.ok_or_else(|| format!("it decides a call again that is not open: entry {opened} opened none, or it was closed"))?
-            .agrees(entry)
+        call.ok_or_else(|| {
+            format!("it decides a call again that is not open: entry {opened} opened none, or it was closed")
+        })?
+        .agrees(entry)
     }
 
     fn forget(&mut self, now_ms: u64) {
@@ -104,10 +94,7 @@ impl Call {
         if same && entry.subject.is_none_or(|_| entry.subject == self.subject) {
             return Ok(());
         }
-        Err(
-            "it is about another call, person or model than the entry that opened the call"
-                .to_owned(),
-        )
+        Err("it is about another call, person or model than the entry that opened the call".to_owned())
     }
 }
 

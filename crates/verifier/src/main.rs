@@ -17,9 +17,7 @@ use verifier::{Options, Progress, verify_bundle, verify_receipt};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let done = args::parse(args)
-        .map_err(Stop::from)
-        .and_then(|command| run(&command));
+    let done = args::parse(args).map_err(Stop::from).and_then(|command| run(&command));
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -43,30 +41,14 @@ impl From<Usage> for Stop {
 fn run(command: &Command) -> Result<bool, Stop> {
     match command {
         Command::Help => print(args::HELP).map(|()| true),
-        Command::Bundle {
-            dir,
-            key,
-            allow_withheld,
-            json,
-        } => {
+        Command::Bundle { dir, key, allow_withheld, json } => {
             let key = key.as_deref().map(read_key).transpose()?;
-            let options = Options {
-                key,
-                allow_withheld: *allow_withheld,
-            };
+            let options = Options { key, allow_withheld: *allow_withheld };
             bundle(Path::new(dir), &options, *json)
         }
-        Command::Receipt {
-            file,
-            leaf,
-            key,
-            json,
-        } => receipt(
-            Path::new(file),
-            leaf.as_deref().map(Path::new),
-            key.as_deref(),
-            *json,
-        ),
+        Command::Receipt { file, leaf, key, json } => {
+            receipt(Path::new(file), leaf.as_deref().map(Path::new), key.as_deref(), *json)
+        }
     }
 }
 
@@ -95,45 +77,33 @@ struct Handed {
 }
 
 fn receipt(file: &Path, leaf: Option<&Path>, key: Option<&str>, json: bool) -> Result<bool, Stop> {
-    let text = String::from_utf8(read(file)?)
-        .map_err(|_| Stop(format!("`{}` is not text", file.display())))?;
+    let text = String::from_utf8(read(file)?).map_err(|_| Stop(format!("`{}` is not text", file.display())))?;
     let handed: Option<Handed> = serde_json::from_str(&text).ok();
     let leaf = match (leaf, &handed) {
         (Some(path), _) => read(path)?,
-        (None, Some(handed)) => STANDARD
-            .decode(&handed.leaf)
-            .map_err(|_| Stop("the receipt's `leaf` is not base64".to_owned()))?,
+        (None, Some(handed)) => {
+            STANDARD.decode(&handed.leaf).map_err(|_| Stop("the receipt's `leaf` is not base64".to_owned()))?
+        }
         (None, None) => {
-            return Err(Stop(
-                "a receipt as text needs its entry: pass it with --leaf".to_owned(),
-            ));
+            return Err(Stop("a receipt as text needs its entry: pass it with --leaf".to_owned()));
         }
     };
-    let own = handed
-        .as_ref()
-        .and_then(|handed| handed.origin_key.as_deref());
+    let own = handed.as_ref().and_then(|handed| handed.origin_key.as_deref());
     let verifier = match (key, own) {
         (Some(key), _) => read_key(key)?,
         (None, Some(own)) => parse_key(own)?,
         (None, None) => {
-            return Err(Stop(
-                "no key to check with: pass the log's key with --key".to_owned(),
-            ));
+            return Err(Stop("no key to check with: pass the log's key with --key".to_owned()));
         }
     };
-    let proof = handed
-        .as_ref()
-        .map_or(text.as_str(), |handed| &handed.proof);
+    let proof = handed.as_ref().map_or(text.as_str(), |handed| &handed.proof);
     let verified = verify_receipt(&leaf, proof, &verifier);
     let answer = Answer {
         holds: verified.is_ok(),
         key: verifier.to_string(),
         key_pinned: key.is_some(),
         index: verified.as_ref().ok().map(|(index, _)| *index),
-        size: verified
-            .as_ref()
-            .ok()
-            .map(|(_, checkpoint)| checkpoint.size),
+        size: verified.as_ref().ok().map(|(_, checkpoint)| checkpoint.size),
         why: verified.err().map(|bad| bad.to_string()),
     };
     answer.print(json)?;
@@ -161,17 +131,12 @@ impl Answer {
             print(&format!("DOES NOT HOLD: {why}\n"))?;
         }
         if let (Some(index), Some(size)) = (self.index, self.size) {
-            print(&format!(
-                "holds: it is entry {index} of the {size} that the log signed\n"
-            ))?;
+            print(&format!("holds: it is entry {index} of the {size} that the log signed\n"))?;
         }
         if self.key_pinned {
             return print(&format!("checked with the pinned key {}\n", self.key));
         }
-        print(&format!(
-            "WARNING: THE KEY WAS NOT PINNED, it came with the receipt: {}\n",
-            self.key
-        ))
+        print(&format!("WARNING: THE KEY WAS NOT PINNED, it came with the receipt: {}\n", self.key))
     }
 }
 
@@ -189,8 +154,7 @@ fn read_key(text: &str) -> Result<VerifierKey, Stop> {
 }
 
 fn parse_key(text: &str) -> Result<VerifierKey, Stop> {
-    text.parse()
-        .map_err(|bad: proof::note::BadKey| Stop(format!("the key is no key: {bad}")))
+    text.parse().map_err(|bad: proof::note::BadKey| Stop(format!("the key is no key: {bad}")))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Stop> {
@@ -198,9 +162,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Stop> {
 }
 
 fn print(text: &str) -> Result<(), Stop> {
-    io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|e| Stop(format!("cannot write the answer: {e}")))
+    io::stdout().write_all(text.as_bytes()).map_err(|e| Stop(format!("cannot write the answer: {e}")))
 }
 
 /// Tells a person at a terminal how far the check has come, once a second.
@@ -213,9 +175,7 @@ impl Meter {
     const EVERY: Duration = Duration::from_secs(1);
 
     fn new() -> Self {
-        let next = io::stderr()
-            .is_terminal()
-            .then(|| Instant::now() + Self::EVERY);
+        let next = io::stderr().is_terminal().then(|| Instant::now() + Self::EVERY);
         Self { next, shown: false }
     }
 

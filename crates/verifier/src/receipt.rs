@@ -13,11 +13,7 @@ use proof::{
 /// # Errors
 ///
 /// [`BadReceipt`]: nothing is proved.
-pub fn verify_receipt(
-    leaf: &[u8],
-    proof: &str,
-    key: &VerifierKey,
-) -> Result<(u64, Checkpoint), BadReceipt> {
+pub fn verify_receipt(leaf: &[u8], proof: &str, key: &VerifierKey) -> Result<(u64, Checkpoint), BadReceipt> {
     let receipt = Receipt::parse(proof)?;
     let checkpoint = receipt.verify(leaf, key.name(), std::slice::from_ref(key))?;
     Ok((receipt.index, checkpoint))

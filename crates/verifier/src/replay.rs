@@ -42,12 +42,7 @@ struct Replayed {
 
 impl Replay {
     /// Takes the next entry with its private part, if that is at hand.
-    pub(crate) fn take(
-        &mut self,
-        entry: &Entry,
-        private: Option<&[u8]>,
-        replays: &mut Replays,
-    ) -> Result<(), String> {
+    pub(crate) fn take(&mut self, entry: &Entry, private: Option<&[u8]>, replays: &mut Replays) -> Result<(), String> {
         match (entry.kind, entry.outcome) {
             (Kind::Snapshot, _) => self.takes_force(entry, private),
             (Kind::Open, _) => {
@@ -72,42 +67,23 @@ impl Replay {
     }
 
     fn takes_force(&mut self, entry: &Entry, private: Option<&[u8]>) -> Result<(), String> {
-        let digest = entry
-            .snapshot
-            .ok_or("it puts a snapshot in force without naming it")?;
+        let digest = entry.snapshot.ok_or("it puts a snapshot in force without naming it")?;
         let compiled = private.map(|private| compile(&digest, private)).transpose();
         let (compiled, result) = match compiled {
             Ok(compiled) => (compiled, Ok(())),
             Err(why) => (None, Err(why)),
         };
-        if let Some(before) = self
-            .in_force
-            .replace(digest)
-            .and_then(|before| self.known.get_mut(&before))
-        {
+        if let Some(before) = self.in_force.replace(digest).and_then(|before| self.known.get_mut(&before)) {
             before.until_ms = Some(entry.at_ms);
         }
-        let recent = |until_ms: Option<u64>| {
-            until_ms.is_none_or(|until| until.saturating_add(STEP_MS) >= entry.at_ms)
-        };
+        let recent = |until_ms: Option<u64>| until_ms.is_none_or(|until| until.saturating_add(STEP_MS) >= entry.at_ms);
         self.known.retain(|_, known| recent(known.until_ms));
-        self.known.insert(
-            digest,
-            Known {
-                compiled,
-                until_ms: None,
-            },
-        );
+        self.known.insert(digest, Known { compiled, until_ms: None });
         result
     }
 
     /// A cut is decided by policy, and then carries the facts; or by the gateway itself, for a reason of its own.
-    fn cut(
-        &self,
-        entry: &Entry,
-        private: Option<&[u8]>,
-        replays: &mut Replays,
-    ) -> Result<(), String> {
+    fn cut(&self, entry: &Entry, private: Option<&[u8]>, replays: &mut Replays) -> Result<(), String> {
         let code = code(entry)?;
         let Some(private) = private else {
             replays.not_possible += 1;
@@ -115,9 +91,7 @@ impl Replay {
         };
         if private.is_empty() {
             if is_policy(code) {
-                return Err(format!(
-                    "it cuts a call for `{code}` without the facts that decided"
-                ));
+                return Err(format!("it cuts a call for `{code}` without the facts that decided"));
             }
             replays.cuts_without_decision += 1;
             return Ok(());
@@ -152,9 +126,7 @@ impl Replay {
 
     /// Finds the snapshot that an entry names: it must be in force, or have been until just now.
     fn named(&self, entry: &Entry) -> Result<&Known, String> {
-        let digest = entry
-            .snapshot
-            .ok_or("it does not name the snapshot that decided")?;
+        let digest = entry.snapshot.ok_or("it does not name the snapshot that decided")?;
         let known = self.known.get(&digest);
         let ended = |until_ms: u64| until_ms.saturating_add(STEP_MS) < entry.at_ms;
         match known {
@@ -169,8 +141,8 @@ impl Replay {
 
 /// Compiles the private part of a snapshot entry; it must be the canonical document with this digest.
 fn compile(digest: &Digest, private: &[u8]) -> Result<Snapshot, String> {
-    let document: SnapshotDocument = serde_json::from_slice(private)
-        .map_err(|e| format!("its private part is not a snapshot: {e}"))?;
+    let document: SnapshotDocument =
+        serde_json::from_slice(private).map_err(|e| format!("its private part is not a snapshot: {e}"))?;
     let snapshot = Snapshot::compile(document).map_err(|faults| match faults.first() {
         Some(fault) => format!("its snapshot does not compile: {fault}"),
         None => "its snapshot does not compile".to_owned(),
@@ -189,17 +161,11 @@ fn replayed(snapshot: &Snapshot, facts: &Facts, entry: &Entry) -> Result<Replaye
             Determination::Permit(permit) => permit.valid_until(),
             Determination::Refuse(refusal) => refusal.valid_until(),
         };
-        return Ok(Replayed {
-            determination,
-            valid_until,
-        });
+        return Ok(Replayed { determination, valid_until });
     };
     let resolution = resolve(snapshot, facts, requested)
         .ok_or_else(|| format!("the snapshot has no model version or alias `{requested}`"))?;
-    Ok(Replayed {
-        determination: resolution.determination,
-        valid_until: resolution.valid_until,
-    })
+    Ok(Replayed { determination: resolution.determination, valid_until: resolution.valid_until })
 }
 
 /// A decision may be remembered while it holds; it must not be used after that, nor before it was made.
@@ -210,9 +176,7 @@ fn check_time(entry: &Entry, facts: &Facts, valid_until: Moment) -> Result<(), S
     }
     let until = valid_until.as_millis().saturating_add_unsigned(STEP_MS);
     if entry.kind != Kind::Close && at.as_millis() >= until {
-        return Err(format!(
-            "the decision held until {valid_until} and was used later"
-        ));
+        return Err(format!("the decision held until {valid_until} and was used later"));
     }
     Ok(())
 }
@@ -231,24 +195,17 @@ impl Claim {
             }
             (Self::Permit, Determination::Refuse(refusal)) => {
                 let code = refusal.code();
-                Err(format!(
-                    "it was permitted, and deciding again refuses: {}",
-                    code.as_str()
-                ))
+                Err(format!("it was permitted, and deciding again refuses: {}", code.as_str()))
             }
-            (Self::Refusal(code), Determination::Permit(_)) => Err(format!(
-                "it was refused with `{code}`, and deciding again permits"
-            )),
+            (Self::Refusal(code), Determination::Permit(_)) => {
+                Err(format!("it was refused with `{code}`, and deciding again permits"))
+            }
         }
     }
 }
 
 fn same_model(entry: &Entry, replayed: &ModelVersionId) -> Result<(), String> {
-    same(
-        "model",
-        entry.model.as_deref().unwrap_or_default(),
-        replayed.as_str(),
-    )
+    same("model", entry.model.as_deref().unwrap_or_default(), replayed.as_str())
 }
 
 fn same_basis(entry: &Entry, replayed: &[ProvisionId]) -> Result<(), String> {
@@ -261,16 +218,11 @@ fn same(what: &str, recorded: &str, replayed: &str) -> Result<(), String> {
     if recorded == replayed {
         return Ok(());
     }
-    Err(format!(
-        "the record says {what} `{recorded}`, and deciding again says `{replayed}`"
-    ))
+    Err(format!("the record says {what} `{recorded}`, and deciding again says `{replayed}`"))
 }
 
 fn code(entry: &Entry) -> Result<&str, String> {
-    entry
-        .code
-        .as_deref()
-        .ok_or_else(|| "it does not say why".to_owned())
+    entry.code.as_deref().ok_or_else(|| "it does not say why".to_owned())
 }
 
 fn is_policy(code: &str) -> bool {

@@ -152,32 +152,15 @@ impl fmt::Display for Fault {
 /// The report for people: a verdict, the counts, and every fault that was kept.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.holds() {
-            "holds"
-        } else {
-            "DOES NOT HOLD"
-        };
-        writeln!(
-            f,
-            "{verdict}: the log `{}`, {} entries",
-            self.origin, self.size
-        )?;
+        let verdict = if self.holds() { "holds" } else { "DOES NOT HOLD" };
+        writeln!(f, "{verdict}: the log `{}`, {} entries", self.origin, self.size)?;
         self.write_key(f)?;
         writeln!(f, "root {}", self.root)?;
         if let (Some(first), Some(last)) = (self.first_at, self.last_at) {
-            writeln!(
-                f,
-                "from {first} to {last}, {} unclean starts",
-                self.unclean_starts
-            )?;
+            writeln!(f, "from {first} to {last}, {} unclean starts", self.unclean_starts)?;
         }
         writeln!(f, "entries: {}", Counts(&self.kinds))?;
-        writeln!(
-            f,
-            "calls ended: {}; still open: {}",
-            Counts(&self.outcomes),
-            self.open_calls
-        )?;
+        writeln!(f, "calls ended: {}; still open: {}", Counts(&self.outcomes), self.open_calls)?;
         self.write_work(f)?;
         for fault in &self.faults {
             writeln!(f, "fault: {fault}")?;
@@ -210,11 +193,7 @@ impl Report {
             "tokens: {} in, {} out as reported; {} calls without a report; {} events delivered",
             tokens.input, tokens.output, tokens.unreported_calls, tokens.delivered_events
         )?;
-        writeln!(
-            f,
-            "commitments: {} opened, {} withheld",
-            self.opened_commitments, self.withheld
-        )?;
+        writeln!(f, "commitments: {} opened, {} withheld", self.opened_commitments, self.withheld)?;
         writeln!(
             f,
             "decisions made again: {} permits, {} refusals, {} re-decisions ({} during a change of snapshot); {} not \
@@ -234,11 +213,7 @@ struct Counts<'a>(&'a BTreeMap<&'static str, u64>);
 
 impl fmt::Display for Counts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let counts: Vec<String> = self
-            .0
-            .iter()
-            .map(|(name, count)| format!("{count} {name}"))
-            .collect();
+        let counts: Vec<String> = self.0.iter().map(|(name, count)| format!("{count} {name}")).collect();
         f.write_str(if counts.is_empty() { "none" } else { "" })?;
         f.write_str(&counts.join(", "))
     }
@@ -277,14 +252,8 @@ mod tests {
     #[test]
     fn a_report_without_a_pinned_key_says_so_loudly() {
         let unpinned = Report::default().to_string();
-        assert!(
-            unpinned.contains("WARNING: THE KEY WAS NOT PINNED"),
-            "{unpinned}"
-        );
-        let pinned = Report {
-            key_pinned: true,
-            ..Report::default()
-        };
+        assert!(unpinned.contains("WARNING: THE KEY WAS NOT PINNED"), "{unpinned}");
+        let pinned = Report { key_pinned: true, ..Report::default() };
         assert!(!pinned.to_string().contains("WARNING"));
     }
 
@@ -293,10 +262,7 @@ mod tests {
         let mut report = Report::default();
         (0..1_005).for_each(|index| report.fault(Some(index), "wrong"));
         assert!(!report.holds());
-        assert_eq!(
-            (report.fault_count, report.faults.len()),
-            (1_005, FAULTS_KEPT)
-        );
+        assert_eq!((report.fault_count, report.faults.len()), (1_005, FAULTS_KEPT));
         let text = report.to_string();
         assert!(text.starts_with("DOES NOT HOLD") && text.contains("fault: entry 7: wrong"));
         assert!(text.ends_with("and 5 faults more\n"));

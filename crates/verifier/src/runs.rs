@@ -37,13 +37,7 @@ impl Runs {
     }
 
     /// Takes the next entry; `open` calls were open before it.
-    pub(crate) fn take(
-        &mut self,
-        index: u64,
-        entry: &Entry,
-        private: Option<&[u8]>,
-        open: u64,
-    ) -> Result<(), String> {
+    pub(crate) fn take(&mut self, index: u64, entry: &Entry, private: Option<&[u8]>, open: u64) -> Result<(), String> {
         let before = self.state;
         self.state = self.after(entry);
         if (entry.kind == Kind::Genesis) != (index == 0) {
@@ -57,9 +51,7 @@ impl Runs {
                 Ok(())
             }
             _ if before == State::Running => Ok(()),
-            _ if before == State::Recovering => {
-                Err("recovery began and no start followed it".to_owned())
-            }
+            _ if before == State::Recovering => Err("recovery began and no start followed it".to_owned()),
             _ => Err("no process had the log open".to_owned()),
         }
     }
@@ -78,16 +70,13 @@ impl Runs {
         let interrupted = std::mem::take(&mut self.interrupted);
         self.unclean += u64::from(unclean);
         if open > 0 {
-            return Err(format!(
-                "{open} calls of the process before are still open at this start"
-            ));
+            return Err(format!("{open} calls of the process before are still open at this start"));
         }
         let note = private.and_then(|private| serde_json::from_slice::<StartNote>(private).ok());
         match note {
-            Some(note) if note.unclean != unclean => Err(format!(
-                "the start says `unclean: {}`, and the entries before it say {unclean}",
-                note.unclean
-            )),
+            Some(note) if note.unclean != unclean => {
+                Err(format!("the start says `unclean: {}`, and the entries before it say {unclean}", note.unclean))
+            }
             Some(note) if note.interrupted != interrupted => Err(format!(
                 "the start says that {} calls were interrupted, and the entries before it say {interrupted}",
                 note.interrupted

@@ -90,17 +90,13 @@ impl<'o> Walk<'o> {
         }
         if entry.kind == Kind::Close {
             self.report.tokens.add(entry.usage.unwrap_or_default());
-            entry
-                .outcome
-                .into_iter()
-                .for_each(|outcome| self.report.count_outcome(outcome));
+            entry.outcome.into_iter().for_each(|outcome| self.report.count_outcome(outcome));
         }
     }
 
     fn check_time(&mut self, index: u64, at_ms: u64) {
         if at_ms < self.last_at_ms {
-            self.report
-                .fault(Some(index), "it is earlier than the entry before it");
+            self.report.fault(Some(index), "it is earlier than the entry before it");
         }
         self.last_at_ms = self.last_at_ms.max(at_ms);
         let at = Moment::from_millis(i64::try_from(at_ms).unwrap_or(i64::MAX));
@@ -109,26 +105,17 @@ impl<'o> Walk<'o> {
     }
 
     /// Returns the private part, if the bundle has it and it is what the entry commits to.
-    fn check_commitment<'b>(
-        &mut self,
-        index: u64,
-        entry: &Entry,
-        opening: Option<&'b Opening>,
-    ) -> Option<&'b [u8]> {
+    fn check_commitment<'b>(&mut self, index: u64, entry: &Entry, opening: Option<&'b Opening>) -> Option<&'b [u8]> {
         match (&entry.private, opening) {
             (None, None) => None,
             (None, Some(_)) => {
-                self.report.fault(
-                    Some(index),
-                    "it has a private part that it does not commit to",
-                );
+                self.report.fault(Some(index), "it has a private part that it does not commit to");
                 None
             }
             (Some(_), None) => {
                 self.report.withheld += 1;
                 if !self.options.allow_withheld {
-                    self.report
-                        .fault(Some(index), "its private part is withheld");
+                    self.report.fault(Some(index), "its private part is withheld");
                 }
                 None
             }
@@ -137,8 +124,7 @@ impl<'o> Walk<'o> {
                     self.report.opened_commitments += 1;
                     return Some(&opening.private);
                 }
-                self.report
-                    .fault(Some(index), "its private part is not what it commits to");
+                self.report.fault(Some(index), "its private part is not what it commits to");
                 None
             }
         }

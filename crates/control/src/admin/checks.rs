@@ -46,11 +46,7 @@ impl Checks {
         let short = until <= from.plus(EVIDENCE_LIFE_MAX);
         let detail = format!("must be at most two years (731 days) after `{from_field}`");
         self.require(short, until_field, &detail);
-        self.require(
-            until > from,
-            until_field,
-            &format!("must be after `{from_field}`"),
-        );
+        self.require(until > from, until_field, &format!("must be after `{from_field}`"));
     }
 
     pub(super) fn finish(self) -> Result<(), Fault> {

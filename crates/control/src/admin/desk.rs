@@ -66,12 +66,7 @@ impl Advice {
     /// Returns what there is to consider about a snapshot.
     pub(crate) fn about(snapshot: &Snapshot) -> Vec<Self> {
         let notices = snapshot.notices().into_iter();
-        notices
-            .map(|notice| Self {
-                at: notice.at,
-                why: notice.why,
-            })
-            .collect()
+        notices.map(|notice| Self { at: notice.at, why: notice.why }).collect()
     }
 }
 
@@ -98,11 +93,7 @@ impl Officer<'_> {
     /// # Errors
     ///
     /// As [`Officer::file`]; nothing is filed either.
-    pub fn file_and_apply(
-        &self,
-        kind: InstrumentKind,
-        json: &[u8],
-    ) -> Result<Changed<Placed>, Fault> {
+    pub fn file_and_apply(&self, kind: InstrumentKind, json: &[u8]) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let instrument = next_version(&registry.store, kind, json)?;
         self.enact(&mut registry, apply_code(kind), instrument)
@@ -125,8 +116,7 @@ impl Officer<'_> {
         let latest = latest.ok_or_else(|| Fault::not_found(kind.as_str(), id))?;
         let found = latest.instrument.version();
         if version.is_some_and(|wanted| wanted != found) {
-            let detail =
-                format!("the latest version of `{id}` is {found}: only that can be applied");
+            let detail = format!("the latest version of `{id}` is {found}: only that can be applied");
             return Err(Fault::Conflict(detail));
         }
         if latest.applied {
@@ -142,19 +132,13 @@ impl Officer<'_> {
     ///
     /// [`Fault::NotFound`], [`Fault::Conflict`] if it was never applied or a filed version waits,
     /// [`Fault::DoesNotCompile`], [`Fault::Unrecorded`], [`Fault::Behind`].
-    pub fn turn(
-        &self,
-        kind: InstrumentKind,
-        id: &InstrumentId,
-        turn: Turn,
-    ) -> Result<Changed<Placed>, Fault> {
+    pub fn turn(&self, kind: InstrumentKind, id: &InstrumentId, turn: Turn) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let latest = registry.store.versions(kind, id)?.pop();
         let latest = latest.ok_or_else(|| Fault::not_found(kind.as_str(), id))?;
         if !latest.applied {
             let version = latest.instrument.version();
-            let detail =
-                format!("version {version} of `{id}` is filed and not applied: apply it first");
+            let detail = format!("version {version} of `{id}` is filed and not applied: apply it first");
             return Err(Fault::Conflict(detail));
         }
         let turned = latest.instrument.turned(turn, self.0.now());
@@ -186,21 +170,13 @@ impl Officer<'_> {
 impl Changed<()> {
     fn of(self, instrument: Instrument, applied: bool, snapshot: &Snapshot) -> Changed<Placed> {
         let entry = self.receipt;
-        let filed = Filed {
-            instrument,
-            applied,
-            entry,
-        };
-        self.map(|()| Placed {
-            state: filed.into(),
-            notices: Advice::about(snapshot),
-        })
+        let filed = Filed { instrument, applied, entry };
+        self.map(|()| Placed { state: filed.into(), notices: Advice::about(snapshot) })
     }
 }
 
 fn next_version(store: &Store, kind: InstrumentKind, json: &[u8]) -> Result<Instrument, Fault> {
-    let instrument =
-        Instrument::parse(kind, json).map_err(|fault| Fault::Invalid(vec![fault.into()]))?;
+    let instrument = Instrument::parse(kind, json).map_err(|fault| Fault::Invalid(vec![fault.into()]))?;
     let last = store.versions(kind, instrument.id())?.pop();
     let next = last.map_or(1, |last| last.instrument.version() + 1);
     if instrument.version() != next {

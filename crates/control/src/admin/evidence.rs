@@ -1,12 +1,10 @@
 //! Attestations, which are only ever superseded or withdrawn, and affiliations, which end.
 
-use terms::{
-    Affiliation, AffiliationId, Attestation, AttestationId, Claim, Moment, Person, PersonId,
-};
+use terms::{Affiliation, AffiliationId, Attestation, AttestationId, Claim, Moment, Person, PersonId};
 
 use super::{
-    AffiliationEnd, Changed, NewAffiliation, NewAttestation, Registrar, WithdrawalReason,
-    checks::Checks, parties::free, random_id,
+    AffiliationEnd, Changed, NewAffiliation, NewAttestation, Registrar, WithdrawalReason, checks::Checks,
+    parties::free, random_id,
 };
 use crate::{
     Fault,
@@ -57,11 +55,7 @@ impl Registrar<'_> {
     ///
     /// [`Fault::NotFound`], [`Fault::Conflict`] if it is no longer held, [`Fault::Invalid`], [`Fault::Unrecorded`],
     /// [`Fault::Behind`].
-    pub fn withdraw_attestation(
-        &self,
-        id: &AttestationId,
-        why: WithdrawalReason,
-    ) -> Result<Changed<Person>, Fault> {
+    pub fn withdraw_attestation(&self, id: &AttestationId, why: WithdrawalReason) -> Result<Changed<Person>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let attestation = registry.store.attestation(id)?;
         let attestation = attestation.ok_or_else(|| Fault::not_found("attestation", id))?;
@@ -118,11 +112,7 @@ impl Registrar<'_> {
     ///
     /// [`Fault::NotFound`], [`Fault::Conflict`] if it has ended, [`Fault::Invalid`], [`Fault::Unrecorded`],
     /// [`Fault::Behind`].
-    pub fn end_affiliation(
-        &self,
-        id: &AffiliationId,
-        end: &AffiliationEnd,
-    ) -> Result<Changed<Affiliation>, Fault> {
+    pub fn end_affiliation(&self, id: &AffiliationId, end: &AffiliationEnd) -> Result<Changed<Affiliation>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let old = registry.store.affiliation(id)?;
         let old = old.ok_or_else(|| Fault::not_found("affiliation", id))?;
@@ -162,9 +152,7 @@ fn check_attestation(store: &Store, new: &Attestation, now: Moment) -> Result<()
 }
 
 fn check_claim(checks: &mut Checks, claim: &Claim) {
-    if let Claim::Citizenship { from, until, .. } | Claim::PermanentResidency { from, until, .. } =
-        claim
-    {
+    if let Claim::Citizenship { from, until, .. } | Claim::PermanentResidency { from, until, .. } = claim {
         let ordered = from.zip(*until).is_none_or(|(from, until)| from < until);
         checks.require(ordered, "claim.until", "must be after `claim.from`");
     }
@@ -172,12 +160,7 @@ fn check_claim(checks: &mut Checks, claim: &Claim) {
 
 /// An attestation may replace only one that is held, about the same person and by the same issuer: nobody's evidence is
 /// removed by another's word.
-fn check_superseded(
-    checks: &mut Checks,
-    store: &Store,
-    new: &Attestation,
-    old: &AttestationId,
-) -> Result<(), Fault> {
+fn check_superseded(checks: &mut Checks, store: &Store, new: &Attestation, old: &AttestationId) -> Result<(), Fault> {
     let Some(old) = store.attestation(old)? else {
         checks.require(false, "supersedes", "must be a registered attestation");
         return Ok(());

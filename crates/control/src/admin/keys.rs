@@ -51,10 +51,7 @@ impl Registrar<'_> {
         let mut registry = self.0.inner.registry()?;
         let key = registry.store.key(id)?;
         let key = key.ok_or_else(|| Fault::not_found("key", id))?;
-        let record = KeyRecord {
-            revoked_at: Some(revoked(id, key.revoked_at, self.0.now())?),
-            ..key
-        };
+        let record = KeyRecord { revoked_at: Some(revoked(id, key.revoked_at, self.0.now())?), ..key };
         let change = Record::Key(record.clone());
         self.0.commit(&mut registry, "key.revoke", change, record)
     }
@@ -90,11 +87,7 @@ fn tenant(store: &Store, new: &NewKey) -> Result<Option<OrganizationId>, Fault> 
             let workload = found.ok_or_else(|| Fault::invalid("holder.workload", detail))?;
             let own = Some(workload.organization);
             let same = new.organization.is_none() || new.organization == own;
-            require(
-                same,
-                "organization",
-                "must be the workload's own, or absent",
-            )?;
+            require(same, "organization", "must be the workload's own, or absent")?;
             Ok(own)
         }
     }

@@ -23,8 +23,8 @@ pub use keys::Minted;
 pub use read::AttestationStatus;
 pub(crate) use read::{Area, Health};
 pub use requests::{
-    AffiliationEnd, NewAffiliation, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken,
-    NewWorkload, OrganizationUpdate, PersonUpdate, WithdrawalReason, WorkloadUpdate,
+    AffiliationEnd, NewAffiliation, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken, NewWorkload,
+    OrganizationUpdate, PersonUpdate, WithdrawalReason, WorkloadUpdate,
 };
 pub use tokens::{MintedToken, Root};
 
@@ -108,10 +108,7 @@ impl<'a> Admin<'a> {
         }
         let mut needs: Vec<String> = roles.iter().map(|role| format!("`{role}`")).collect();
         needs.push("`root`".to_owned());
-        Err(Fault::Forbidden {
-            needs: needs.join(" or "),
-            has,
-        })
+        Err(Fault::Forbidden { needs: needs.join(" or "), has })
     }
 
     fn now(&self) -> Moment {
@@ -133,20 +130,12 @@ impl<'a> Admin<'a> {
 
 impl<T> Changed<T> {
     fn new(receipt: Receipt, item: T) -> Self {
-        Self {
-            receipt: receipt.index,
-            effect: receipt.effect,
-            item,
-        }
+        Self { receipt: receipt.index, effect: receipt.effect, item }
     }
 
     /// Shows the thing in another form.
     pub(crate) fn map<U>(self, form: impl FnOnce(T) -> U) -> Changed<U> {
-        Changed {
-            receipt: self.receipt,
-            effect: self.effect,
-            item: form(self.item),
-        }
+        Changed { receipt: self.receipt, effect: self.effect, item: form(self.item) }
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use terms::{Organization, OrganizationId, Person, PersonId, Workload, WorkloadId};
 
 use super::{
-    Changed, NewOrganization, NewPerson, NewWorkload, OrganizationUpdate, PersonUpdate, Registrar,
-    WorkloadUpdate, checks::Checks,
+    Changed, NewOrganization, NewPerson, NewWorkload, OrganizationUpdate, PersonUpdate, Registrar, WorkloadUpdate,
+    checks::Checks,
 };
 use crate::{
     Fault,
@@ -86,12 +86,8 @@ impl Registrar<'_> {
         let mut registry = self.0.inner.registry()?;
         let taken = registry.store.person_record(&new.id)?.is_some();
         free(taken, "person", &new.id)?;
-        let person = PersonRecord {
-            id: new.id,
-            display_name: new.display_name,
-            screening: new.screening,
-            active: true,
-        };
+        let person =
+            PersonRecord { id: new.id, display_name: new.display_name, screening: new.screening, active: true };
         self.put_person(&mut registry, "person.add", person)
     }
 
@@ -100,19 +96,13 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// [`Fault::NotFound`], [`Fault::Invalid`], [`Fault::Unrecorded`], [`Fault::Behind`].
-    pub fn update_person(
-        &self,
-        id: &PersonId,
-        update: PersonUpdate,
-    ) -> Result<Changed<Person>, Fault> {
+    pub fn update_person(&self, id: &PersonId, update: PersonUpdate) -> Result<Changed<Person>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let old = registry.store.person_record(id)?;
         let old = old.ok_or_else(|| Fault::not_found("person", id))?;
         let new = PersonRecord {
             id: old.id.clone(),
-            display_name: update
-                .display_name
-                .unwrap_or_else(|| old.display_name.clone()),
+            display_name: update.display_name.unwrap_or_else(|| old.display_name.clone()),
             screening: update.screening.unwrap_or(old.screening),
             active: update.active.unwrap_or(old.active),
         };
@@ -176,20 +166,14 @@ impl Registrar<'_> {
     /// # Errors
     ///
     /// [`Fault::NotFound`], [`Fault::Invalid`], [`Fault::Unrecorded`], [`Fault::Behind`].
-    pub fn update_workload(
-        &self,
-        id: &WorkloadId,
-        update: WorkloadUpdate,
-    ) -> Result<Changed<Workload>, Fault> {
+    pub fn update_workload(&self, id: &WorkloadId, update: WorkloadUpdate) -> Result<Changed<Workload>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let old = registry.store.workload(id)?;
         let old = old.ok_or_else(|| Fault::not_found("workload", id))?;
         let new = Workload {
             purpose: update.purpose.unwrap_or_else(|| old.purpose.clone()),
             owners: update.owners.map_or_else(|| old.owners.clone(), in_order),
-            recipients: update
-                .recipients
-                .map_or_else(|| old.recipients.clone(), in_order),
+            recipients: update.recipients.map_or_else(|| old.recipients.clone(), in_order),
             active: update.active.unwrap_or(old.active),
             ..old.clone()
         };
@@ -222,9 +206,7 @@ fn check_workload(store: &Store, workload: &Workload) -> Result<(), Fault> {
     let few = workload.recipients.len() <= WORKLOAD_PEOPLE_MAX;
     checks.require(few, "recipients", "must name at most 64 people");
     for owner in workload.owners.iter().take(WORKLOAD_PEOPLE_MAX) {
-        let active = store
-            .person_record(owner)?
-            .is_some_and(|person| person.active);
+        let active = store.person_record(owner)?.is_some_and(|person| person.active);
         let detail = format!("`{owner}` must be a registered, active person");
         checks.require(active, "owners", &detail);
     }
@@ -239,11 +221,7 @@ fn check_workload(store: &Store, workload: &Workload) -> Result<(), Fault> {
 /// The verbs for a change, a withdrawal of access, and its return.
 type Codes = [&'static str; 3];
 const PERSON_CODES: Codes = ["person.update", "person.deactivate", "person.reactivate"];
-const WORKLOAD_CODES: Codes = [
-    "workload.update",
-    "workload.deactivate",
-    "workload.reactivate",
-];
+const WORKLOAD_CODES: Codes = ["workload.update", "workload.deactivate", "workload.reactivate"];
 
 fn toggled(before: bool, after: bool, [update, deactivate, reactivate]: Codes) -> &'static str {
     match (before, after) {

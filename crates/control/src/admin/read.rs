@@ -5,8 +5,8 @@ use policy::Snapshot;
 use serde::Serialize;
 use std::sync::Arc;
 use terms::{
-    Affiliation, AffiliationId, Attestation, AttestationId, InstrumentId, KeyId, Organization,
-    OrganizationId, Person, PersonId, Workload, WorkloadId,
+    Affiliation, AffiliationId, Attestation, AttestationId, InstrumentId, KeyId, Organization, OrganizationId, Person,
+    PersonId, Workload, WorkloadId,
 };
 
 use super::desk::InstrumentState;
@@ -28,10 +28,7 @@ pub(crate) struct Listed<T> {
 impl<T> Listed<T> {
     /// Shows each item in another form.
     pub(crate) fn map<U>(self, form: impl FnMut(T) -> U) -> Listed<U> {
-        Listed {
-            items: self.items.into_iter().map(form).collect(),
-            next: self.next,
-        }
+        Listed { items: self.items.into_iter().map(form).collect(), next: self.next }
     }
 }
 
@@ -83,11 +80,7 @@ impl Reader<'_> {
     }
 
     pub(crate) fn organizations(&self, page: Page) -> Result<Listed<Organization>, Fault> {
-        self.listed(
-            page,
-            |store, page| store.organizations(page),
-            |item| item.id.as_str(),
-        )
+        self.listed(page, |store, page| store.organizations(page), |item| item.id.as_str())
     }
 
     pub(crate) fn person(&self, id: &PersonId) -> Result<Person, Fault> {
@@ -96,11 +89,7 @@ impl Reader<'_> {
     }
 
     pub(crate) fn people(&self, page: Page) -> Result<Listed<Person>, Fault> {
-        self.listed(
-            page,
-            |store, page| store.people(page),
-            |item| item.id.as_str(),
-        )
+        self.listed(page, |store, page| store.people(page), |item| item.id.as_str())
     }
 
     pub(crate) fn workload(&self, id: &WorkloadId) -> Result<Workload, Fault> {
@@ -109,11 +98,7 @@ impl Reader<'_> {
     }
 
     pub(crate) fn workloads(&self, page: Page) -> Result<Listed<Workload>, Fault> {
-        self.listed(
-            page,
-            |store, page| store.workloads(page),
-            |item| item.id.as_str(),
-        )
+        self.listed(page, |store, page| store.workloads(page), |item| item.id.as_str())
     }
 
     pub(crate) fn attestation(&self, id: &AttestationId) -> Result<AttestationStatus, Fault> {
@@ -124,11 +109,7 @@ impl Reader<'_> {
         .ok_or_else(|| Fault::not_found("attestation", id))
     }
 
-    pub(crate) fn attestations(
-        &self,
-        person: Option<String>,
-        page: Page,
-    ) -> Result<Listed<AttestationStatus>, Fault> {
+    pub(crate) fn attestations(&self, person: Option<String>, page: Page) -> Result<Listed<AttestationStatus>, Fault> {
         let filter = of("person", person);
         self.listed(
             page,
@@ -145,17 +126,9 @@ impl Reader<'_> {
         found.ok_or_else(|| Fault::not_found("affiliation", id))
     }
 
-    pub(crate) fn affiliations(
-        &self,
-        person: Option<String>,
-        page: Page,
-    ) -> Result<Listed<Affiliation>, Fault> {
+    pub(crate) fn affiliations(&self, person: Option<String>, page: Page) -> Result<Listed<Affiliation>, Fault> {
         let filter = of("person", person);
-        self.listed(
-            page,
-            |store, page| store.affiliations(filter, page),
-            |item| item.id.as_str(),
-        )
+        self.listed(page, |store, page| store.affiliations(filter, page), |item| item.id.as_str())
     }
 
     pub(crate) fn key(&self, id: &KeyId) -> Result<KeyRecord, Fault> {
@@ -163,32 +136,16 @@ impl Reader<'_> {
         found.ok_or_else(|| Fault::not_found("key", id))
     }
 
-    pub(crate) fn keys(
-        &self,
-        person: Option<String>,
-        page: Page,
-    ) -> Result<Listed<KeyRecord>, Fault> {
+    pub(crate) fn keys(&self, person: Option<String>, page: Page) -> Result<Listed<KeyRecord>, Fault> {
         let filter = of("person", person);
-        self.listed(
-            page,
-            |store, page| store.keys(filter, page),
-            |item| item.id.as_str(),
-        )
+        self.listed(page, |store, page| store.keys(filter, page), |item| item.id.as_str())
     }
 
     pub(crate) fn tokens(&self, page: Page) -> Result<Listed<TokenRecord>, Fault> {
-        self.listed(
-            page,
-            |store, page| store.tokens(page),
-            |item| item.id.as_str(),
-        )
+        self.listed(page, |store, page| store.tokens(page), |item| item.id.as_str())
     }
 
-    pub(crate) fn instruments(
-        &self,
-        kind: InstrumentKind,
-        page: Page,
-    ) -> Result<Listed<InstrumentState>, Fault> {
+    pub(crate) fn instruments(&self, kind: InstrumentKind, page: Page) -> Result<Listed<InstrumentState>, Fault> {
         self.listed(
             page,
             |store, page| {
@@ -200,11 +157,7 @@ impl Reader<'_> {
     }
 
     /// Returns every version, latest first.
-    pub(crate) fn versions(
-        &self,
-        kind: InstrumentKind,
-        id: &InstrumentId,
-    ) -> Result<Vec<InstrumentState>, Fault> {
+    pub(crate) fn versions(&self, kind: InstrumentKind, id: &InstrumentId) -> Result<Vec<InstrumentState>, Fault> {
         let filed = self.store(|store| store.versions(kind, id))?;
         if filed.is_empty() {
             return Err(Fault::not_found(kind.as_str(), id));
@@ -238,8 +191,7 @@ impl Reader<'_> {
             ledger_checkpoint: ledger.checkpoint,
             snapshot_epoch: self.0.inner.snapshot().epoch(),
             clock_behind_seconds: self.0.inner.clock.behind().as_secs(),
-            admin_tokens: u64::try_from(current.values().filter(|t| t.is_current(now)).count())
-                .unwrap_or(u64::MAX),
+            admin_tokens: u64::try_from(current.values().filter(|t| t.is_current(now)).count()).unwrap_or(u64::MAX),
         }
     }
 
@@ -259,10 +211,7 @@ impl Reader<'_> {
         let mut items = self.store(|store| list(store, &page))?;
         let more = items.len() > wanted;
         items.truncate(wanted);
-        let next = items
-            .last()
-            .filter(|_| more)
-            .map(|last| id(last).to_owned());
+        let next = items.last().filter(|_| more).map(|last| id(last).to_owned());
         Ok(Listed { items, next })
     }
 }
@@ -291,10 +240,7 @@ pub(crate) struct Health {
 }
 
 fn status(store: &Store, attestation: Attestation) -> Result<AttestationStatus, StoreError> {
-    Ok(AttestationStatus {
-        held: store.is_held(&attestation.id)?,
-        attestation,
-    })
+    Ok(AttestationStatus { held: store.is_held(&attestation.id)?, attestation })
 }
 
 fn of(column: &'static str, value: Option<String>) -> Option<Filter> {

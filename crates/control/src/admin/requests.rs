@@ -4,8 +4,8 @@
 use identity::Holder;
 use serde::Deserialize;
 use terms::{
-    AffiliationId, Assurance, AttestationId, Claim, Country, Coverage, Engagement, IssuerId,
-    Moment, OrganizationId, OrganizationKind, PersonId, Screening, WorkloadId,
+    AffiliationId, Assurance, AttestationId, Claim, Country, Coverage, Engagement, IssuerId, Moment, OrganizationId,
+    OrganizationKind, PersonId, Screening, WorkloadId,
 };
 use utoipa::ToSchema;
 

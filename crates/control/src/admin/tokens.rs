@@ -65,10 +65,7 @@ impl Root<'_> {
             let detail = "this is the last current root token: mint another one first";
             return Err(Fault::Conflict(detail.to_owned()));
         }
-        let record = TokenRecord {
-            revoked_at,
-            ..token
-        };
+        let record = TokenRecord { revoked_at, ..token };
         let change = Record::AdminToken(record.clone());
         let code = "admin_token.revoke";
         self.0.commit(&mut registry, code, change, record)

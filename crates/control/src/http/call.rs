@@ -72,11 +72,7 @@ impl Answer {
     }
 
     fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Fault> {
-        Ok(Self {
-            status,
-            body: to_json(body)?,
-            kept: None,
-        })
+        Ok(Self { status, body: to_json(body)?, kept: None })
     }
 }
 
@@ -88,10 +84,9 @@ impl Sent {
     /// Reads the body as JSON; unknown fields are refused by name.
     pub(super) fn body<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         let mut json = serde_json::Deserializer::from_slice(&self.body);
-        let parsed = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| Fault::Malformed(field_fault(&error)))?;
-        json.end()
-            .map_err(|error| Fault::Malformed(FieldFault::new("", error.to_string())))?;
+        let parsed =
+            serde_path_to_error::deserialize(&mut json).map_err(|error| Fault::Malformed(field_fault(&error)))?;
+        json.end().map_err(|error| Fault::Malformed(FieldFault::new("", error.to_string())))?;
         Ok(parsed)
     }
 
@@ -113,32 +108,20 @@ impl Sent {
     where
         T: std::str::FromStr<Err: std::fmt::Display>,
     {
-        let text = self
-            .params
-            .get(name)
-            .map(String::as_str)
-            .unwrap_or_default();
-        text.parse()
-            .map_err(|error: T::Err| Fault::Malformed(FieldFault::new(name, error.to_string())))
+        let text = self.params.get(name).map(String::as_str).unwrap_or_default();
+        text.parse().map_err(|error: T::Err| Fault::Malformed(FieldFault::new(name, error.to_string())))
     }
 
     pub(super) fn query<T: DeserializeOwned>(&self) -> Result<T, Fault> {
         let Query(query) = Query::try_from_uri(&self.uri).map_err(|error| {
-            let detail = std::error::Error::source(&error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            Fault::Malformed(FieldFault::new(
-                quoted(&detail).unwrap_or("query"),
-                &*detail,
-            ))
+            let detail = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            Fault::Malformed(FieldFault::new(quoted(&detail).unwrap_or("query"), &*detail))
         })?;
         Ok(query)
     }
 
     fn digest(&self) -> [u8; 32] {
-        let target = self
-            .uri
-            .path_and_query()
-            .map_or("", |target| target.as_str());
+        let target = self.uri.path_and_query().map_or("", |target| target.as_str());
         let mut hash = Sha256::new();
         for part in [self.method.as_bytes(), target.as_bytes(), &self.body] {
             hash.update(part.len().to_be_bytes());
@@ -203,12 +186,7 @@ impl FromRequest<Control> for Call {
         let actor = authenticate(control, &parts).await?;
         let sent = receive(&mut parts, body).await?;
         let idempotency = idempotency(&parts.headers, &actor, &sent)?;
-        Ok(Self {
-            control: control.clone(),
-            actor,
-            sent,
-            idempotency,
-        })
+        Ok(Self { control: control.clone(), actor, sent, idempotency })
     }
 }
 
@@ -222,10 +200,7 @@ impl Call {
         done.unwrap_or_else(|_| Problem::internal().into_response())
     }
 
-    fn run_blocking(
-        self,
-        act: impl FnOnce(&Admin<'_>, &Sent) -> Result<Answer, Fault>,
-    ) -> Response {
+    fn run_blocking(self, act: impl FnOnce(&Admin<'_>, &Sent) -> Result<Answer, Fault>) -> Response {
         let Some(key) = &self.idempotency else {
             return self.act(act).map_or_else(Problem::into_response, respond);
         };
@@ -252,28 +227,19 @@ impl Call {
         let inner = &self.control.0;
         let body = answer.kept.as_ref().unwrap_or(&answer.body);
         let status = answer.status.as_u16();
-        let kept = inner
-            .peek()
-            .store
-            .keep_answer(key, status, body, inner.clock.now());
+        let kept = inner.peek().store.keep_answer(key, status, body, inner.clock.now());
         if let Err(error) = kept {
             tracing::warn!(%error, "the answer to an idempotent request was not kept");
         }
         respond(answer)
     }
 
-    fn act(
-        &self,
-        act: impl FnOnce(&Admin<'_>, &Sent) -> Result<Answer, Fault>,
-    ) -> Result<Answer, Problem> {
+    fn act(&self, act: impl FnOnce(&Admin<'_>, &Sent) -> Result<Answer, Fault>) -> Result<Answer, Problem> {
         let admin = self.control.admin(&self.actor);
         act(&admin, &self.sent).map_err(|fault| {
             if matches!(fault, Fault::Forbidden { .. }) {
-                let refused = Refused {
-                    actor: Some(&self.actor),
-                    method: &self.sent.method,
-                    path: self.sent.uri.path(),
-                };
+                let refused =
+                    Refused { actor: Some(&self.actor), method: &self.sent.method, path: self.sent.uri.path() };
                 self.control.0.note_refusal(&refused, &fault);
             }
             Problem::from(fault)
@@ -290,11 +256,7 @@ async fn authenticate(control: &Control, parts: &Parts) -> Result<Actor, Problem
     let (control, method) = (control.clone(), parts.method.to_string());
     let path = parts.uri.path().to_owned();
     let noted = tokio::task::spawn_blocking(move || {
-        let refused = Refused {
-            actor: None,
-            method: &method,
-            path: &path,
-        };
+        let refused = Refused { actor: None, method: &method, path: &path };
         control.0.note_refusal(&refused, &fault);
         Problem::from(fault)
     });
@@ -302,31 +264,17 @@ async fn authenticate(control: &Control, parts: &Parts) -> Result<Actor, Problem
 }
 
 async fn receive(parts: &mut Parts, body: Body) -> Result<Sent, Problem> {
-    let params = RawPathParams::from_request_parts(parts, &())
-        .await
-        .map_err(|_| Problem::not_found())?;
-    let params = params
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let body = tokio::time::timeout(BODY_TIME, read_body(body))
-        .await
-        .map_err(|_| Problem::body_unreadable())??;
+    let params = RawPathParams::from_request_parts(parts, &()).await.map_err(|_| Problem::not_found())?;
+    let params = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let body = tokio::time::timeout(BODY_TIME, read_body(body)).await.map_err(|_| Problem::body_unreadable())??;
     if !body.is_empty() && !is_json(&parts.headers) {
         return Err(Problem::unsupported_media());
     }
-    Ok(Sent {
-        method: parts.method.to_string(),
-        uri: parts.uri.clone(),
-        params,
-        body,
-    })
+    Ok(Sent { method: parts.method.to_string(), uri: parts.uri.clone(), params, body })
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Problem::too_large(BODY_BYTES_MAX))
+    to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Problem::too_large(BODY_BYTES_MAX))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -336,15 +284,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn idempotency(
-    headers: &HeaderMap,
-    actor: &Actor,
-    sent: &Sent,
-) -> Result<Option<IdempotencyKey>, Problem> {
-    let Some(value) = headers
-        .get(IDEMPOTENCY_KEY)
-        .filter(|_| sent.method == "POST")
-    else {
+fn idempotency(headers: &HeaderMap, actor: &Actor, sent: &Sent) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY).filter(|_| sent.method == "POST") else {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default();
@@ -353,11 +294,7 @@ fn idempotency(
         let fault = FieldFault::new("Idempotency-Key", detail);
         return Err(Fault::Malformed(fault).into());
     }
-    Ok(Some(IdempotencyKey {
-        actor: actor.name().to_owned(),
-        key: key.to_owned(),
-        request: sent.digest(),
-    }))
+    Ok(Some(IdempotencyKey { actor: actor.name().to_owned(), key: key.to_owned(), request: sent.digest() }))
 }
 
 fn repeat(answered: &Answered, key: &IdempotencyKey) -> Response {
@@ -367,9 +304,7 @@ fn repeat(answered: &Answered, key: &IdempotencyKey) -> Response {
     let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::OK);
     let mut response = json(status, answered.body.clone());
     let replayed = HeaderValue::from_static("true");
-    response
-        .headers_mut()
-        .insert(IDEMPOTENCY_REPLAYED, replayed);
+    response.headers_mut().insert(IDEMPOTENCY_REPLAYED, replayed);
     response
 }
 
@@ -378,10 +313,7 @@ fn respond(answer: Answer) -> Response {
 }
 
 fn json(status: StatusCode, body: String) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, body).into_response()
 }
 

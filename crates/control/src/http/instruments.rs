@@ -16,8 +16,7 @@ use crate::{Admin, Fault, InstrumentKind, Turn, admin::Area};
     security(("admin_token" = ["root", "officer", "auditor"])),
 )]
 pub(super) async fn list_directives(call: Call) -> Response {
-    call.run(|admin, sent| list(admin, sent, InstrumentKind::Directive))
-        .await
+    call.run(|admin, sent| list(admin, sent, InstrumentKind::Directive)).await
 }
 
 /// Files the next version of a directive; with `apply=true`, puts it in force in the same step.
@@ -31,8 +30,7 @@ pub(super) async fn list_directives(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn file_directive(call: Call) -> Response {
-    call.run(|admin, sent| file(admin, sent, InstrumentKind::Directive))
-        .await
+    call.run(|admin, sent| file(admin, sent, InstrumentKind::Directive)).await
 }
 
 /// Shows every version of a directive, latest first.
@@ -45,8 +43,7 @@ pub(super) async fn file_directive(call: Call) -> Response {
     security(("admin_token" = ["root", "officer", "auditor"])),
 )]
 pub(super) async fn get_directive(call: Call) -> Response {
-    call.run(|admin, sent| versions(admin, sent, InstrumentKind::Directive))
-        .await
+    call.run(|admin, sent| versions(admin, sent, InstrumentKind::Directive)).await
 }
 
 /// Puts the latest filed version of a directive in force and decides every live call again.
@@ -60,8 +57,7 @@ pub(super) async fn get_directive(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn apply_directive(call: Call) -> Response {
-    call.run(|admin, sent| apply(admin, sent, InstrumentKind::Directive))
-        .await
+    call.run(|admin, sent| apply(admin, sent, InstrumentKind::Directive)).await
 }
 
 /// Stays a directive by a new version of it, which takes force at once.
@@ -74,8 +70,7 @@ pub(super) async fn apply_directive(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn stay_directive(call: Call) -> Response {
-    call.run(|admin, sent| turn(admin, sent, InstrumentKind::Directive, Turn::Stay))
-        .await
+    call.run(|admin, sent| turn(admin, sent, InstrumentKind::Directive, Turn::Stay)).await
 }
 
 /// Vacates a directive by a new version of it, which takes force at once.
@@ -88,8 +83,7 @@ pub(super) async fn stay_directive(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn vacate_directive(call: Call) -> Response {
-    call.run(|admin, sent| turn(admin, sent, InstrumentKind::Directive, Turn::Vacate))
-        .await
+    call.run(|admin, sent| turn(admin, sent, InstrumentKind::Directive, Turn::Vacate)).await
 }
 
 /// Lifts a directive by a new version of it, which takes force at once.
@@ -102,8 +96,7 @@ pub(super) async fn vacate_directive(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn lift_directive(call: Call) -> Response {
-    call.run(|admin, sent| turn(admin, sent, InstrumentKind::Directive, Turn::Lift))
-        .await
+    call.run(|admin, sent| turn(admin, sent, InstrumentKind::Directive, Turn::Lift)).await
 }
 
 /// Lists the latest version of each license, in order of id.
@@ -116,8 +109,7 @@ pub(super) async fn lift_directive(call: Call) -> Response {
     security(("admin_token" = ["root", "officer", "auditor"])),
 )]
 pub(super) async fn list_licenses(call: Call) -> Response {
-    call.run(|admin, sent| list(admin, sent, InstrumentKind::License))
-        .await
+    call.run(|admin, sent| list(admin, sent, InstrumentKind::License)).await
 }
 
 /// Files the next version of a license; with `apply=true`, puts it in force in the same step.
@@ -131,8 +123,7 @@ pub(super) async fn list_licenses(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn file_license(call: Call) -> Response {
-    call.run(|admin, sent| file(admin, sent, InstrumentKind::License))
-        .await
+    call.run(|admin, sent| file(admin, sent, InstrumentKind::License)).await
 }
 
 /// Shows every version of a license, latest first.
@@ -145,8 +136,7 @@ pub(super) async fn file_license(call: Call) -> Response {
     security(("admin_token" = ["root", "officer", "auditor"])),
 )]
 pub(super) async fn get_license(call: Call) -> Response {
-    call.run(|admin, sent| versions(admin, sent, InstrumentKind::License))
-        .await
+    call.run(|admin, sent| versions(admin, sent, InstrumentKind::License)).await
 }
 
 /// Puts the latest filed version of a license in force and decides every live call again.
@@ -160,8 +150,7 @@ pub(super) async fn get_license(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn apply_license(call: Call) -> Response {
-    call.run(|admin, sent| apply(admin, sent, InstrumentKind::License))
-        .await
+    call.run(|admin, sent| apply(admin, sent, InstrumentKind::License)).await
 }
 
 /// Stays a license by a new version of it, which takes force at once.
@@ -174,8 +163,7 @@ pub(super) async fn apply_license(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn stay_license(call: Call) -> Response {
-    call.run(|admin, sent| turn(admin, sent, InstrumentKind::License, Turn::Stay))
-        .await
+    call.run(|admin, sent| turn(admin, sent, InstrumentKind::License, Turn::Stay)).await
 }
 
 /// Vacates a license by a new version of it, which takes force at once.
@@ -188,8 +176,7 @@ pub(super) async fn stay_license(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn vacate_license(call: Call) -> Response {
-    call.run(|admin, sent| turn(admin, sent, InstrumentKind::License, Turn::Vacate))
-        .await
+    call.run(|admin, sent| turn(admin, sent, InstrumentKind::License, Turn::Vacate)).await
 }
 
 /// Lifts a license by a new version of it, which takes force at once.
@@ -202,8 +189,7 @@ pub(super) async fn vacate_license(call: Call) -> Response {
     security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn lift_license(call: Call) -> Response {
-    call.run(|admin, sent| turn(admin, sent, InstrumentKind::License, Turn::Lift))
-        .await
+    call.run(|admin, sent| turn(admin, sent, InstrumentKind::License, Turn::Lift)).await
 }
 
 /// Whether a filed version takes force at once.

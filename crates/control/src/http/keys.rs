@@ -41,10 +41,7 @@ pub(super) async fn mint_key(call: Call) -> Response {
         let registrar = admin.registrar()?;
         let minted = registrar.mint_key(sent.body::<NewKey>()?)?;
         let changed = minted.changed.map(KeyView::from);
-        Answer::secret(
-            &MintedView::new(&changed, Some(minted.key.reveal())),
-            &MintedView::new(&changed, None),
-        )
+        Answer::secret(&MintedView::new(&changed, Some(minted.key.reveal())), &MintedView::new(&changed, None))
     })
     .await
 }
@@ -116,10 +113,7 @@ pub(super) async fn mint_token(call: Call) -> Response {
         let root = admin.root()?;
         let minted = root.mint_token(sent.body::<NewToken>()?)?;
         let changed = minted.changed.map(TokenView::from);
-        Answer::secret(
-            &MintedView::new(&changed, Some(minted.token.reveal())),
-            &MintedView::new(&changed, None),
-        )
+        Answer::secret(&MintedView::new(&changed, Some(minted.token.reveal())), &MintedView::new(&changed, None))
     })
     .await
 }

@@ -90,11 +90,7 @@ const DOCUMENT_PATH: &str = "/admin/v1/openapi.json";
 
 /// Returns the admin API.
 pub(crate) fn router(control: Control) -> Router {
-    let router = routes()
-        .into_iter()
-        .fold(Router::new(), |router, (path, route)| {
-            router.route(&path, route)
-        });
+    let router = routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(&path, route));
     router
         .route(DOCUMENT_PATH, get(show_document))
         .fallback(async || Problem::not_found())
@@ -162,7 +158,9 @@ impl Modify for Common {
     fn modify(&self, document: &mut Document) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An admin token (`ex_admin_...`); the roles that may call are listed with each operation."))
+            .description(Some(
+                "An admin token (`ex_admin_...`); the roles that may call are listed with each operation.",
+            ))
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("admin_token", SecurityScheme::Http(bearer));
@@ -182,9 +180,7 @@ impl Modify for Common {
 fn add_problem(operation: &mut Operation) {
     let mut problem = Described::new("What is wrong and what to do (RFC 9457).");
     let content = Content::new(Some(schema::reference("Problem")));
-    problem
-        .content
-        .insert("application/problem+json".to_owned(), content);
+    problem.content.insert("application/problem+json".to_owned(), content);
     let responses = &mut operation.responses.responses;
     responses.insert("default".to_owned(), RefOr::T(problem));
 }

@@ -50,8 +50,7 @@ pub(super) async fn list_models(call: Call) -> Response {
     security(("admin_token" = ["root", "operator", "auditor"])),
 )]
 pub(super) async fn get_health(call: Call) -> Response {
-    call.run(|admin, _| Answer::ok(&admin.reader(Area::Operations)?.health()))
-        .await
+    call.run(|admin, _| Answer::ok(&admin.reader(Area::Operations)?.health())).await
 }
 
 /// Shows whose token this is and what it may do.
@@ -79,8 +78,7 @@ pub(super) async fn whoami(call: Call) -> Response {
     security(("admin_token" = ["root", "operator"])),
 )]
 pub(super) async fn reload(call: Call) -> Response {
-    call.run(|admin, _| Answer::ok(&serde_json::json!({ "effect": admin.reload()? })))
-        .await
+    call.run(|admin, _| Answer::ok(&serde_json::json!({ "effect": admin.reload()? }))).await
 }
 
 /// Shows a ledger entry with the proof that a signed checkpoint covers it.
@@ -95,9 +93,7 @@ pub(super) async fn reload(call: Call) -> Response {
 pub(super) async fn get_receipt(call: Call) -> Response {
     call.run(|admin, sent| {
         let reader = admin.reader(Area::Receipts)?;
-        Answer::ok(&ReceiptView::from(
-            reader.receipt(sent.param::<u64>("index")?)?,
-        ))
+        Answer::ok(&ReceiptView::from(reader.receipt(sent.param::<u64>("index")?)?))
     })
     .await
 }

@@ -4,10 +4,7 @@ use axum::response::Response;
 use terms::{OrganizationId, PersonId, WorkloadId};
 
 use super::call::{Answer, Call, ListQuery};
-use crate::{
-    NewOrganization, NewPerson, NewWorkload, OrganizationUpdate, PersonUpdate, WorkloadUpdate,
-    admin::Area,
-};
+use crate::{NewOrganization, NewPerson, NewWorkload, OrganizationUpdate, PersonUpdate, WorkloadUpdate, admin::Area};
 
 /// Lists organizations in order of id.
 #[utoipa::path(

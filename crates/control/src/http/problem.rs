@@ -49,11 +49,7 @@ impl Problem {
     }
 
     pub(super) fn method_not_allowed() -> Self {
-        let kind = (
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            "method not allowed",
-        );
+        let kind = (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "method not allowed");
         let detail = "this path does not take that method: see /admin/v1/openapi.json".to_owned();
         Self::new(kind, detail)
     }
@@ -63,22 +59,14 @@ impl Problem {
     }
 
     pub(super) fn unsupported_media() -> Self {
-        let kind = (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported-media-type",
-            "unsupported media type",
-        );
+        let kind = (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "unsupported media type");
         let detail = "send the body as `content-type: application/json`".to_owned();
         Self::new(kind, detail)
     }
 
     pub(super) fn body_unreadable() -> Self {
         let detail = "the body did not arrive whole in 30 seconds".to_owned();
-        let kind = (
-            StatusCode::REQUEST_TIMEOUT,
-            "timeout",
-            "the body did not arrive",
-        );
+        let kind = (StatusCode::REQUEST_TIMEOUT, "timeout", "the body did not arrive");
         Self::new(kind, detail)
     }
 
@@ -88,32 +76,17 @@ impl Problem {
     }
 
     pub(super) fn key_reused() -> Self {
-        let kind = (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "idempotency-key-reused",
-            "the idempotency key names another request",
-        );
+        let kind =
+            (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "the idempotency key names another request");
         let detail = "this `Idempotency-Key` was sent with another request in the last 24 hours: choose a new one";
         Self::new(kind, detail.to_owned())
     }
 }
 
-const TOO_LARGE: Kind = (
-    StatusCode::PAYLOAD_TOO_LARGE,
-    "too-large",
-    "too large to be recorded",
-);
+const TOO_LARGE: Kind = (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "too large to be recorded");
 const NOT_FOUND: Kind = (StatusCode::NOT_FOUND, "not-found", "not found");
-const INTERNAL: Kind = (
-    StatusCode::INTERNAL_SERVER_ERROR,
-    "internal",
-    "internal error",
-);
-const UNAVAILABLE: Kind = (
-    StatusCode::SERVICE_UNAVAILABLE,
-    "unavailable",
-    "not available now",
-);
+const INTERNAL: Kind = (StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error");
+const UNAVAILABLE: Kind = (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "not available now");
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
@@ -130,46 +103,21 @@ impl From<Fault> for Problem {
 
 fn kind(fault: &Fault) -> Kind {
     match fault {
-        Fault::Malformed(_) => (
-            StatusCode::BAD_REQUEST,
-            "malformed",
-            "the request is malformed",
-        ),
-        Fault::Invalid(_) => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "invalid",
-            "the request is not acceptable",
-        ),
-        Fault::DoesNotCompile(_) => (
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "does-not-compile",
-            "the snapshot does not compile",
-        ),
-        Fault::Unauthenticated(_) => (
-            StatusCode::UNAUTHORIZED,
-            "unauthenticated",
-            "not authenticated",
-        ),
+        Fault::Malformed(_) => (StatusCode::BAD_REQUEST, "malformed", "the request is malformed"),
+        Fault::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid", "the request is not acceptable"),
+        Fault::DoesNotCompile(_) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "does-not-compile", "the snapshot does not compile")
+        }
+        Fault::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated", "not authenticated"),
         Fault::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden", "not allowed"),
         Fault::NotFound { .. } | Fault::Lookup(LookupError::Unknown(_)) => NOT_FOUND,
-        Fault::Conflict(_) => (
-            StatusCode::CONFLICT,
-            "conflict",
-            "contradicts the present state",
-        ),
-        Fault::NotOffered(_) => (
-            StatusCode::NOT_IMPLEMENTED,
-            "not-offered",
-            "not offered here",
-        ),
+        Fault::Conflict(_) => (StatusCode::CONFLICT, "conflict", "contradicts the present state"),
+        Fault::NotOffered(_) => (StatusCode::NOT_IMPLEMENTED, "not-offered", "not offered here"),
         Fault::Unrecorded(Unavailable::TooLong) => TOO_LARGE,
-        Fault::Unrecorded(_)
-        | Fault::Random(_)
-        | Fault::Follow(_)
-        | Fault::Lookup(LookupError::NotYet(_)) => UNAVAILABLE,
-        Fault::Behind { .. } | Fault::Store(_) | Fault::Lookup(_) | Fault::Unwritable(_) => {
-            INTERNAL
+        Fault::Unrecorded(_) | Fault::Random(_) | Fault::Follow(_) | Fault::Lookup(LookupError::NotYet(_)) => {
+            UNAVAILABLE
         }
+        Fault::Behind { .. } | Fault::Store(_) | Fault::Lookup(_) | Fault::Unwritable(_) => INTERNAL,
     }
 }
 
@@ -177,11 +125,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
-            tracing::error!(
-                kind = self.kind,
-                detail = self.detail,
-                "admin request failed"
-            );
+            tracing::error!(kind = self.kind, detail = self.detail, "admin request failed");
         }
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();

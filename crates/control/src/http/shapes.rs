@@ -82,15 +82,9 @@ fn alone() -> Vec<(&'static str, Value)> {
         ("InstrumentVersions", json!({ "versions": [{}] })),
         ("SnapshotInForce", snapshot),
         ("Models", json!({ "models": [{}], "aliases": [{}] })),
-        (
-            "Whoami",
-            json!({ "actor": "token:0123", "role": "auditor" }),
-        ),
+        ("Whoami", json!({ "actor": "token:0123", "role": "auditor" })),
         ("Reloaded", json!({ "effect": effect })),
-        (
-            "Receipt",
-            json!({ "index": 7, "leaf": "AA==", "proof": "" }),
-        ),
+        ("Receipt", json!({ "index": 7, "leaf": "AA==", "proof": "" })),
     ]
 }
 

@@ -67,12 +67,7 @@ pub(super) struct MintedView<'a, T> {
 
 impl<'a, T> MintedView<'a, T> {
     pub(super) fn new(changed: &'a Changed<T>, key: Option<&'a str>) -> Self {
-        Self {
-            receipt: changed.receipt,
-            effect: changed.effect,
-            item: &changed.item,
-            key,
-        }
+        Self { receipt: changed.receipt, effect: changed.effect, item: &changed.item, key }
     }
 }
 
@@ -106,11 +101,7 @@ pub(super) struct ReceiptView {
 
 impl From<ledger::Receipt> for ReceiptView {
     fn from(receipt: ledger::Receipt) -> Self {
-        Self {
-            index: receipt.index,
-            leaf: STANDARD.encode(receipt.leaf),
-            proof: receipt.proof,
-        }
+        Self { index: receipt.index, leaf: STANDARD.encode(receipt.leaf), proof: receipt.proof }
     }
 }
 

@@ -30,23 +30,13 @@ pub(crate) struct Answered {
 
 impl Store {
     /// Returns the answer given to a key in the last 24 hours.
-    pub(crate) fn answered(
-        &self,
-        key: &IdempotencyKey,
-        now: Moment,
-    ) -> Result<Option<Answered>, StoreError> {
+    pub(crate) fn answered(&self, key: &IdempotencyKey, now: Moment) -> Result<Option<Answered>, StoreError> {
         self.db
             .query_row(
                 "SELECT request, status, body FROM idempotency
                  WHERE actor = ?1 AND key = ?2 AND at > ?3",
                 params![key.actor, key.key, horizon(now)],
-                |row| {
-                    Ok(Answered {
-                        request: row.get(0)?,
-                        status: row.get(1)?,
-                        body: row.get(2)?,
-                    })
-                },
+                |row| Ok(Answered { request: row.get(0)?, status: row.get(1)?, body: row.get(2)? }),
             )
             .optional()
             .map_err(sqlite("look up an earlier answer"))
@@ -61,18 +51,10 @@ impl Store {
         now: Moment,
     ) -> Result<(), StoreError> {
         let keep = || {
-            self.db
-                .execute("DELETE FROM idempotency WHERE at <= ?1", [horizon(now)])?;
+            self.db.execute("DELETE FROM idempotency WHERE at <= ?1", [horizon(now)])?;
             self.db.execute(
                 "INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![
-                    key.actor,
-                    key.key,
-                    key.request.as_slice(),
-                    status,
-                    body,
-                    now.as_millis()
-                ],
+                params![key.actor, key.key, key.request.as_slice(), status, body, now.as_millis()],
             )
         };
         keep().map(drop).map_err(sqlite("keep an answer"))

@@ -54,9 +54,7 @@ pub enum StoreError {
         source: serde_json::Error,
     },
     /// The registry was written by a later version of this program; install that version.
-    #[error(
-        "the registry has schema version {found}, and this program knows up to {known}: install the later version"
-    )]
+    #[error("the registry has schema version {found}, and this program knows up to {known}: install the later version")]
     Later {
         /// The version found.
         found: usize,
@@ -80,10 +78,7 @@ impl Store {
     /// Opens or makes `registry.sqlite3` in `dir`, readable by the owner alone, and migrates it.
     pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join("registry.sqlite3");
-        make_private(dir, &path).map_err(|source| StoreError::Make {
-            path: path.display().to_string(),
-            source,
-        })?;
+        make_private(dir, &path).map_err(|source| StoreError::Make { path: path.display().to_string(), source })?;
         let db = Connection::open(&path).map_err(sqlite("open the file"))?;
         let mut store = Self { db };
         store.configure().map_err(sqlite("set the pragmas"))?;
@@ -103,15 +98,11 @@ impl Store {
     fn migrate(&mut self) -> Result<(), StoreError> {
         let found: usize = self
             .db
-            .query_row("SELECT user_version FROM pragma_user_version", [], |row| {
-                row.get::<_, i64>(0)
-            })
+            .query_row("SELECT user_version FROM pragma_user_version", [], |row| row.get::<_, i64>(0))
             .map(|version| usize::try_from(version).unwrap_or(usize::MAX))
             .map_err(sqlite("read the schema version"))?;
         let known = MIGRATIONS.len();
-        let missing = MIGRATIONS
-            .get(found..)
-            .ok_or(StoreError::Later { found, known })?;
+        let missing = MIGRATIONS.get(found..).ok_or(StoreError::Later { found, known })?;
         for (sql, version) in missing.iter().zip(found + 1..) {
             self.step(sql, version).map_err(sqlite("migrate"))?;
         }
@@ -121,11 +112,7 @@ impl Store {
     fn step(&mut self, sql: &str, version: usize) -> rusqlite::Result<()> {
         let tx = self.db.transaction()?;
         tx.execute_batch(sql)?;
-        tx.pragma_update(
-            None,
-            "user_version",
-            i64::try_from(version).unwrap_or(i64::MAX),
-        )?;
+        tx.pragma_update(None, "user_version", i64::try_from(version).unwrap_or(i64::MAX))?;
         tx.commit()
     }
 
@@ -140,10 +127,7 @@ impl Store {
     /// Notes that no entry before `next` needs to be looked at again.
     pub(crate) fn pass(&mut self, next: u64) -> Result<(), StoreError> {
         self.db
-            .execute(
-                "UPDATE progress SET next_entry = max(next_entry, ?1)",
-                [signed(next)],
-            )
+            .execute("UPDATE progress SET next_entry = max(next_entry, ?1)", [signed(next)])
             .map(drop)
             .map_err(sqlite("note the progress"))
     }
@@ -163,12 +147,7 @@ impl Store {
         self.write("apply a snapshot", index, |tx| {
             tx.execute(
                 "INSERT OR REPLACE INTO snapshot VALUES (?1, ?2, ?3, ?4)",
-                params![
-                    signed(document.epoch),
-                    digest.as_slice(),
-                    json(document)?,
-                    signed(index)
-                ],
+                params![signed(document.epoch), digest.as_slice(), json(document)?, signed(index)],
             )?;
             Instrument::all(document).try_for_each(|instrument| put_applied(tx, index, &instrument))
         })
@@ -190,10 +169,7 @@ impl Store {
     ) -> rusqlite::Result<()> {
         let tx = self.db.transaction()?;
         body(&tx)?;
-        tx.execute(
-            "UPDATE progress SET next_entry = max(next_entry, ?1)",
-            [signed(index) + 1],
-        )?;
+        tx.execute("UPDATE progress SET next_entry = max(next_entry, ?1)", [signed(index) + 1])?;
         tx.commit()
     }
 }
@@ -201,12 +177,7 @@ impl Store {
 /// Makes the folder and an empty file with modes 0700 and 0600; SQLite gives its side files the file's mode.
 fn make_private(dir: &Path, path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }
 
 fn put(tx: &Transaction<'_>, index: u64, record: &Record) -> rusqlite::Result<()> {
@@ -241,20 +212,14 @@ fn put_plain(
         "INSERT INTO {table} VALUES (?1, ?2, ?3)
          ON CONFLICT (id) DO UPDATE SET body = excluded.body, entry = excluded.entry"
     );
-    tx.execute(&sql, params![id, json(body)?, signed(index)])
-        .map(drop)
+    tx.execute(&sql, params![id, json(body)?, signed(index)]).map(drop)
 }
 
 fn put_workload(tx: &Transaction<'_>, body: &terms::Workload, index: u64) -> rusqlite::Result<()> {
     tx.execute(
         "INSERT INTO workload VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE
          SET organization = excluded.organization, body = excluded.body, entry = excluded.entry",
-        params![
-            body.id.as_str(),
-            body.organization.as_str(),
-            json(body)?,
-            signed(index)
-        ],
+        params![body.id.as_str(), body.organization.as_str(), json(body)?, signed(index)],
     )
     .map(drop)
 }
@@ -273,21 +238,11 @@ fn put_attestation(tx: &Transaction<'_>, body: &Attestation, index: u64) -> rusq
     .map(drop)
 }
 
-fn put_affiliation(
-    tx: &Transaction<'_>,
-    body: &terms::Affiliation,
-    index: u64,
-) -> rusqlite::Result<()> {
+fn put_affiliation(tx: &Transaction<'_>, body: &terms::Affiliation, index: u64) -> rusqlite::Result<()> {
     tx.execute(
         "INSERT INTO affiliation VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (id) DO UPDATE SET body = excluded.body, entry = excluded.entry",
-        params![
-            body.id.as_str(),
-            body.person.as_str(),
-            body.organization.as_str(),
-            json(body)?,
-            signed(index)
-        ],
+        params![body.id.as_str(), body.person.as_str(), body.organization.as_str(), json(body)?, signed(index)],
     )
     .map(drop)
 }
@@ -332,19 +287,13 @@ fn put_applied(tx: &Transaction<'_>, index: u64, instrument: &Instrument) -> rus
     tx.execute(
         "UPDATE instrument SET applied = 1, entry = ?4
          WHERE kind = ?1 AND id = ?2 AND version = ?3 AND applied = 0",
-        params![
-            instrument.kind().as_str(),
-            instrument.id().as_str(),
-            signed(instrument.version()),
-            signed(index)
-        ],
+        params![instrument.kind().as_str(), instrument.id().as_str(), signed(instrument.version()), signed(index)],
     )
     .map(drop)
 }
 
 fn json(body: &impl serde::Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(body)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    serde_json::to_string(body).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 /// SQLite's integers are signed; our counters never reach 2^63.

@@ -5,8 +5,8 @@ use policy::SnapshotDocument;
 use rusqlite::{OptionalExtension, Row, ToSql, params};
 use serde::de::DeserializeOwned;
 use terms::{
-    Affiliation, AffiliationId, Attestation, AttestationId, InstrumentId, KeyId, Organization,
-    OrganizationId, Person, PersonId, Workload, WorkloadId,
+    Affiliation, AffiliationId, Attestation, AttestationId, InstrumentId, KeyId, Organization, OrganizationId, Person,
+    PersonId, Workload, WorkloadId,
 };
 
 use super::{Store, StoreError, signed, sqlite, unsigned};
@@ -27,10 +27,7 @@ pub(crate) struct Page {
 
 impl Page {
     /// Everything at once; for loading and for lists that are bounded elsewhere.
-    pub(crate) const ALL: Self = Self {
-        after: String::new(),
-        limit: u32::MAX,
-    };
+    pub(crate) const ALL: Self = Self { after: String::new(), limit: u32::MAX };
 }
 
 /// Keeps only the rows whose column, one of our own names, has this value.
@@ -50,10 +47,7 @@ pub(crate) struct Filed {
 }
 
 impl Store {
-    pub(crate) fn organization(
-        &self,
-        id: &OrganizationId,
-    ) -> Result<Option<Organization>, StoreError> {
+    pub(crate) fn organization(&self, id: &OrganizationId) -> Result<Option<Organization>, StoreError> {
         self.get("organization", id.as_str())
     }
 
@@ -73,11 +67,7 @@ impl Store {
         self.get("api_key", id.as_str())
     }
 
-    pub(crate) fn keys(
-        &self,
-        filter: Option<Filter>,
-        page: &Page,
-    ) -> Result<Vec<KeyRecord>, StoreError> {
+    pub(crate) fn keys(&self, filter: Option<Filter>, page: &Page) -> Result<Vec<KeyRecord>, StoreError> {
         self.list("api_key", filter, page)
     }
 
@@ -85,19 +75,12 @@ impl Store {
         self.list("admin_token", None, page)
     }
 
-    pub(crate) fn attestation(
-        &self,
-        id: &AttestationId,
-    ) -> Result<Option<Attestation>, StoreError> {
+    pub(crate) fn attestation(&self, id: &AttestationId) -> Result<Option<Attestation>, StoreError> {
         self.get("attestation", id.as_str())
     }
 
     /// Returns attestations, superseded and withdrawn ones too.
-    pub(crate) fn attestations(
-        &self,
-        filter: Option<Filter>,
-        page: &Page,
-    ) -> Result<Vec<Attestation>, StoreError> {
+    pub(crate) fn attestations(&self, filter: Option<Filter>, page: &Page) -> Result<Vec<Attestation>, StoreError> {
         self.list("attestation", filter, page)
     }
 
@@ -113,18 +96,11 @@ impl Store {
             .map_err(sqlite("look up an attestation"))
     }
 
-    pub(crate) fn affiliation(
-        &self,
-        id: &AffiliationId,
-    ) -> Result<Option<Affiliation>, StoreError> {
+    pub(crate) fn affiliation(&self, id: &AffiliationId) -> Result<Option<Affiliation>, StoreError> {
         self.get("affiliation", id.as_str())
     }
 
-    pub(crate) fn affiliations(
-        &self,
-        filter: Option<Filter>,
-        page: &Page,
-    ) -> Result<Vec<Affiliation>, StoreError> {
+    pub(crate) fn affiliations(&self, filter: Option<Filter>, page: &Page) -> Result<Vec<Affiliation>, StoreError> {
         self.list("affiliation", filter, page)
     }
 
@@ -145,12 +121,7 @@ impl Store {
     }
 
     fn compose(&self, record: PersonRecord) -> Result<Person, StoreError> {
-        let of = |column| {
-            Some(Filter {
-                column,
-                value: record.id.as_str().to_owned(),
-            })
-        };
+        let of = |column| Some(Filter { column, value: record.id.as_str().to_owned() });
         Ok(Person {
             attestations: self.held(&record.id)?,
             affiliations: self.affiliations(of("person"), &Page::ALL)?,
@@ -173,11 +144,7 @@ impl Store {
     }
 
     /// Returns every version of one instrument, oldest first.
-    pub(crate) fn versions(
-        &self,
-        kind: InstrumentKind,
-        id: &InstrumentId,
-    ) -> Result<Vec<Filed>, StoreError> {
+    pub(crate) fn versions(&self, kind: InstrumentKind, id: &InstrumentId) -> Result<Vec<Filed>, StoreError> {
         self.filed(
             kind,
             "SELECT body, applied, entry FROM instrument WHERE kind = ?1 AND id = ?2
@@ -187,11 +154,7 @@ impl Store {
     }
 
     /// Returns the latest version of each instrument of a kind.
-    pub(crate) fn instruments(
-        &self,
-        kind: InstrumentKind,
-        page: &Page,
-    ) -> Result<Vec<Filed>, StoreError> {
+    pub(crate) fn instruments(&self, kind: InstrumentKind, page: &Page) -> Result<Vec<Filed>, StoreError> {
         self.filed(
             kind,
             "SELECT body, applied, entry FROM instrument AS i WHERE kind = ?1 AND id > ?2
@@ -201,25 +164,13 @@ impl Store {
         )
     }
 
-    fn filed(
-        &self,
-        kind: InstrumentKind,
-        sql: &str,
-        params: &[&dyn ToSql],
-    ) -> Result<Vec<Filed>, StoreError> {
+    fn filed(&self, kind: InstrumentKind, sql: &str, params: &[&dyn ToSql]) -> Result<Vec<Filed>, StoreError> {
         let read = sqlite("read an instrument");
-        let rows: Vec<(String, bool, i64)> = self
-            .query(sql, params, |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
-            .map_err(read)?;
+        let rows: Vec<(String, bool, i64)> =
+            self.query(sql, params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).map_err(read)?;
         rows.into_iter()
             .map(|(body, applied, entry)| {
-                Ok(Filed {
-                    instrument: stored_instrument(kind, &body)?,
-                    applied,
-                    entry: unsigned(entry),
-                })
+                Ok(Filed { instrument: stored_instrument(kind, &body)?, applied, entry: unsigned(entry) })
             })
             .collect()
     }
@@ -234,26 +185,15 @@ impl Store {
     /// Returns the entry that put the snapshot of an epoch in force.
     pub(crate) fn snapshot_entry(&self, epoch: u64) -> Result<Option<u64>, StoreError> {
         self.db
-            .query_row(
-                "SELECT entry FROM snapshot WHERE epoch = ?1",
-                [signed(epoch)],
-                |row| row.get(0).map(unsigned),
-            )
+            .query_row("SELECT entry FROM snapshot WHERE epoch = ?1", [signed(epoch)], |row| row.get(0).map(unsigned))
             .optional()
             .map_err(sqlite("look up a snapshot"))
     }
 
-    fn get<T: DeserializeOwned>(
-        &self,
-        table: &'static str,
-        id: &str,
-    ) -> Result<Option<T>, StoreError> {
+    fn get<T: DeserializeOwned>(&self, table: &'static str, id: &str) -> Result<Option<T>, StoreError> {
         let sql = format!("SELECT body FROM {table} WHERE id = ?1");
-        let body: Option<String> = self
-            .db
-            .query_row(&sql, params![id], |row| row.get(0))
-            .optional()
-            .map_err(sqlite("look up a row"))?;
+        let body: Option<String> =
+            self.db.query_row(&sql, params![id], |row| row.get(0)).optional().map_err(sqlite("look up a row"))?;
         body.map(|body| parse(table, &body)).transpose()
     }
 
@@ -277,9 +217,7 @@ impl Store {
         sql: &str,
         params: &[&dyn ToSql],
     ) -> Result<Vec<T>, StoreError> {
-        let bodies: Vec<String> = self
-            .query(sql, params, |row| row.get(0))
-            .map_err(sqlite("list rows"))?;
+        let bodies: Vec<String> = self.query(sql, params, |row| row.get(0)).map_err(sqlite("list rows"))?;
         bodies.iter().map(|body| parse(table, body)).collect()
     }
 

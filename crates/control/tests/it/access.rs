@@ -113,23 +113,18 @@ async fn refused_access_is_recorded_but_cannot_fill_the_log() {
     let world = World::new();
     let refusals = |world: &World| {
         let entries = world.entries().into_iter();
-        let refusals = entries.filter(|(entry, _)| {
-            entry.kind == Kind::Admin && entry.code.as_deref() == Some("access.refused")
-        });
+        let refusals =
+            entries.filter(|(entry, _)| entry.kind == Kind::Admin && entry.code.as_deref() == Some("access.refused"));
         let private = refusals.map(|(_, private)| serde_json::from_str(&private).unwrap());
         private.collect::<Vec<Value>>()
     };
     for _ in 0..50 {
-        world
-            .call("nonsense", "GET /admin/v1/people", Value::Null)
-            .await;
+        world.call("nonsense", "GET /admin/v1/people", Value::Null).await;
     }
     assert_eq!(refusals(&world).len(), 1);
     world.clock.advance(Duration::from_secs(1));
     let token = world.token(Role::Operator);
-    world
-        .call(&token, "GET /admin/v1/people", Value::Null)
-        .await;
+    world.call(&token, "GET /admin/v1/people", Value::Null).await;
     let seen = refusals(&world);
     assert_eq!(seen.len(), 2);
     assert_eq!(seen[0]["not_recorded_before"], 0);
@@ -137,9 +132,7 @@ async fn refused_access_is_recorded_but_cannot_fill_the_log() {
     assert_eq!(seen[1]["not_recorded_before"], 49);
     assert!(seen[1]["actor"].as_str().unwrap().starts_with("token:"));
 
-    world
-        .call("nonsense", "GET /admin/v1/people", Value::Null)
-        .await;
+    world.call("nonsense", "GET /admin/v1/people", Value::Null).await;
     world.control.checkpoint().unwrap();
     assert_eq!(refusals(&world)[2]["not_recorded_before"], 1);
 }
@@ -149,12 +142,8 @@ async fn every_change_names_who_made_it() {
     let world = World::new();
     let registrar = world.token(Role::Registrar);
     let person = json!({ "id": "ada", "display_name": "Ada" });
-    let reply = world
-        .call(&registrar, "POST /admin/v1/people", person)
-        .await;
-    let who = world
-        .call(&registrar, "GET /admin/v1/whoami", Value::Null)
-        .await;
+    let reply = world.call(&registrar, "POST /admin/v1/people", person).await;
+    let who = world.call(&registrar, "GET /admin/v1/whoami", Value::Null).await;
     let receipt = usize::try_from(reply.body["receipt"].as_u64().unwrap()).unwrap();
     let private: Value = serde_json::from_str(&world.entries()[receipt].1).unwrap();
     assert_eq!(private["actor"], who.body["actor"]);
@@ -183,8 +172,6 @@ async fn a_receipt_is_shown_once_a_checkpoint_covers_the_entry() {
 #[tokio::test]
 async fn reload_is_offered_only_where_there_is_a_file_to_reload() {
     let world = World::new();
-    let reply = world
-        .call(&world.root, "POST /admin/v1/reload", Value::Null)
-        .await;
+    let reply = world.call(&world.root, "POST /admin/v1/reload", Value::Null).await;
     assert_eq!(reply.status, StatusCode::NOT_IMPLEMENTED);
 }

@@ -11,18 +11,12 @@ pub(crate) fn check(document: &Value, line: &str, reply: &Reply) {
     };
     let status = reply.status.as_u16().to_string();
     let responses = &operation["responses"];
-    let described = responses
-        .get(&status)
-        .unwrap_or_else(|| &responses["default"]);
+    let described = responses.get(&status).unwrap_or_else(|| &responses["default"]);
     let content = described["content"].as_object().unwrap();
     let (media, content) = content.iter().next().unwrap();
     assert_eq!(reply.headers["content-type"], media.as_str(), "{line}");
     let found = conforms(document, &content["schema"], &reply.body);
-    assert!(
-        found.is_ok(),
-        "{line} {status}: {found:?} in {}",
-        reply.body
-    );
+    assert!(found.is_ok(), "{line} {status}: {found:?} in {}", reply.body);
 }
 
 fn operation<'a>(document: &'a Value, line: &str) -> Option<&'a Value> {
@@ -34,13 +28,8 @@ fn operation<'a>(document: &'a Value, line: &str) -> Option<&'a Value> {
 }
 
 fn fits(template: &str, path: &str) -> bool {
-    let (template, path): (Vec<_>, Vec<_>) =
-        (template.split('/').collect(), path.split('/').collect());
-    template.len() == path.len()
-        && template
-            .iter()
-            .zip(&path)
-            .all(|(want, got)| want.starts_with('{') || want == got)
+    let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+    template.len() == path.len() && template.iter().zip(&path).all(|(want, got)| want.starts_with('{') || want == got)
 }
 
 fn conforms(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
@@ -49,12 +38,8 @@ fn conforms(document: &Value, schema: &Value, value: &Value) -> Result<(), Strin
         return conforms(document, target.unwrap(), value);
     }
     if let Some(forms) = schema["oneOf"].as_array() {
-        let fits = forms
-            .iter()
-            .any(|form| conforms(document, form, value).is_ok());
-        return fits
-            .then_some(())
-            .ok_or_else(|| format!("{value} fits none of {forms:?}"));
+        let fits = forms.iter().any(|form| conforms(document, form, value).is_ok());
+        return fits.then_some(()).ok_or_else(|| format!("{value} fits none of {forms:?}"));
     }
     if let Some(allowed) = schema["enum"].as_array()
         && !allowed.contains(value)
@@ -66,18 +51,12 @@ fn conforms(document: &Value, schema: &Value, value: &Value) -> Result<(), Strin
     }
     match value {
         Value::Object(map) => object_conforms(document, schema, map),
-        Value::Array(items) => items
-            .iter()
-            .try_for_each(|item| conforms(document, &schema["items"], item)),
+        Value::Array(items) => items.iter().try_for_each(|item| conforms(document, &schema["items"], item)),
         _ => Ok(()),
     }
 }
 
-fn object_conforms(
-    document: &Value,
-    schema: &Value,
-    map: &Map<String, Value>,
-) -> Result<(), String> {
+fn object_conforms(document: &Value, schema: &Value, map: &Map<String, Value>) -> Result<(), String> {
     let Some(properties) = schema["properties"].as_object() else {
         return Ok(());
     };

@@ -27,24 +27,15 @@ fn copy_registry(from: &Path, to: &Path) {
 async fn what_the_ledger_has_and_the_registry_not_is_applied_at_the_next_start() {
     let world = World::new();
     world.populate().await;
-    let (registry, before) = (
-        world.dir.path().join("registry"),
-        world.dir.path().join("before"),
-    );
+    let (registry, before) = (world.dir.path().join("registry"), world.dir.path().join("before"));
     copy_registry(&registry, &before);
-    world
-        .done("POST /admin/v1/attestations", citizenship("att-1"))
-        .await;
-    world
-        .done("PATCH /admin/v1/people/ada", json!({ "active": false }))
-        .await;
+    world.done("POST /admin/v1/attestations", citizenship("att-1")).await;
+    world.done("PATCH /admin/v1/people/ada", json!({ "active": false })).await;
     let key = json!({ "holder": { "kind": "person", "person": "minh" } });
     let minh = json!({ "id": "minh", "display_name": "Minh" });
     world.done("POST /admin/v1/people", minh).await;
     let minted = world.done("POST /admin/v1/keys", key).await;
-    let applied = world
-        .done("POST /admin/v1/directives?apply=true", june_12(1))
-        .await;
+    let applied = world.done("POST /admin/v1/directives?apply=true", june_12(1)).await;
     let auditor = world.token(control::Role::Auditor);
     let digest = *world.control.snapshot().digest();
 
@@ -59,9 +50,7 @@ async fn what_the_ledger_has_and_the_registry_not_is_applied_at_the_next_start()
     let id = KeyId::parse(minted["item"]["id"].as_str().unwrap()).unwrap();
     assert!(directory.key(&id).is_some());
     assert_eq!(*world.control.snapshot().digest(), digest);
-    let who = world
-        .call(&auditor, "GET /admin/v1/whoami", Value::Null)
-        .await;
+    let who = world.call(&auditor, "GET /admin/v1/whoami", Value::Null).await;
     assert_eq!(who.status, StatusCode::OK);
     let snapshot = world.done("GET /admin/v1/snapshot", Value::Null).await;
     assert_eq!(snapshot["receipt"], applied["receipt"]);
@@ -71,9 +60,7 @@ async fn what_the_ledger_has_and_the_registry_not_is_applied_at_the_next_start()
 async fn a_registry_that_is_gone_is_made_again_from_the_ledger() {
     let world = World::new();
     world.populate().await;
-    world
-        .done("POST /admin/v1/attestations", citizenship("att-1"))
-        .await;
+    world.done("POST /admin/v1/attestations", citizenship("att-1")).await;
     let before = world.done("GET /admin/v1/people/ada", Value::Null).await;
     let world = world.restart_after(|dir| fs::remove_dir_all(dir.join("registry")).unwrap());
     let after = world.done("GET /admin/v1/people/ada", Value::Null).await;
@@ -84,12 +71,8 @@ async fn a_registry_that_is_gone_is_made_again_from_the_ledger() {
 async fn a_restart_keeps_everything_and_records_no_snapshot_again() {
     let world = World::new();
     world.populate().await;
-    world
-        .done("POST /admin/v1/attestations", citizenship("att-1"))
-        .await;
-    world
-        .done("POST /admin/v1/directives?apply=true", june_12(1))
-        .await;
+    world.done("POST /admin/v1/attestations", citizenship("att-1")).await;
+    world.done("POST /admin/v1/directives?apply=true", june_12(1)).await;
     let lines = [
         "GET /admin/v1/people",
         "GET /admin/v1/organizations",
@@ -117,9 +100,7 @@ async fn when_the_ledger_takes_no_entry_nothing_changes() {
     world.populate().await;
     world.ledger.stop().unwrap();
     let off = json!({ "active": false });
-    let reply = world
-        .call(&world.root, "PATCH /admin/v1/people/ada", off)
-        .await;
+    let reply = world.call(&world.root, "PATCH /admin/v1/people/ada", off).await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     let ada = world.done("GET /admin/v1/people/ada", Value::Null).await;
     assert_eq!(ada["active"], true);
@@ -135,9 +116,7 @@ async fn a_change_that_the_registry_could_not_take_is_made_before_the_next_one()
     let other = Connection::open(world.dir.path().join("registry/registry.sqlite3")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let off = json!({ "active": false });
-    let reply = world
-        .call(&world.root, "PATCH /admin/v1/people/ada", off)
-        .await;
+    let reply = world.call(&world.root, "PATCH /admin/v1/people/ada", off).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
     let receipt = usize::try_from(reply.body["receipt"].as_u64().unwrap()).unwrap();
     let (entry, _) = &world.entries()[receipt];
@@ -163,29 +142,18 @@ async fn a_configuration_that_does_not_compile_changes_nothing() {
         versions: vec![ModelVersionId::parse(version).unwrap()],
     };
     let models = || vec![model("fable-5"), model("mythos-5")];
-    let refused = world
-        .control
-        .reconfigure(models(), vec![alias("nowhere-1")], None);
+    let refused = world.control.reconfigure(models(), vec![alias("nowhere-1")], None);
     assert!(matches!(refused, Err(control::Fault::DoesNotCompile(faults)) if !faults.is_empty()));
     assert_eq!(world.control.snapshot().digest(), before.digest());
     assert_eq!(world.entries().len(), entries);
 
-    let same = world
-        .control
-        .reconfigure(models(), Vec::new(), None)
-        .unwrap();
+    let same = world.control.reconfigure(models(), Vec::new(), None).unwrap();
     assert_eq!((same.examined, world.entries().len()), (0, entries));
 
-    let effect = world
-        .control
-        .reconfigure(models(), vec![alias("mythos-5")], None)
-        .unwrap();
+    let effect = world.control.reconfigure(models(), vec![alias("mythos-5")], None).unwrap();
     assert_eq!(effect.examined, 2);
     assert_eq!(told.all(), ["snapshot 2"]);
-    assert_eq!(
-        world.codes(Kind::Snapshot),
-        ["config.load", "config.reload"]
-    );
+    assert_eq!(world.codes(Kind::Snapshot), ["config.load", "config.reload"]);
     let (entry, private) = world.entries().pop().unwrap();
     let snapshot = world.control.snapshot();
     assert_eq!(entry.snapshot, Some(*snapshot.digest()));
@@ -209,13 +177,7 @@ async fn a_second_process_cannot_make_the_registry_wait_for_ever() {
     let other = Connection::open(world.dir.path().join("registry/registry.sqlite3")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let started = std::time::Instant::now();
-    let reply = world
-        .call(
-            &world.root,
-            "POST /admin/v1/people",
-            json!({ "id": "a", "display_name": "A" }),
-        )
-        .await;
+    let reply = world.call(&world.root, "POST /admin/v1/people", json!({ "id": "a", "display_name": "A" })).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(started.elapsed() < Duration::from_secs(20));
 }

@@ -48,18 +48,13 @@ fn id() -> String {
 async fn a_license_that_does_not_compile_is_answered_with_each_fault_and_changes_nothing() {
     let world = World::new();
     let before = (world.entries().len(), *world.control.snapshot().digest());
-    for line in [
-        "POST /admin/v1/licenses",
-        "POST /admin/v1/licenses?apply=true",
-    ] {
+    for line in ["POST /admin/v1/licenses", "POST /admin/v1/licenses?apply=true"] {
         let reply = world.call(&world.root, line, annex("DIR-NONE", true)).await;
         assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(reply.body["type"], "urn:exeat:problem:does-not-compile");
         let errors = reply.body["errors"].as_array().unwrap();
         assert_eq!(errors.len(), 2, "{errors:?}");
-        let named = errors
-            .iter()
-            .all(|error| error["field"] == "LTR-2026-06-26");
+        let named = errors.iter().all(|error| error["field"] == "LTR-2026-06-26");
         assert!(named, "{errors:?}");
     }
     let after = (world.entries().len(), *world.control.snapshot().digest());
@@ -91,11 +86,7 @@ async fn what_an_operator_should_read_before_applying_is_in_the_answer_to_filing
     let filed = world.done("POST /admin/v1/directives", narrow).await;
     let notices = filed["item"]["notices"].as_array().unwrap();
     assert_eq!(notices.len(), 2, "{notices:?}");
-    assert!(
-        notices
-            .iter()
-            .any(|notice| notice["why"].as_str().unwrap().contains("1324b"))
-    );
+    assert!(notices.iter().any(|notice| notice["why"].as_str().unwrap().contains("1324b")));
 }
 
 #[tokio::test]
@@ -109,9 +100,7 @@ async fn a_directive_is_filed_then_applied_then_stayed_and_lifted() {
     assert!(told.all().is_empty());
 
     let apply = format!("POST /admin/v1/directives/{}/apply", id());
-    let wrong = world
-        .call(&world.root, &apply, json!({ "version": 2 }))
-        .await;
+    let wrong = world.call(&world.root, &apply, json!({ "version": 2 })).await;
     assert_eq!(wrong.status, StatusCode::CONFLICT);
     let applied = world.done(&apply, json!({ "version": 1 })).await;
     assert_eq!(applied["effect"], json!({ "examined": 2, "recalled": 1 }));
@@ -126,24 +115,12 @@ async fn a_directive_is_filed_then_applied_then_stayed_and_lifted() {
         assert_eq!(turned["item"]["applied"], true);
     }
     assert_eq!(told.all(), ["snapshot 2", "snapshot 3", "snapshot 4"]);
-    let shown = world
-        .done(&format!("GET /admin/v1/directives/{}", id()), Value::Null)
-        .await;
+    let shown = world.done(&format!("GET /admin/v1/directives/{}", id()), Value::Null).await;
     let statuses = shown["versions"].as_array().unwrap().iter();
-    let statuses: Vec<_> = statuses
-        .map(|version| version["document"]["status"].as_str().unwrap())
-        .collect();
+    let statuses: Vec<_> = statuses.map(|version| version["document"]["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["lifted", "stayed", "in_force"]);
     assert_eq!(world.codes(Kind::Registry), ["directive.file"]);
-    assert_eq!(
-        world.codes(Kind::Snapshot),
-        [
-            "config.load",
-            "directive.apply",
-            "directive.stay",
-            "directive.lift"
-        ]
-    );
+    assert_eq!(world.codes(Kind::Snapshot), ["config.load", "directive.apply", "directive.stay", "directive.lift"]);
 }
 
 #[tokio::test]
@@ -167,9 +144,7 @@ async fn a_directive_with_an_unknown_field_is_refused_by_the_fields_name() {
     let before = world.entries().len();
     let mut document = june_12(1);
     document["person_scop"] = json!({});
-    let reply = world
-        .call(&world.root, "POST /admin/v1/directives", document)
-        .await;
+    let reply = world.call(&world.root, "POST /admin/v1/directives", document).await;
     assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(reply.body.to_string().contains("person_scop"), "{reply:?}");
     assert_eq!(world.entries().len(), before);
@@ -188,9 +163,7 @@ async fn the_record_of_a_snapshot_is_the_canonical_document_and_names_who_applie
     assert_eq!(entries[receipt].0.snapshot, Some(*snapshot.digest()));
     assert_eq!(entries[receipt].1.as_bytes(), snapshot.canonical());
     let said: Value = serde_json::from_str(&entries[receipt - 1].1).unwrap();
-    let who = world
-        .call(&officer, "GET /admin/v1/whoami", Value::Null)
-        .await;
+    let who = world.call(&officer, "GET /admin/v1/whoami", Value::Null).await;
     assert_eq!(said["actor"], who.body["actor"]);
     let shown = world.done("GET /admin/v1/snapshot", Value::Null).await;
     assert_eq!(shown["receipt"], reply.body["receipt"]);
@@ -208,12 +181,5 @@ async fn the_same_desk_serves_callers_in_the_same_process() {
     let applied = desk.file_and_apply(kind, document.as_bytes()).unwrap();
     assert!(applied.item.state.applied);
     let id = InstrumentId::parse(&id()).unwrap();
-    assert_eq!(
-        desk.turn(kind, &id, Turn::Vacate)
-            .unwrap()
-            .item
-            .state
-            .version,
-        2
-    );
+    assert_eq!(desk.turn(kind, &id, Turn::Vacate).unwrap().item.state.version, 2);
 }

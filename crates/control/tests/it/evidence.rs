@@ -27,9 +27,7 @@ async fn an_attestation_is_superseded_and_the_old_one_stays_on_record() {
     next["supersedes"] = json!("att-1");
     world.done(ATTEST, next.clone()).await;
     assert_eq!(held(&world), ["att-2"]);
-    let old = world
-        .done("GET /admin/v1/attestations/att-1", Value::Null)
-        .await;
+    let old = world.done("GET /admin/v1/attestations/att-1", Value::Null).await;
     assert_eq!(old["held"], false);
     let all = world.done("GET /admin/v1/attestations?person=ada", Value::Null);
     assert_eq!(all.await["items"].as_array().unwrap().len(), 2);
@@ -48,22 +46,15 @@ async fn no_way_leads_to_an_edited_attestation() {
     assert_eq!(again.status, StatusCode::CONFLICT);
     for method in ["PUT", "PATCH", "DELETE"] {
         let line = format!("{method} /admin/v1/attestations/att-1");
-        let reply = world
-            .call(&world.root, &line, json!({ "evidence": "x" }))
-            .await;
+        let reply = world.call(&world.root, &line, json!({ "evidence": "x" })).await;
         assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED, "{method}");
     }
     let db = Connection::open(world.dir.path().join("registry/registry.sqlite3")).unwrap();
-    for sql in [
-        "UPDATE attestation SET body = '{}'",
-        "DELETE FROM attestation",
-    ] {
+    for sql in ["UPDATE attestation SET body = '{}'", "DELETE FROM attestation"] {
         let error = db.execute(sql, []).unwrap_err().to_string();
         assert!(error.contains("only superseded"), "{error}");
     }
-    let shown = world
-        .done("GET /admin/v1/attestations/att-1", Value::Null)
-        .await;
+    let shown = world.done("GET /admin/v1/attestations/att-1", Value::Null).await;
     assert_eq!(shown["attestation"]["evidence"], "case 4711");
 }
 
@@ -140,10 +131,7 @@ async fn an_affiliation_ends_earlier_but_never_later_than_attested() {
     assert_eq!(ended["item"]["ends_at"], "2026-06-12T12:00:00Z");
     let id = PersonId::parse("ada").unwrap();
     let ada = world.control.directory().person(&id).unwrap();
-    assert_eq!(
-        ada.affiliations[0].ends_at.to_string(),
-        "2026-06-12T12:00:00Z"
-    );
+    assert_eq!(ada.affiliations[0].ends_at.to_string(), "2026-06-12T12:00:00Z");
     let again = world.call(&world.root, line, Value::Null).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
 }
@@ -154,7 +142,5 @@ async fn an_affiliation_names_a_registered_organization() {
     world.populate().await;
     let mut nowhere = employment("aff-2");
     nowhere["organization"] = json!("nowhere");
-    world
-        .refused("POST /admin/v1/affiliations", nowhere, "organization")
-        .await;
+    world.refused("POST /admin/v1/affiliations", nowhere, "organization").await;
 }

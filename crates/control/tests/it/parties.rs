@@ -22,9 +22,7 @@ async fn a_person_is_registered_changed_and_deactivated_and_every_step_reaches_t
     let ada = world.control.directory().person(&id).unwrap();
     assert_eq!(ada.screening, Screening::Review);
 
-    let off = world
-        .done("PATCH /admin/v1/people/ada", json!({ "active": false }))
-        .await;
+    let off = world.done("PATCH /admin/v1/people/ada", json!({ "active": false })).await;
     assert!(!world.control.directory().person(&id).unwrap().active);
     assert_eq!(off["effect"], json!({ "examined": 2, "recalled": 1 }));
     let receipt = usize::try_from(off["receipt"].as_u64().unwrap()).unwrap();
@@ -34,24 +32,9 @@ async fn a_person_is_registered_changed_and_deactivated_and_every_step_reaches_t
     assert!(private.contains("token:"), "{private}");
     assert_eq!(
         world.codes(Kind::Registry),
-        [
-            "organization.add",
-            "person.add",
-            "affiliation.add",
-            "person.update",
-            "person.deactivate"
-        ]
+        ["organization.add", "person.add", "affiliation.add", "person.update", "person.deactivate"]
     );
-    assert_eq!(
-        told.all(),
-        [
-            "organization larkspur-labs",
-            "person ada",
-            "person ada",
-            "person ada",
-            "person ada"
-        ]
-    );
+    assert_eq!(told.all(), ["organization larkspur-labs", "person ada", "person ada", "person ada", "person ada"]);
 }
 
 #[tokio::test]
@@ -74,9 +57,7 @@ async fn a_wrong_field_is_named() {
     let unknown = json!({ "id": "b", "display_name": "B", "nickname": "bee" });
     let reply = world.refused(people, unknown, "nickname").await;
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
-    world
-        .refused(people, json!({ "id": "b" }), "display_name")
-        .await;
+    world.refused(people, json!({ "id": "b" }), "display_name").await;
     let bad_id = json!({ "id": "a b", "display_name": "B" });
     world.refused(people, bad_id, "id").await;
     let empty = json!({ "id": "b", "display_name": " " });
@@ -90,9 +71,7 @@ async fn a_wrong_field_is_named() {
         "evidence": "y", "assurance": "ial2", "issued_at": "2026-06-01T00:00:00Z",
         "expires_at": "2026-07-01T00:00:00Z",
     });
-    world
-        .refused("POST /admin/v1/attestations", claim, "claim")
-        .await;
+    world.refused("POST /admin/v1/attestations", claim, "claim").await;
 }
 
 #[tokio::test]
@@ -101,11 +80,7 @@ async fn an_id_is_taken_once_and_what_is_not_there_is_not_found() {
     world.populate().await;
     let again = world.call(&world.root, "POST /admin/v1/organizations", larkspur());
     assert_eq!(again.await.status, StatusCode::CONFLICT);
-    for line in [
-        "GET /admin/v1/people/nobody",
-        "GET /admin/v1/keys/none",
-        "GET /admin/v1/nothing",
-    ] {
+    for line in ["GET /admin/v1/people/nobody", "GET /admin/v1/keys/none", "GET /admin/v1/nothing"] {
         let reply = world.call(&world.root, line, Value::Null).await;
         assert_eq!(reply.status, StatusCode::NOT_FOUND, "{line}");
         assert_eq!(reply.headers["content-type"], "application/problem+json");
@@ -130,9 +105,7 @@ async fn a_workload_needs_owners_who_exist() {
     world.refused(line, workload(ghost), "owners").await;
     world.done(line, workload(json!(["ada"]))).await;
     let none = json!({ "owners": [] });
-    world
-        .refused("PATCH /admin/v1/workloads/nightly", none, "owners")
-        .await;
+    world.refused("PATCH /admin/v1/workloads/nightly", none, "owners").await;
 }
 
 #[tokio::test]
@@ -148,13 +121,8 @@ async fn a_minted_key_is_shown_once_resolves_to_its_holder_and_ends_when_revoked
     let directory = world.control.directory();
     let record = directory.key(&key.id()).unwrap();
     assert!(Pepper::new(PEPPER).matches(&key, &record.digest));
-    assert!(matches!(
-        directory.resolve(&record.holder),
-        Resolved::Person(_)
-    ));
-    let shown = world
-        .done(&format!("GET /admin/v1/keys/{}", key.id()), Value::Null)
-        .await;
+    assert!(matches!(directory.resolve(&record.holder), Resolved::Person(_)));
+    let shown = world.done(&format!("GET /admin/v1/keys/{}", key.id()), Value::Null).await;
     assert_eq!(shown.get("digest"), None);
 
     let revoke = format!("POST /admin/v1/keys/{}/revoke", key.id());
@@ -195,11 +163,7 @@ async fn a_list_is_read_page_by_page_in_order_of_id() {
         let line = format!("GET /admin/v1/people?limit=2&after={after}");
         let page = world.done(&line, Value::Null).await;
         let items = page["items"].as_array().unwrap();
-        seen.extend(
-            items
-                .iter()
-                .map(|item| item["id"].as_str().unwrap().to_owned()),
-        );
+        seen.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
         let Some(next) = page["next"].as_str() else {
             break;
         };
@@ -207,12 +171,8 @@ async fn a_list_is_read_page_by_page_in_order_of_id() {
         after = next.to_owned();
     }
     assert_eq!(seen, ["p0", "p1", "p2", "p3", "p4"]);
-    world
-        .refused("GET /admin/v1/people?limit=0", Value::Null, "limit")
-        .await;
-    world
-        .refused("GET /admin/v1/people?page=2", Value::Null, "page")
-        .await;
+    world.refused("GET /admin/v1/people?limit=0", Value::Null, "limit").await;
+    world.refused("GET /admin/v1/people?page=2", Value::Null, "page").await;
 }
 
 #[tokio::test]
@@ -239,26 +199,18 @@ async fn a_request_that_names_itself_is_done_once() {
         request
     };
     let body = json!({ "holder": { "kind": "person", "person": "ada" } });
-    let (one, other) = tokio::join!(
-        world.send(named(body.clone())),
-        world.send(named(body.clone()))
-    );
+    let (one, other) = tokio::join!(world.send(named(body.clone())), world.send(named(body.clone())));
     let (first, again) = match one.body["key"].is_string() {
         true => (one, other),
         false => (other, one),
     };
-    assert_eq!(
-        (first.status, again.status),
-        (StatusCode::CREATED, StatusCode::CREATED)
-    );
+    assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CREATED));
     assert_eq!(first.body["item"], again.body["item"]);
     assert_eq!(first.body["receipt"], again.body["receipt"]);
     assert!(first.body["key"].is_string() && again.body["key"].is_null());
     assert_eq!(again.headers["idempotency-replayed"], "true");
 
-    let other = world
-        .send(named(json!({ "holder": { "kind": "shared" } })))
-        .await;
+    let other = world.send(named(json!({ "holder": { "kind": "shared" } }))).await;
     assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY);
 
     world.clock.advance(std::time::Duration::from_hours(24));

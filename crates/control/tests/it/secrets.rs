@@ -41,18 +41,13 @@ impl<'a> MakeWriter<'a> for Logs {
 pub(crate) fn capture_logs() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(Logs)
-            .finish();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(Logs).finish();
         tracing::subscriber::set_global_default(subscriber).unwrap();
     });
 }
 
 fn contains(bytes: &[u8], secret: &str) -> bool {
-    bytes
-        .windows(secret.len())
-        .any(|window| window == secret.as_bytes())
+    bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
 }
 
 fn every_file(dir: &Path, visit: &mut impl FnMut(&Path, &[u8])) {
@@ -78,9 +73,7 @@ async fn no_secret_is_found_in_any_file_or_log() {
     let token = json!({ "role": "auditor", "label": "audit" });
     let token = world.done("POST /admin/v1/admin-tokens", token).await["key"].clone();
     let mistyped = world.root.replace("ex_admin_", "ex_admin_X");
-    world
-        .call(&mistyped, "GET /admin/v1/people", Value::Null)
-        .await;
+    world.call(&mistyped, "GET /admin/v1/people", Value::Null).await;
 
     let secret = |text: &str| text.rsplit_once('_').unwrap().1.to_owned();
     let secrets = [&key, &token].map(|text| secret(text.as_str().unwrap()));

@@ -19,10 +19,7 @@ use policy::Snapshot;
 use proof::entry::{Entry, Kind};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use terms::{
-    Clearance, Clock, Control as Controlled, ManualClock, ModelFamily, ModelVersion,
-    ModelVersionId, Moment,
-};
+use terms::{Clearance, Clock, Control as Controlled, ManualClock, ModelFamily, ModelVersion, ModelVersionId, Moment};
 use tower::ServiceExt;
 
 use crate::conform;
@@ -48,10 +45,7 @@ impl Told {
 
     fn tell(&self, what: String) -> Effect {
         self.0.lock().unwrap().push(what);
-        Effect {
-            examined: 2,
-            recalled: 1,
-        }
+        Effect { examined: 2, recalled: 1 }
     }
 }
 
@@ -88,12 +82,8 @@ impl World {
 
     /// Opens what is in `dir`; a fresh folder gets its root token.
     fn open(dir: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
-        let (ledger, _) = Ledger::open(
-            &dir.path().join("ledger"),
-            options(),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-        )
-        .unwrap();
+        let (ledger, _) =
+            Ledger::open(&dir.path().join("ledger"), options(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let control = try_open_control(dir.path(), &ledger, &clock).unwrap();
         let root = control.bootstrap().unwrap();
         Self {
@@ -127,11 +117,7 @@ impl World {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Reply {
-            status: parts.status,
-            headers: parts.headers,
-            body: serde_json::from_slice(&bytes).unwrap_or_default(),
-        }
+        Reply { status: parts.status, headers: parts.headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
     /// Sends JSON and holds the answer against the OpenAPI document.
@@ -159,20 +145,14 @@ impl World {
     }
 
     pub(crate) async fn document(&self) -> Value {
-        let reply = self
-            .send(request("", "GET /admin/v1/openapi.json", Value::Null))
-            .await;
+        let reply = self.send(request("", "GET /admin/v1/openapi.json", Value::Null)).await;
         assert_eq!(reply.status, StatusCode::OK);
         reply.body
     }
 
     pub(crate) fn token(&self, role: Role) -> String {
         let actor = Actor::process("test", Role::Root);
-        let new = NewToken {
-            role,
-            label: format!("the {role}"),
-            not_after: None,
-        };
+        let new = NewToken { role, label: format!("the {role}"), not_after: None };
         let minted = self.control.admin(&actor).root().unwrap().mint_token(new);
         minted.unwrap().token.reveal().to_owned()
     }
@@ -191,10 +171,7 @@ impl World {
     /// Returns the codes of entries of one kind.
     pub(crate) fn codes(&self, kind: Kind) -> Vec<String> {
         let entries = self.entries().into_iter();
-        entries
-            .filter(|(entry, _)| entry.kind == kind)
-            .filter_map(|(entry, _)| entry.code)
-            .collect()
+        entries.filter(|(entry, _)| entry.kind == kind).filter_map(|(entry, _)| entry.code).collect()
     }
 
     pub(crate) fn attach(&self) -> Arc<Told> {
@@ -208,16 +185,11 @@ impl World {
         self.done("POST /admin/v1/organizations", larkspur()).await;
         let ada = json!({ "id": "ada", "display_name": "Ada", "screening": "cleared" });
         self.done("POST /admin/v1/people", ada).await;
-        self.done("POST /admin/v1/affiliations", employment("aff-ada"))
-            .await;
+        self.done("POST /admin/v1/affiliations", employment("aff-ada")).await;
     }
 }
 
-pub(crate) fn try_open_control(
-    dir: &Path,
-    ledger: &Ledger,
-    clock: &Arc<ManualClock>,
-) -> Result<Control, OpenError> {
+pub(crate) fn try_open_control(dir: &Path, ledger: &Ledger, clock: &Arc<ManualClock>) -> Result<Control, OpenError> {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
     Control::open(settings(dir), ledger.clone(), clock, Pepper::new(PEPPER))
 }
@@ -260,10 +232,7 @@ pub(crate) fn request(token: &str, line: &str, body: Value) -> Request<Body> {
     if body.is_null() {
         return request.body(Body::empty()).unwrap();
     }
-    request
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Body::from(body.to_string()))
-        .unwrap()
+    request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body.to_string())).unwrap()
 }
 
 pub(crate) fn larkspur() -> Value {

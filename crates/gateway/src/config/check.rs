@@ -5,8 +5,7 @@ use std::{fmt, num::NonZeroUsize, time::Duration};
 use http::Uri;
 
 use super::{
-    Checked, CheckedEndpoint, CheckedUpstream, EndpointSettings, EndpointUrl, Fault, Limits,
-    Settings, UpstreamSettings,
+    Checked, CheckedEndpoint, CheckedUpstream, EndpointSettings, EndpointUrl, Fault, Limits, Settings, UpstreamSettings,
 };
 
 impl Settings {
@@ -42,39 +41,23 @@ struct Faults(Vec<Fault>);
 
 impl Faults {
     fn add(&mut self, at: impl Into<String>, why: impl Into<String>) {
-        self.0.push(Fault {
-            at: at.into(),
-            why: why.into(),
-        });
+        self.0.push(Fault { at: at.into(), why: why.into() });
     }
 
-    fn range<N: PartialOrd + fmt::Display>(
-        &mut self,
-        at: impl Into<String>,
-        n: N,
-        low: N,
-        high: N,
-    ) {
+    fn range<N: PartialOrd + fmt::Display>(&mut self, at: impl Into<String>, n: N, low: N, high: N) {
         if n < low || n > high {
             self.add(at, format!("{n} is not between {low} and {high}"));
         }
     }
 
     fn none_or<T>(self, value: T) -> Result<T, Vec<Fault>> {
-        if self.0.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.0)
-        }
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
 }
 
 fn check_listen(settings: &Settings, faults: &mut Faults) {
     if settings.listen.is_empty() {
-        faults.add(
-            "listen",
-            "is empty: name at least one address, such as `127.0.0.1:8080`",
-        );
+        faults.add("listen", "is empty: name at least one address, such as `127.0.0.1:8080`");
     }
     let open = settings.tls.is_none() && !settings.allow_plaintext;
     for (n, address) in settings.listen.iter().enumerate() {
@@ -106,36 +89,22 @@ fn check_limits(limits: &Limits, faults: &mut Faults) {
     faults.range(at("h2_streams"), limits.h2_streams, 1, 10_000);
     faults.range(at("in_flight"), limits.in_flight, 1, 1_000_000);
     let per_caller = limits.in_flight_per_caller;
-    faults.range(
-        at("in_flight_per_caller"),
-        per_caller,
-        1,
-        limits.in_flight.max(1),
-    );
+    faults.range(at("in_flight_per_caller"), per_caller, 1, limits.in_flight.max(1));
 }
 
 fn check_upstreams(upstreams: Vec<UpstreamSettings>, faults: &mut Faults) -> Vec<CheckedUpstream> {
     let mut checked: Vec<CheckedUpstream> = Vec::new();
     for (n, upstream) in upstreams.into_iter().enumerate() {
         let at = format!("upstreams[{n}]");
-        if checked
-            .iter()
-            .any(|earlier| earlier.settings.model == upstream.model)
-        {
+        if checked.iter().any(|earlier| earlier.settings.model == upstream.model) {
             faults.add(
                 format!("{at}.model"),
-                format!(
-                    "`{}` is named twice: list its endpoints together",
-                    upstream.model
-                ),
+                format!("`{}` is named twice: list its endpoints together", upstream.model),
             );
         }
         check_upstream(&at, &upstream, faults);
         let endpoints = check_endpoints(&at, &upstream.endpoints, faults);
-        checked.push(CheckedUpstream {
-            settings: upstream,
-            endpoints,
-        });
+        checked.push(CheckedUpstream { settings: upstream, endpoints });
     }
     checked
 }
@@ -143,12 +112,7 @@ fn check_upstreams(upstreams: Vec<UpstreamSettings>, faults: &mut Faults) -> Vec
 fn check_upstream(at: &str, upstream: &UpstreamSettings, faults: &mut Faults) {
     let sub = |name: &str| format!("{at}.{name}");
     faults.range(sub("connect_seconds"), upstream.connect_seconds, 1, 60);
-    faults.range(
-        sub("first_byte_seconds"),
-        upstream.first_byte_seconds,
-        1,
-        7_200,
-    );
+    faults.range(sub("first_byte_seconds"), upstream.first_byte_seconds, 1, 7_200);
     faults.range(sub("idle_seconds"), upstream.idle_seconds, 1, 7_200);
     faults.range(sub("in_flight"), upstream.in_flight, 1, 1_000_000);
     faults.range(sub("retries"), upstream.retries, 0, 8);
@@ -156,7 +120,10 @@ fn check_upstream(at: &str, upstream: &UpstreamSettings, faults: &mut Faults) {
     faults.range(sub("health_seconds"), upstream.health_seconds, 1, 3_600);
     for status in &upstream.failover_statuses {
         if ![429, 502, 503, 529].contains(status) {
-            faults.add(sub("failover_statuses"), format!("{status} is none of 429, 502, 503, 529: after any other the request may have been processed"));
+            faults.add(
+                sub("failover_statuses"),
+                format!("{status} is none of 429, 502, 503, 529: after any other the request may have been processed"),
+            );
         }
     }
     let path = upstream.health_path.as_deref();
@@ -165,26 +132,16 @@ fn check_upstream(at: &str, upstream: &UpstreamSettings, faults: &mut Faults) {
     }
 }
 
-fn check_endpoints(
-    at: &str,
-    endpoints: &[EndpointSettings],
-    faults: &mut Faults,
-) -> Vec<CheckedEndpoint> {
+fn check_endpoints(at: &str, endpoints: &[EndpointSettings], faults: &mut Faults) -> Vec<CheckedEndpoint> {
     if endpoints.is_empty() {
-        faults.add(
-            format!("{at}.endpoints"),
-            "is empty: name at least one server",
-        );
+        faults.add(format!("{at}.endpoints"), "is empty: name at least one server");
     }
     let mut checked = Vec::new();
     for (n, endpoint) in endpoints.iter().enumerate() {
         let at = format!("{at}.endpoints[{n}]");
         check_endpoint(&at, endpoint, faults);
         match EndpointUrl::parse(&endpoint.url) {
-            Ok(url) => checked.push(CheckedEndpoint {
-                settings: endpoint.clone(),
-                url,
-            }),
+            Ok(url) => checked.push(CheckedEndpoint { settings: endpoint.clone(), url }),
             Err(why) => faults.add(format!("{at}.url"), why),
         }
     }
@@ -194,19 +151,12 @@ fn check_endpoints(
 fn check_endpoint(at: &str, endpoint: &EndpointSettings, faults: &mut Faults) {
     faults.range(format!("{at}.weight"), endpoint.weight, 1, 1_000);
     if endpoint.dialects.is_empty() {
-        faults.add(
-            format!("{at}.dialects"),
-            "is empty: name `openai`, `anthropic` or both",
-        );
+        faults.add(format!("{at}.dialects"), "is empty: name `openai`, `anthropic` or both");
     }
     if endpoint.api_key_env.is_some() && endpoint.api_key_file.is_some() {
         faults.add(at, "has both `api_key_env` and `api_key_file`: keep one");
     }
-    if endpoint
-        .upstream_model
-        .as_deref()
-        .is_some_and(|name| name.is_empty() || name.len() > 256)
-    {
+    if endpoint.upstream_model.as_deref().is_some_and(|name| name.is_empty() || name.len() > 256) {
         faults.add(
             format!("{at}.upstream_model"),
             "is not 1 to 256 bytes: leave it out if the server knows the model by its id",
@@ -243,10 +193,7 @@ mod tests {
 
     #[test]
     fn an_address_that_others_can_reach_needs_tls_or_an_explicit_exception() {
-        assert_eq!(
-            places(r#"{"listen":["127.0.0.1:1","0.0.0.0:2","[::]:3"]}"#),
-            ["listen[1]", "listen[2]"]
-        );
+        assert_eq!(places(r#"{"listen":["127.0.0.1:1","0.0.0.0:2","[::]:3"]}"#), ["listen[1]", "listen[2]"]);
         let open = r#"{"listen":["0.0.0.0:2"],"allow_plaintext":true}"#;
         assert!(settings(open).check().is_ok());
         let tls = r#"{"listen":["0.0.0.0:2"],"tls":{"cert_chain":"c","key":"k"}}"#;

@@ -23,21 +23,14 @@ pub(crate) struct EndpointUrl {
 impl EndpointUrl {
     /// Parses `http` or `https`, a host, perhaps a port and a path; nothing else.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let uri: Uri = text.parse().map_err(|_| {
-            format!("`{text}` is not a URL: write `https://host` or `http://host:port`")
-        })?;
+        let uri: Uri =
+            text.parse().map_err(|_| format!("`{text}` is not a URL: write `https://host` or `http://host:port`"))?;
         let tls = scheme_is_tls(&uri)?;
         let authority = plain_authority(&uri)?;
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let base = plain_base(&uri)?;
-        Ok(Self {
-            tls,
-            authority,
-            host,
-            port,
-            base,
-        })
+        Ok(Self { tls, authority, host, port, base })
     }
 }
 
@@ -57,9 +50,7 @@ fn scheme_is_tls(uri: &Uri) -> Result<bool, String> {
 }
 
 fn plain_authority(uri: &Uri) -> Result<Authority, String> {
-    let authority = uri
-        .authority()
-        .filter(|authority| !authority.host().is_empty());
+    let authority = uri.authority().filter(|authority| !authority.host().is_empty());
     let authority = authority.ok_or("the URL has no host: write `https://host`")?;
     if authority.as_str().contains('@') {
         return Err("the URL holds a user or password: use `api_key_env` or `api_key_file`".into());
@@ -74,15 +65,11 @@ fn plain_authority(uri: &Uri) -> Result<Authority, String> {
 
 fn plain_base(uri: &Uri) -> Result<String, String> {
     if uri.query().is_some() {
-        return Err(
-            "the URL has a query: leave it out, the query of each call is passed on".into(),
-        );
+        return Err("the URL has a query: leave it out, the query of each call is passed on".into());
     }
     let base = uri.path().trim_end_matches('/');
     if base.split('/').next_back() == Some("v1") {
-        return Err(
-            "the URL ends in `/v1`: leave it out, the path of each call begins with it".into(),
-        );
+        return Err("the URL ends in `/v1`: leave it out, the path of each call begins with it".into());
     }
     if base.split('/').any(|part| part == "." || part == "..") {
         return Err("the path has `.` or `..` in it: write where it leads".into());
@@ -102,10 +89,7 @@ mod tests {
             (true, "models.example.com", 443, "/pool/a")
         );
         let url = EndpointUrl::parse("http://[::1]:9100").unwrap();
-        assert_eq!(
-            (url.tls, url.host.as_str(), url.port, url.base.as_str()),
-            (false, "::1", 9100, "")
-        );
+        assert_eq!((url.tls, url.host.as_str(), url.port, url.base.as_str()), (false, "::1", 9100, ""));
         assert_eq!(url.to_string(), "http://[::1]:9100");
     }
 

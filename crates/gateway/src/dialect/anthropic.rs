@@ -37,11 +37,7 @@ pub(super) fn place(path: &str) -> Place {
         _ => {}
     }
     let family = family(path);
-    match FAMILIES
-        .iter()
-        .chain(&SHARED)
-        .find(|known| **known == family)
-    {
+    match FAMILIES.iter().chain(&SHARED).find(|known| **known == family) {
         Some(&"messages") if is_batches(path) => Place::NotOffered("message batches"),
         Some(&"messages") => Place::Nowhere,
         Some(what) => Place::NotOffered(what),
@@ -50,8 +46,7 @@ pub(super) fn place(path: &str) -> Place {
 }
 
 fn is_batches(path: &str) -> bool {
-    path.strip_prefix("/v1/messages/batches")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix("/v1/messages/batches").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Names the type of an error, by status.
@@ -95,11 +90,7 @@ struct Details<'a> {
 pub(super) fn failure(status: u16, code: &str, message: &str, request_id: &str) -> Bytes {
     super::problem::json(&Failure {
         r#type: "error",
-        error: FailureDetail {
-            r#type: error_type(status),
-            message,
-            details: Details { error_code: code },
-        },
+        error: FailureDetail { r#type: error_type(status), message, details: Details { error_code: code } },
         request_id,
     })
 }
@@ -114,12 +105,7 @@ struct Card<'a> {
 
 impl<'a> From<&'a ModelCard> for Card<'a> {
     fn from(card: &'a ModelCard) -> Self {
-        Self {
-            r#type: "model",
-            id: &card.id,
-            display_name: &card.id,
-            created_at: card.created.to_string(),
-        }
+        Self { r#type: "model", id: &card.id, display_name: &card.id, created_at: card.created.to_string() }
     }
 }
 

@@ -70,13 +70,7 @@ impl Meter {
             | Operation::ResponsesCompact => Form::Responses,
             _ => Form::Chunks,
         };
-        Self {
-            form,
-            metered: Metered::default(),
-            response_id: None,
-            terminal: false,
-            fault: None,
-        }
+        Self { form, metered: Metered::default(), response_id: None, terminal: false, fault: None }
     }
 
     /// Reads one frame, just before or just after it is relayed, and says what it is.
@@ -256,9 +250,7 @@ fn has_value(member: &Finder<'_>, data: &[u8]) -> bool {
     member.find_iter(data).any(|at| {
         let after = data.get(at + member.needle().len()..).unwrap_or_default();
         let value = after.trim_ascii_start().strip_prefix(b":");
-        value
-            .and_then(|value| value.trim_ascii_start().first())
-            .is_some_and(|first| matches!(first, b'{' | b'"'))
+        value.and_then(|value| value.trim_ascii_start().first()).is_some_and(|first| matches!(first, b'{' | b'"'))
     })
 }
 
@@ -293,10 +285,7 @@ fn fault_in(data: &[u8]) -> InBandFault {
     let reply = Reply::read(data).unwrap_or_default();
     let inner: Option<Reply<'_>> = reply.response.and_then(parse);
     let own = || InBandFault::of(&reply);
-    reply
-        .fault()
-        .or_else(|| inner.and_then(|inner| inner.fault()))
-        .unwrap_or_else(own)
+    reply.fault().or_else(|| inner.and_then(|inner| inner.fault())).unwrap_or_else(own)
 }
 
 #[cfg(test)]
@@ -330,18 +319,11 @@ mod tests {
     }
 
     fn used(input: u64, output: u64, events: u64) -> Metered {
-        Metered {
-            input_tokens: Some(input),
-            output_tokens: Some(output),
-            delivered_events: events,
-        }
+        Metered { input_tokens: Some(input), output_tokens: Some(output), delivered_events: events }
     }
 
     fn fault(code: &str, message: &str) -> Option<InBandFault> {
-        Some(InBandFault {
-            code: code.to_owned(),
-            message: message.to_owned(),
-        })
+        Some(InBandFault { code: code.to_owned(), message: message.to_owned() })
     }
 
     use Event::{Control, Fault, Output, Terminal};
@@ -382,18 +364,14 @@ mod tests {
             "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
         );
         let (meter, events) = stream(&Operation::Messages, text);
-        assert_eq!(
-            events,
-            [Control, Output, Control, Output, Control, Control, Terminal]
-        );
+        assert_eq!(events, [Control, Output, Control, Output, Control, Control, Terminal]);
         assert_eq!(meter.metered(), used(17, 9, 2));
         assert_eq!(meter.response_id(), None);
     }
 
     #[test]
     fn a_messages_stream_without_event_lines_is_read_by_type() {
-        let text =
-            "data: {\"type\":\"content_block_delta\"}\n\ndata: {\"type\":\"message_stop\"}\n\n";
+        let text = "data: {\"type\":\"content_block_delta\"}\n\ndata: {\"type\":\"message_stop\"}\n\n";
         let (meter, events) = stream(&Operation::Messages, text);
         assert_eq!(events, [Output, Terminal]);
         assert!(meter.is_terminal());
@@ -425,16 +403,8 @@ mod tests {
                 "data: {\"error\":{\"code\":500,\"message\":\"busy\",\"type\":\"server_error\"}}\n\n",
                 fault("server_error", "busy"),
             ),
-            (
-                Operation::ChatCompletions,
-                "data: {\"error\":\"busy\"}\n\n",
-                fault("", "busy"),
-            ),
-            (
-                Operation::ChatCompletions,
-                "event: error\ndata: oops\n\n",
-                fault("", ""),
-            ),
+            (Operation::ChatCompletions, "data: {\"error\":\"busy\"}\n\n", fault("", "busy")),
+            (Operation::ChatCompletions, "event: error\ndata: oops\n\n", fault("", "")),
             (
                 Operation::Messages,
                 "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n",
@@ -500,14 +470,7 @@ mod tests {
                 Some("resp_1"),
                 None,
             ),
-            (
-                Operation::CountTokens,
-                r#"{"input_tokens":8}"#,
-                Some(8),
-                None,
-                None,
-                None,
-            ),
+            (Operation::CountTokens, r#"{"input_tokens":8}"#, Some(8), None, None, None),
             (
                 Operation::ChatCompletions,
                 r#"{"error":{"message":"busy","code":"x"}}"#,
@@ -529,45 +492,10 @@ mod tests {
             let mut meter = meter(&operation);
             meter.body(body.as_bytes());
             let metered = meter.metered();
-            assert_eq!(
-                (metered.input_tokens, metered.output_tokens),
-                (input, output),
-                "{body}"
-            );
+            assert_eq!((metered.input_tokens, metered.output_tokens), (input, output), "{body}");
             assert_eq!(meter.response_id(), id, "{body}");
             assert_eq!(meter.fault().cloned(), failed, "{body}");
             assert_eq!(meter.is_terminal(), body.starts_with('{'), "{body}");
-        }
-    }
-
-    #[test]
-    #[ignore = "a measurement, not a check; run with --release --nocapture"]
-    fn measure_an_event() {
-        for (operation, head) in [
-            (
-                Operation::ChatCompletions,
-                "data: {\"choices\":[{\"delta\":{\"content\":\"",
-            ),
-            (
-                Operation::Messages,
-                "event: content_block_delta\ndata: {\"delta\":{\"text\":\"",
-            ),
-            (
-                Operation::Responses,
-                "event: response.output_text.delta\ndata: {\"delta\":{\"text\":\"",
-            ),
-        ] {
-            let mut splitter = Splitter::new(1 << 20);
-            splitter.push(Bytes::from(format!("{head}{}\"}}}}\n\n", "w".repeat(260))));
-            let (frame, mut meter) = (splitter.next_frame().unwrap(), meter(&operation));
-            let (rounds, started) = (3_000_000_u32, std::time::Instant::now());
-            for _ in 0..rounds {
-                std::hint::black_box(meter.event(std::hint::black_box(&frame)));
-            }
-            println!(
-                "meter: {operation:?}, {:?} a frame",
-                started.elapsed() / rounds
-            );
         }
     }
 

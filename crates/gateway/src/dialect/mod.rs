@@ -135,10 +135,7 @@ mod tests {
     use super::*;
 
     fn card() -> ModelCard {
-        ModelCard {
-            id: "nova-1".to_owned(),
-            created: Moment::parse("2026-06-12T21:21:00Z").unwrap(),
-        }
+        ModelCard { id: "nova-1".to_owned(), created: Moment::parse("2026-06-12T21:21:00Z").unwrap() }
     }
 
     #[test]

@@ -70,9 +70,7 @@ fn response_place(method: &Method, rest: &str) -> Place {
         return Place::Nowhere;
     };
     match action {
-        None if method == Method::DELETE => {
-            Place::Offered(Operation::ResponseDelete { id }, "GET, DELETE")
-        }
+        None if method == Method::DELETE => Place::Offered(Operation::ResponseDelete { id }, "GET, DELETE"),
         None => Place::Offered(Operation::ResponseGet { id }, "GET, DELETE"),
         Some("cancel") => Place::Offered(Operation::ResponseCancel { id }, "POST"),
         Some("input_items") => Place::Offered(Operation::ResponseInputItems { id }, "GET"),
@@ -82,14 +80,8 @@ fn response_place(method: &Method, rest: &str) -> Place {
 
 fn other_place(path: &str) -> Place {
     let family = family(path);
-    match FAMILIES
-        .iter()
-        .chain(&SHARED)
-        .find(|known| **known == family)
-    {
-        Some(&"chat") if path.starts_with("/v1/chat/completions/") => {
-            Place::NotOffered("stored chat completions")
-        }
+    match FAMILIES.iter().chain(&SHARED).find(|known| **known == family) {
+        Some(&"chat") if path.starts_with("/v1/chat/completions/") => Place::NotOffered("stored chat completions"),
         Some(&("chat" | "completions" | "embeddings")) => Place::Nowhere,
         Some(what) => Place::NotOffered(what),
         None => models_place(path),
@@ -122,14 +114,7 @@ struct FailureDetail<'a> {
 
 /// Writes the body of an error.
 pub(super) fn failure(status: u16, code: &str, message: &str, param: Option<&str>) -> Bytes {
-    super::problem::json(&Failure {
-        error: FailureDetail {
-            message,
-            r#type: error_type(status),
-            param,
-            code,
-        },
-    })
+    super::problem::json(&Failure { error: FailureDetail { message, r#type: error_type(status), param, code } })
 }
 
 #[derive(serde::Serialize)]
@@ -142,12 +127,7 @@ struct Card<'a> {
 
 impl<'a> From<&'a ModelCard> for Card<'a> {
     fn from(card: &'a ModelCard) -> Self {
-        Self {
-            id: &card.id,
-            object: "model",
-            created: card.created.as_millis() / 1_000,
-            owned_by: "exeat",
-        }
+        Self { id: &card.id, object: "model", created: card.created.as_millis() / 1_000, owned_by: "exeat" }
     }
 }
 
@@ -164,8 +144,5 @@ pub(super) fn model_card(card: &ModelCard) -> Bytes {
 
 /// Writes a list of models.
 pub(super) fn models_list(cards: &[ModelCard]) -> Bytes {
-    super::problem::json(&CardList {
-        object: "list",
-        data: cards.iter().map(Card::from).collect(),
-    })
+    super::problem::json(&CardList { object: "list", data: cards.iter().map(Card::from).collect() })
 }

@@ -50,19 +50,14 @@ pub(crate) struct Peek {
 /// [`Problem::BadRequest`] if the body is not UTF-8, not one JSON object, deeper than 64, has a member twice
 /// (also in another case), names a second model, or has a member that is read here and is not of its type.
 pub(crate) fn peek(route: &Route, body: &[u8]) -> Result<Peek, Problem> {
-    let text = std::str::from_utf8(body).map_err(|fault| {
-        Problem::bad_request(format!(
-            "the body is not UTF-8 from byte {} on",
-            fault.valid_up_to()
-        ))
-    })?;
+    let text = std::str::from_utf8(body)
+        .map_err(|fault| Problem::bad_request(format!("the body is not UTF-8 from byte {} on", fault.valid_up_to())))?;
     let mut json = serde_json::Deserializer::from_str(text);
     let members = (&mut json).deserialize_map(TopLevel).and_then(|members| {
         json.end()?;
         Ok(members)
     });
-    let members =
-        members.map_err(|fault| Problem::bad_request(format!("the body is refused: {fault}")))?;
+    let members = members.map_err(|fault| Problem::bad_request(format!("the body is refused: {fault}")))?;
     members.peek(&route.operation, text)
 }
 
@@ -109,10 +104,7 @@ struct Members<'a>(Vec<(&'static str, &'a RawValue)>);
 impl<'a> Members<'a> {
     fn peek(&self, operation: &Operation, text: &str) -> Result<Peek, Problem> {
         if let Some(name) = SECOND_MODEL.into_iter().find(|name| self.is_set(name)) {
-            return Err(Problem::bad_member(
-                name,
-                format!("`{name}` is not accepted: name one model in `model`"),
-            ));
+            return Err(Problem::bad_member(name, format!("`{name}` is not accepted: name one model in `model`")));
         }
         let (model, model_at) = self.model(text)?;
         Ok(Peek {
@@ -121,10 +113,8 @@ impl<'a> Members<'a> {
             max_output_tokens: self.max_output_tokens(operation)?,
             previous_response_id: self.text("previous_response_id")?,
             background: self.flag("background")?,
-            stored_input: matches!(
-                operation,
-                Operation::Responses | Operation::ResponsesCompact
-            ) && (self.is_set("conversation") || self.is_set("prompt")),
+            stored_input: matches!(operation, Operation::Responses | Operation::ResponsesCompact)
+                && (self.is_set("conversation") || self.is_set("prompt")),
             logprobs: self.logprobs(),
             model_at,
         })
@@ -132,17 +122,11 @@ impl<'a> Members<'a> {
 
     fn model(&self, text: &str) -> Result<(String, Range<usize>), Problem> {
         let Some(raw) = self.get("model") else {
-            return Err(Problem::bad_member(
-                "model",
-                "`model` is missing: name the model to use",
-            ));
+            return Err(Problem::bad_member("model", "`model` is missing: name the model to use"));
         };
         let name: String = serde_json::from_str(raw).unwrap_or_default();
         if name.is_empty() || name.len() > MODEL_BYTES_MAX {
-            return Err(Problem::bad_member(
-                "model",
-                "`model` must be a string of 1 to 128 bytes",
-            ));
+            return Err(Problem::bad_member("model", "`model` must be a string of 1 to 128 bytes"));
         }
         let start = raw.as_ptr().addr().saturating_sub(text.as_ptr().addr());
         Ok((name, start..start + raw.len()))
@@ -164,44 +148,31 @@ impl<'a> Members<'a> {
 
     /// Errs to the side of true: what is asked for here is what a permit may forbid.
     fn logprobs(&self) -> bool {
-        let asked = |name| {
-            self.get(name)
-                .is_some_and(|raw| raw != "null" && raw != "false")
-        };
+        let asked = |name| self.get(name).is_some_and(|raw| raw != "null" && raw != "false");
         asked("logprobs")
             || asked("top_logprobs")
-            || self
-                .get("include")
-                .is_some_and(|raw| raw.contains("logprobs") || raw.contains('\\'))
+            || self.get("include").is_some_and(|raw| raw.contains("logprobs") || raw.contains('\\'))
     }
 
     fn flag(&self, name: &'static str) -> Result<bool, Problem> {
         match self.get(name) {
             None | Some("null" | "false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Problem::bad_member(
-                name,
-                format!("`{name}` must be true or false"),
-            )),
+            Some(_) => Err(Problem::bad_member(name, format!("`{name}` must be true or false"))),
         }
     }
 
     fn count(&self, name: &'static str) -> Result<Option<u64>, Problem> {
         let read = |raw| {
-            serde_json::from_str(raw).map_err(|_| {
-                Problem::bad_member(
-                    name,
-                    format!("`{name}` must be a whole number, zero or more"),
-                )
-            })
+            serde_json::from_str(raw)
+                .map_err(|_| Problem::bad_member(name, format!("`{name}` must be a whole number, zero or more")))
         };
         self.get(name).map_or(Ok(None), read)
     }
 
     fn text(&self, name: &'static str) -> Result<Option<String>, Problem> {
         let read = |raw| {
-            serde_json::from_str(raw)
-                .map_err(|_| Problem::bad_member(name, format!("`{name}` must be a string")))
+            serde_json::from_str(raw).map_err(|_| Problem::bad_member(name, format!("`{name}` must be a string")))
         };
         self.get(name).map_or(Ok(None), read)
     }
@@ -232,24 +203,18 @@ impl<'de> de::Visitor<'de> for TopLevel {
         while let Some(Key(key)) = map.next_key()? {
             let raw: &'de RawValue = map.next_value()?;
             if is_deeper_than(raw.get().as_bytes(), DEPTH_MAX - 1) {
-                return Err(de::Error::custom(format_args!(
-                    "it is nested deeper than {DEPTH_MAX}"
-                )));
+                return Err(de::Error::custom(format_args!("it is nested deeper than {DEPTH_MAX}")));
             }
             let folded = fold(key.clone());
             if let Some(known) = READ.into_iter().find(|known| *known == folded) {
                 if key != known {
-                    return Err(de::Error::custom(format_args!(
-                        "the member `{known}` must be spelled exactly so"
-                    )));
+                    return Err(de::Error::custom(format_args!("the member `{known}` must be spelled exactly so")));
                 }
                 members.push((known, raw));
             }
             if !seen.insert(folded) {
                 let name: String = key.chars().take(64).collect();
-                return Err(de::Error::custom(format_args!(
-                    "the member `{name}` is there more than once"
-                )));
+                return Err(de::Error::custom(format_args!("the member `{name}` is there more than once")));
             }
         }
         Ok(Members(members))
@@ -310,10 +275,7 @@ mod tests {
     use super::*;
 
     fn at(operation: Operation) -> Route {
-        Route {
-            dialect: Dialect::Openai,
-            operation,
-        }
+        Route { dialect: Dialect::Openai, operation }
     }
 
     fn chat(body: &str) -> Result<Peek, Problem> {
@@ -346,10 +308,7 @@ mod tests {
 
     #[test]
     fn a_completions_prompt_is_not_a_stored_one() {
-        let found = peek(
-            &at(Operation::Completions),
-            br#"{"model":"m","prompt":"hi"}"#,
-        );
+        let found = peek(&at(Operation::Completions), br#"{"model":"m","prompt":"hi"}"#);
         assert!(!found.unwrap().stored_input);
     }
 
@@ -391,10 +350,7 @@ mod tests {
             (r#"{"model":"a","stream":1}"#, "stream"),
             (r#"{"model":"a","max_tokens":-1}"#, "max_tokens"),
             (r#"{"model":"a","max_tokens":"9"}"#, "max_tokens"),
-            (
-                r#"{"model":"a","previous_response_id":[]}"#,
-                "previous_response_id",
-            ),
+            (r#"{"model":"a","previous_response_id":[]}"#, "previous_response_id"),
         ] {
             assert_eq!(refused(body.as_bytes()).1, Some(param), "{body}");
         }
@@ -410,46 +366,20 @@ mod tests {
         };
         assert!(chat(&nested(63)).is_ok());
         assert!(refused(nested(64).as_bytes()).0.contains("deeper than 64"));
-        assert!(
-            refused(nested(100_000).as_bytes())
-                .0
-                .contains("deeper than 64")
-        );
+        assert!(refused(nested(100_000).as_bytes()).0.contains("deeper than 64"));
     }
 
     #[test]
     fn another_model_is_spliced_in_and_nothing_else_is_touched() {
-        let body =
-            Bytes::from_static(br#" { "x" : "model", "model" : "as\u0073istant" , "y":1.0 } "#);
+        let body = Bytes::from_static(br#" { "x" : "model", "model" : "as\u0073istant" , "y":1.0 } "#);
         let found = peek(&at(Operation::ChatCompletions), &body).unwrap();
         assert_eq!(found.model, "assistant");
         assert_eq!(
             with_model(&body, &found, "nova-1").as_ref(),
             br#" { "x" : "model", "model" : "nova-1" , "y":1.0 } "#
         );
-        assert_eq!(
-            with_model(&body, &found, "assistant").as_ptr(),
-            body.as_ptr()
-        );
+        assert_eq!(with_model(&body, &found, "assistant").as_ptr(), body.as_ptr());
         assert!(with_model(&Bytes::from_static(b"{}"), &found, "nova-1").is_empty());
-    }
-
-    #[test]
-    #[ignore = "a measurement, not a check; run with --release --nocapture"]
-    fn measure_a_peek() {
-        for size in [200, 2_000, 1_000_000] {
-            let body = format!(
-                r#"{{"model":"nova-1","messages":[{{"role":"user","content":"{}"}}],"stream":true,"max_tokens":64}}"#,
-                "word \\n ".repeat(size / 8)
-            );
-            let rounds = 200_000_000 / (body.len() + 2_000);
-            let started = std::time::Instant::now();
-            for _ in 0..rounds {
-                std::hint::black_box(chat(std::hint::black_box(&body))).unwrap();
-            }
-            let each = started.elapsed().as_nanos() / rounds as u128;
-            println!("peek: {} bytes, {each} ns", body.len());
-        }
     }
 
     proptest! {

@@ -121,18 +121,12 @@ pub enum Problem {
 impl Problem {
     /// Makes a [`Problem::BadRequest`] that is about no single member of the body.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self::BadRequest {
-            message: message.into(),
-            param: None,
-        }
+        Self::BadRequest { message: message.into(), param: None }
     }
 
     /// Makes a [`Problem::BadRequest`] about the member `param` of the body.
     pub(crate) fn bad_member(param: &'static str, message: impl Into<String>) -> Self {
-        Self::BadRequest {
-            message: message.into(),
-            param: Some(param),
-        }
+        Self::BadRequest { message: message.into(), param: Some(param) }
     }
 
     /// Returns the stable code that clients may match on.
@@ -191,13 +185,10 @@ impl Problem {
     /// where it can, `retry-after` says when.
     pub(crate) fn response(&self, dialect: Dialect, request_id: &str) -> Response<Bytes> {
         let mut response = Response::new(self.body(dialect, request_id));
-        *response.status_mut() = http::StatusCode::from_u16(self.status(dialect))
-            .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            http::StatusCode::from_u16(self.status(dialect)).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert(request_id_header(dialect), id);
         }
@@ -232,9 +223,7 @@ impl Problem {
     /// Returns in how many seconds to try again, where trying again is what helps.
     fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => Some(*retry_after),
             Self::LedgerUnavailable | Self::Draining => Some(RETRY_AFTER),
             _ => None,
         }
@@ -253,14 +242,11 @@ impl Problem {
     fn own_header(&self) -> Option<(HeaderName, &'static str)> {
         match self {
             Self::Unauthenticated { .. } => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Self::KeyExpired | Self::KeyRevoked => {
-                Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\""))
-            }
+            Self::KeyExpired | Self::KeyRevoked => Some((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")),
             Self::MethodNotAllowed { allow } => Some((header::ALLOW, allow)),
-            Self::PermissionDenied { hold, .. } => Some((
-                HeaderName::from_static("exeat-refusal"),
-                if *hold { "hold" } else { "denial" },
-            )),
+            Self::PermissionDenied { hold, .. } => {
+                Some((HeaderName::from_static("exeat-refusal"), if *hold { "hold" } else { "denial" }))
+            }
             _ => None,
         }
     }
@@ -284,34 +270,18 @@ pub(crate) fn error_event(dialect: Dialect, code: &str, message: &str, request_i
 
 /// Writes the one frame that ends a stream which the upstream did not finish, as an error of type `api_error`.
 /// Send it only where a frame may begin.
-pub(crate) fn failure_event(
-    dialect: Dialect,
-    code: &str,
-    message: &str,
-    request_id: &str,
-) -> Bytes {
+pub(crate) fn failure_event(dialect: Dialect, code: &str, message: &str, request_id: &str) -> Bytes {
     last_event(dialect, "api_error", code, message, request_id)
 }
 
-fn last_event(
-    dialect: Dialect,
-    kind: &'static str,
-    code: &str,
-    message: &str,
-    request_id: &str,
-) -> Bytes {
+fn last_event(dialect: Dialect, kind: &'static str, code: &str, message: &str, request_id: &str) -> Bytes {
     let (openai_code, details) = match dialect {
         Dialect::Openai => (Some(code), None),
         Dialect::Anthropic => (None, Some(Details { error_code: code })),
     };
     let data = json(&ErrorEvent {
         r#type: "error",
-        error: ErrorDetail {
-            r#type: kind,
-            message,
-            code: openai_code,
-            details,
-        },
+        error: ErrorDetail { r#type: kind, message, code: openai_code, details },
         request_id,
     });
     Bytes::from([b"event: error\ndata: ", data.as_ref(), b"\n\n"].concat())
@@ -386,9 +356,7 @@ mod tests {
 
     #[test]
     fn an_unknown_model_is_a_404_that_names_the_member() {
-        let problem = Problem::ModelUnknown {
-            name: "nova".to_owned(),
-        };
+        let problem = Problem::ModelUnknown { name: "nova".to_owned() };
         assert_eq!(
             problem.response(Openai, "r").body().as_ref(),
             br#"{"error":{"message":"the model `nova` does not exist or you do not have access to it","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#
@@ -400,10 +368,7 @@ mod tests {
     }
 
     fn upstream_failed() -> Problem {
-        Problem::UpstreamFailed {
-            status: Some(500),
-            message: "it closed the connection".to_owned(),
-        }
+        Problem::UpstreamFailed { status: Some(500), message: "it closed the connection".to_owned() }
     }
 
     #[test]
@@ -433,21 +398,10 @@ mod tests {
             (Problem::Draining, 503, 529, "overloaded_error", "overloaded_error", "draining", Some("1"), false),
             (Problem::Internal, 500, 500, "api_error", "api_error", "internal_error", None, false),
         ];
-        for (
-            problem,
-            openai_status,
-            anthropic_status,
-            openai_type,
-            anthropic_type,
-            code,
-            after,
-            last,
-        ) in table
-        {
-            for (dialect, status, kind) in [
-                (Openai, openai_status, openai_type),
-                (Anthropic, anthropic_status, anthropic_type),
-            ] {
+        for (problem, openai_status, anthropic_status, openai_type, anthropic_type, code, after, last) in table {
+            for (dialect, status, kind) in
+                [(Openai, openai_status, openai_type), (Anthropic, anthropic_status, anthropic_type)]
+            {
                 let response = problem.response(dialect, "r");
                 let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
                 let found = match dialect {
@@ -470,10 +424,7 @@ mod tests {
         let response = Problem::Unauthenticated { fault }.response(Openai, "r");
         assert_eq!(header(&response, "www-authenticate"), Some("Bearer"));
         let response = Problem::KeyRevoked.response(Anthropic, "r");
-        assert_eq!(
-            header(&response, "www-authenticate"),
-            Some("Bearer error=\"invalid_token\"")
-        );
+        assert_eq!(header(&response, "www-authenticate"), Some("Bearer error=\"invalid_token\""));
         let response = Problem::MethodNotAllowed { allow: "GET" }.response(Openai, "r");
         assert_eq!(header(&response, "allow"), Some("GET"));
     }

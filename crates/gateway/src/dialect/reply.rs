@@ -47,10 +47,7 @@ impl<'a> Reply<'a> {
         let raw = self.error?;
         match raw.get().as_bytes().first() {
             Some(b'{') => Some(InBandFault::of(&parse(raw).unwrap_or_default())),
-            Some(b'"') => Some(InBandFault {
-                code: String::new(),
-                message: parse(raw).unwrap_or_default(),
-            }),
+            Some(b'"') => Some(InBandFault { code: String::new(), message: parse(raw).unwrap_or_default() }),
             _ => None,
         }
     }
@@ -61,9 +58,7 @@ impl InBandFault {
     pub(super) fn of(error: &Reply<'_>) -> Self {
         let text = |raw: Option<&RawValue>| raw.and_then(parse::<String>);
         Self {
-            code: text(error.code)
-                .or_else(|| text(error.r#type))
-                .unwrap_or_default(),
+            code: text(error.code).or_else(|| text(error.r#type)).unwrap_or_default(),
             message: text(error.message).unwrap_or_default(),
         }
     }

@@ -105,9 +105,7 @@ pub(super) fn segment(text: &str) -> Option<String> {
     let first = text.bytes().next()?;
     let fits = first.is_ascii_alphanumeric()
         && text.len() <= 128
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b));
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b));
     fits.then(|| text.to_owned())
 }
 
@@ -116,21 +114,11 @@ fn allows(allow: &str, method: &Method) -> bool {
 }
 
 /// Headers of which a second value would let two readers see two different requests.
-const SINGLE: [&str; 4] = [
-    "anthropic-version",
-    "content-length",
-    "content-type",
-    "host",
-];
+const SINGLE: [&str; 4] = ["anthropic-version", "content-length", "content-type", "host"];
 
 /// Headers that make some servers act on another method or path than the request line's.
-const REWRITING: [&str; 5] = [
-    "x-http-method-override",
-    "x-http-method",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
-];
+const REWRITING: [&str; 5] =
+    ["x-http-method-override", "x-http-method", "x-method-override", "x-original-url", "x-rewrite-url"];
 
 /// Refuses headers that this gateway and an upstream could read differently.
 ///
@@ -147,21 +135,15 @@ fn refuse_ambiguous(headers: &HeaderMap) -> Result<(), Problem> {
             )));
         }
     }
-    if headers.contains_key(header::CONTENT_LENGTH)
-        && headers.contains_key(header::TRANSFER_ENCODING)
-    {
-        return Err(Problem::bad_request(
-            "`content-length` and `transfer-encoding` exclude each other; send one",
-        ));
+    if headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING) {
+        return Err(Problem::bad_request("`content-length` and `transfer-encoding` exclude each other; send one"));
     }
     Ok(())
 }
 
 fn refuse_repeated(headers: &HeaderMap, name: &str) -> Result<(), Problem> {
     if headers.get_all(name).iter().nth(1).is_some() {
-        return Err(Problem::bad_request(format!(
-            "the header `{name}` was sent more than once; send it once"
-        )));
+        return Err(Problem::bad_request(format!("the header `{name}` was sent more than once; send it once")));
     }
     Ok(())
 }
@@ -177,23 +159,17 @@ fn refuse_media(operation: &Operation, headers: &HeaderMap) -> Result<(), Proble
         None => !operation.names_model(),
     };
     if encoded {
-        return Err(Problem::UnsupportedMedia {
-            what: "a `content-encoding` is not accepted; send the body as it is",
-        });
+        return Err(Problem::UnsupportedMedia { what: "a `content-encoding` is not accepted; send the body as it is" });
     }
     if !json {
-        return Err(Problem::UnsupportedMedia {
-            what: "the body must be JSON; send `content-type: application/json`",
-        });
+        return Err(Problem::UnsupportedMedia { what: "the body must be JSON; send `content-type: application/json`" });
     }
     Ok(())
 }
 
 fn is_json(value: &[u8]) -> bool {
     let essence = value.split(|b| *b == b';').next().unwrap_or_default();
-    essence
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/json")
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
 }
 
 #[cfg(test)]
@@ -226,50 +202,18 @@ mod tests {
     #[test]
     fn every_path_offered_leads_to_its_operation() {
         use Operation::*;
-        let model = || GetModel {
-            id: "nova-1".to_owned(),
-        };
+        let model = || GetModel { id: "nova-1".to_owned() };
         for (method, path, dialect, operation) in [
             ("POST", "/v1/chat/completions", Openai, ChatCompletions),
             ("POST", "/v1/completions", Openai, Completions),
             ("POST", "/v1/responses", Openai, Responses),
             ("POST", "/v1/responses?x=1", Openai, Responses),
-            (
-                "GET",
-                "/v1/responses/resp_1",
-                Openai,
-                ResponseGet { id: id() },
-            ),
-            (
-                "GET",
-                "/v1/responses/resp_1?stream=true",
-                Openai,
-                ResponseGet { id: id() },
-            ),
-            (
-                "DELETE",
-                "/v1/responses/resp_1",
-                Openai,
-                ResponseDelete { id: id() },
-            ),
-            (
-                "POST",
-                "/v1/responses/resp_1/cancel",
-                Openai,
-                ResponseCancel { id: id() },
-            ),
-            (
-                "GET",
-                "/v1/responses/resp_1/input_items",
-                Openai,
-                ResponseInputItems { id: id() },
-            ),
-            (
-                "POST",
-                "/v1/responses/input_tokens",
-                Openai,
-                ResponseInputTokens,
-            ),
+            ("GET", "/v1/responses/resp_1", Openai, ResponseGet { id: id() }),
+            ("GET", "/v1/responses/resp_1?stream=true", Openai, ResponseGet { id: id() }),
+            ("DELETE", "/v1/responses/resp_1", Openai, ResponseDelete { id: id() }),
+            ("POST", "/v1/responses/resp_1/cancel", Openai, ResponseCancel { id: id() }),
+            ("GET", "/v1/responses/resp_1/input_items", Openai, ResponseInputItems { id: id() }),
+            ("POST", "/v1/responses/input_tokens", Openai, ResponseInputTokens),
             ("POST", "/v1/responses/compact", Openai, ResponsesCompact),
             ("POST", "/v1/embeddings", Openai, Embeddings),
             ("GET", "/v1/models", Openai, ListModels),
@@ -295,10 +239,7 @@ mod tests {
     fn a_header_does_not_change_the_dialect_of_a_path_that_one_vendor_has() {
         let found = find("POST", "/v1/chat/completions", &[JSON, VERSION]).unwrap();
         assert_eq!(found.dialect, Openai);
-        assert_eq!(
-            find("POST", "/v1/messages", &[JSON]).unwrap().dialect,
-            Anthropic
-        );
+        assert_eq!(find("POST", "/v1/messages", &[JSON]).unwrap().dialect, Anthropic);
     }
 
     #[test]
@@ -403,11 +344,7 @@ mod tests {
             ("POST", "/healthz", "GET, HEAD"),
         ] {
             let found = find(method, path, &[JSON]);
-            assert_eq!(
-                found,
-                Err(Problem::MethodNotAllowed { allow }),
-                "{method} {path}"
-            );
+            assert_eq!(found, Err(Problem::MethodNotAllowed { allow }), "{method} {path}");
         }
     }
 
@@ -416,11 +353,7 @@ mod tests {
         for pairs in [
             &[JSON, JSON][..],
             &[JSON, ("content-length", "1"), ("content-length", "2")],
-            &[
-                JSON,
-                ("content-length", "1"),
-                ("transfer-encoding", "chunked"),
-            ],
+            &[JSON, ("content-length", "1"), ("transfer-encoding", "chunked")],
             &[JSON, ("host", "a"), ("host", "b")],
             &[JSON, VERSION, VERSION],
             &[JSON, ("x-http-method-override", "DELETE")],
@@ -428,10 +361,7 @@ mod tests {
             &[JSON, ("x-rewrite-url", "/v1/models")],
         ] {
             let found = find("POST", "/v1/messages", pairs);
-            assert!(
-                matches!(found, Err(Problem::BadRequest { .. })),
-                "{pairs:?}: {found:?}"
-            );
+            assert!(matches!(found, Err(Problem::BadRequest { .. })), "{pairs:?}: {found:?}");
         }
     }
 
@@ -443,17 +373,10 @@ mod tests {
             &[("content-type", "application/jsonl")],
             &[("content-type", "application/x-www-form-urlencoded")],
             &[JSON, ("content-encoding", "gzip")],
-            &[
-                JSON,
-                ("content-encoding", "identity"),
-                ("content-encoding", "br"),
-            ],
+            &[JSON, ("content-encoding", "identity"), ("content-encoding", "br")],
         ] {
             let found = find("POST", "/v1/messages", pairs);
-            assert!(
-                matches!(found, Err(Problem::UnsupportedMedia { .. })),
-                "{pairs:?}: {found:?}"
-            );
+            assert!(matches!(found, Err(Problem::UnsupportedMedia { .. })), "{pairs:?}: {found:?}");
         }
         let spelled = [("content-type", "Application/JSON ; charset=utf-8")];
         assert!(find("POST", "/v1/messages", &spelled).is_ok());

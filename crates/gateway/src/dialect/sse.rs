@@ -132,22 +132,14 @@ impl Splitter {
     /// Returns what came after the last blank line, if anything did. Nothing may be pushed afterwards.
     pub(crate) fn finish(&mut self) -> Option<Frame> {
         let held = mem::take(&mut self.tail);
-        (held.len > 0).then(|| Frame {
-            pieces: held.ended_by(Bytes::new()),
-            whole: false,
-            ends: false,
-        })
+        (held.len > 0).then(|| Frame { pieces: held.ended_by(Bytes::new()), whole: false, ends: false })
     }
 
     fn hand_out(&mut self, last: Bytes, ends: bool) -> Frame {
         let whole = ends && !self.overflowed;
         self.overflowed = !ends;
         let pieces = mem::take(&mut self.tail).ended_by(last);
-        Frame {
-            pieces,
-            whole,
-            ends,
-        }
+        Frame { pieces, whole, ends }
     }
 }
 
@@ -381,10 +373,7 @@ mod tests {
     #[test]
     fn comments_and_several_lines_of_data_stay_in_their_frame() {
         let stream = b": ping\n\nevent: x\ndata: 1\ndata: 2\nid: 7\n\n";
-        assert_eq!(
-            texts(&split(&[stream], 1_024)),
-            [": ping\n\n", "event: x\ndata: 1\ndata: 2\nid: 7\n\n"]
-        );
+        assert_eq!(texts(&split(&[stream], 1_024)), [": ping\n\n", "event: x\ndata: 1\ndata: 2\nid: 7\n\n"]);
     }
 
     #[test]
@@ -410,25 +399,16 @@ mod tests {
         splitter.push(Bytes::from_static(b"data: a\r\n\r"));
         assert!(splitter.next_frame().unwrap().is_whole());
         splitter.push(Bytes::from_static(b"\ndata: b\n\n"));
-        assert_eq!(
-            splitter.next_frame().unwrap().into_bytes().as_ref(),
-            b"\ndata: b\n\n"
-        );
+        assert_eq!(splitter.next_frame().unwrap().into_bytes().as_ref(), b"\ndata: b\n\n");
         assert!(splitter.next_frame().is_none());
     }
 
     #[test]
     fn a_frame_too_long_to_hold_passes_through_in_marked_parts() {
         let frames = split(&[b"data: 0123", b"4567", b"89\n\ndata: b\n\n"], 8);
-        assert_eq!(
-            texts(&frames),
-            ["data: 0123", "4567", "89\n\n", "data: b\n\n"]
-        );
+        assert_eq!(texts(&frames), ["data: 0123", "4567", "89\n\n", "data: b\n\n"]);
         let marks: Vec<_> = frames.iter().map(|f| (f.is_whole(), f.ends())).collect();
-        assert_eq!(
-            marks,
-            [(false, false), (false, false), (false, true), (true, true)]
-        );
+        assert_eq!(marks, [(false, false), (false, false), (false, true), (true, true)]);
     }
 
     #[test]
@@ -475,45 +455,12 @@ mod tests {
             ("é".as_bytes(), Shape::Garbage(Garbage::Text)),
             (b"\xff\xfe", Shape::Garbage(Garbage::Binary)),
         ] {
-            assert_eq!(
-                validate_sse(bytes),
-                shape,
-                "{:?}",
-                String::from_utf8_lossy(bytes)
-            );
+            assert_eq!(validate_sse(bytes), shape, "{:?}", String::from_utf8_lossy(bytes));
         }
-    }
-
-    #[test]
-    #[ignore = "a measurement, not a check; run with --release --nocapture"]
-    fn measure_a_frame() {
-        let frame = format!(
-            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n",
-            "w".repeat(260)
-        );
-        let chunk = Bytes::from(frame.repeat(16));
-        let mut splitter = Splitter::new(1 << 20);
-        let (rounds, mut frames) = (200_000, 0_u64);
-        let started = std::time::Instant::now();
-        for _ in 0..rounds {
-            splitter.push(chunk.clone());
-            while let Some(frame) = splitter.next_frame() {
-                std::hint::black_box(&frame);
-                frames += 1;
-            }
-        }
-        let each = started.elapsed().as_nanos() / u128::from(frames);
-        println!("split: {} bytes a frame, {each} ns", frame.len());
     }
 
     fn chunks() -> impl Strategy<Value = Vec<Vec<u8>>> {
-        let byte = prop_oneof![
-            Just(b'\n'),
-            Just(b'\r'),
-            Just(b'x'),
-            Just(b':'),
-            any::<u8>()
-        ];
+        let byte = prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x'), Just(b':'), any::<u8>()];
         prop::collection::vec(prop::collection::vec(byte, 0..12), 0..12)
     }
 
@@ -551,9 +498,6 @@ mod tests {
 
     fn lines_of(bytes: &[u8]) -> Vec<String> {
         let text = |line: &[u8]| String::from_utf8(line.to_vec()).unwrap();
-        lines(bytes)
-            .filter(|line| !line.is_empty())
-            .map(text)
-            .collect()
+        lines(bytes).filter(|line| !line.is_empty()).map(text).collect()
     }
 }

@@ -45,23 +45,10 @@ impl Balance {
         let (loads, inboxes) = (0..workers)
             .map(|_| {
                 let (inbox, taken_from) = mpsc::unbounded_channel();
-                (
-                    Load {
-                        connections: AtomicUsize::new(0),
-                        inbox,
-                    },
-                    taken_from,
-                )
+                (Load { connections: AtomicUsize::new(0), inbox }, taken_from)
             })
             .unzip();
-        (
-            Arc::new(Self {
-                limit,
-                total: AtomicUsize::new(0),
-                workers: loads,
-            }),
-            inboxes,
-        )
+        (Arc::new(Self { limit, total: AtomicUsize::new(0), workers: loads }), inboxes)
     }
 
     /// Takes a place for a connection that worker `here` accepted: there, unless another carries clearly less.
@@ -76,10 +63,7 @@ impl Balance {
         if let Some(load) = self.workers.get(worker) {
             load.connections.fetch_add(1, Ordering::Relaxed);
         }
-        Some(Place {
-            balance: Arc::clone(self),
-            worker,
-        })
+        Some(Place { balance: Arc::clone(self), worker })
     }
 
     /// Hands an accepted connection to the worker that `place` is at. If that has ended, the connection is closed.
@@ -91,16 +75,12 @@ impl Balance {
 
     fn lighter_than(&self, here: usize) -> Option<usize> {
         let mine = self.carried(here);
-        let (least, worker) = (0..self.workers.len())
-            .map(|worker| (self.carried(worker), worker))
-            .min()?;
+        let (least, worker) = (0..self.workers.len()).map(|worker| (self.carried(worker), worker)).min()?;
         (mine >= least + least / 2 + SLACK).then_some(worker)
     }
 
     fn carried(&self, worker: usize) -> usize {
-        self.workers
-            .get(worker)
-            .map_or(0, |load| load.connections.load(Ordering::Relaxed))
+        self.workers.get(worker).map_or(0, |load| load.connections.load(Ordering::Relaxed))
     }
 }
 
@@ -131,10 +111,7 @@ mod tests {
         let carried: Vec<usize> = (0..4).map(|worker| balance.carried(worker)).collect();
         assert_eq!(carried.iter().sum::<usize>(), 400);
         let least = *carried.iter().min().unwrap();
-        assert!(
-            carried.iter().all(|n| *n <= least + least / 2 + SLACK),
-            "{carried:?}"
-        );
+        assert!(carried.iter().all(|n| *n <= least + least / 2 + SLACK), "{carried:?}");
         drop(places);
         assert!((0..4).all(|worker| balance.carried(worker) == 0));
     }
@@ -143,12 +120,7 @@ mod tests {
     fn even_load_is_left_where_it_was_accepted() {
         let (balance, _inboxes) = Balance::new(2, 1_000);
         let places: Vec<Place> = (0..100).map(|n| balance.choose(n % 2).unwrap()).collect();
-        assert!(
-            places
-                .iter()
-                .enumerate()
-                .all(|(n, place)| place.worker() == n % 2)
-        );
+        assert!(places.iter().enumerate().all(|(n, place)| place.worker() == n % 2));
     }
 
     #[test]

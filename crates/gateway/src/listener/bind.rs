@@ -22,10 +22,7 @@ pub(super) fn bind(
     let mut bound = Vec::with_capacity(addresses.len());
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     for address in addresses {
-        let failed = |source| StartError::Bind {
-            address: *address,
-            source,
-        };
+        let failed = |source| StartError::Bind { address: *address, source };
         let mut address = *address;
         is_free(address).map_err(failed)?;
         for mine in &mut sockets {
@@ -55,11 +52,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn new(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // Lets a restarted process bind while connections of the last one wait to be forgotten.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {

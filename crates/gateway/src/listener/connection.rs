@@ -66,11 +66,7 @@ struct Answer<B> {
 }
 
 impl Connections {
-    pub(super) fn new(
-        limits: &Limits,
-        tls: Option<Arc<ServerConfig>>,
-        phase: watch::Receiver<Phase>,
-    ) -> Self {
+    pub(super) fn new(limits: &Limits, tls: Option<Arc<ServerConfig>>, phase: watch::Receiver<Phase>) -> Self {
         Self {
             builder: builder(limits),
             tls: tls.map(TlsAcceptor::from),
@@ -105,10 +101,7 @@ impl Connections {
             let (service, under) = (Rc::clone(&service), activity.begin());
             async move {
                 let response = service.answer(request).await;
-                Ok::<_, Infallible>(response.map(|body| Answer {
-                    body,
-                    _under: under,
-                }))
+                Ok::<_, Infallible>(response.map(|body| Answer { body, _under: under }))
             }
         });
         let mut connection = pin!(self.builder.serve_connection(io, answer));
@@ -130,14 +123,10 @@ fn builder(limits: &Limits) -> Builder<OnThisThread> {
     // Slow heads and idle connections are ended by `Guarded`, which tells them apart.
     let mut h1 = builder.http1();
     h1.timer(TokioTimer::new()).header_read_timeout(None);
-    h1.max_buf_size(limits.header_bytes)
-        .max_headers(limits.header_fields);
+    h1.max_buf_size(limits.header_bytes).max_headers(limits.header_fields);
     let mut h2 = builder.http2();
-    h2.timer(TokioTimer::new())
-        .keep_alive_interval(H2_PING)
-        .keep_alive_timeout(H2_PING);
-    h2.max_concurrent_streams(limits.h2_streams)
-        .max_pending_accept_reset_streams(H2_RESETS);
+    h2.timer(TokioTimer::new()).keep_alive_interval(H2_PING).keep_alive_timeout(H2_PING);
+    h2.max_concurrent_streams(limits.h2_streams).max_pending_accept_reset_streams(H2_RESETS);
     h2.max_send_buf_size(H2_SEND_BYTES);
     h2.max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
     builder
@@ -155,10 +144,7 @@ impl<B: Body<Data = Bytes, Error = Infallible> + Unpin> Body for Answer<B> {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

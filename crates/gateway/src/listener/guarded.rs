@@ -75,11 +75,7 @@ impl Activity {
     /// Starts without a call; the head of the first one is expected from now on.
     pub(super) fn new() -> Rc<Self> {
         let now = Instant::now();
-        Rc::new(Self {
-            calls: Cell::new(0),
-            idle_since: Cell::new(now),
-            head_since: Cell::new(Some(now)),
-        })
+        Rc::new(Self { calls: Cell::new(0), idle_since: Cell::new(now), head_since: Cell::new(Some(now)) })
     }
 
     /// Notes that a request head is complete.
@@ -95,11 +91,7 @@ impl Activity {
             return None;
         }
         let idle = self.idle_since.get() + patience.idle;
-        Some(
-            self.head_since
-                .get()
-                .map_or(idle, |since| idle.min(since + patience.head)),
-        )
+        Some(self.head_since.get().map_or(idle, |since| idle.min(since + patience.head)))
     }
 }
 
@@ -112,26 +104,14 @@ impl Drop for Under {
 
 impl<IO> Guarded<IO> {
     pub(super) fn new(io: IO, activity: Rc<Activity>, patience: Patience) -> Self {
-        Self {
-            io,
-            activity,
-            patience,
-            seen: Seen::Nothing,
-            reading: None,
-            writing: None,
-            stuck_since: None,
-        }
+        Self { io, activity, patience, seen: Seen::Nothing, reading: None, writing: None, stuck_since: None }
     }
 
     /// Notes bytes that came in.
     fn came(&mut self, bytes: &[u8]) {
         if self.seen == Seen::Nothing {
             // No HTTP/1 method begins so (RFC 9113 3.4).
-            self.seen = if bytes.starts_with(b"PRI") {
-                Seen::Http2
-            } else {
-                Seen::Http1
-            };
+            self.seen = if bytes.starts_with(b"PRI") { Seen::Http2 } else { Seen::Http1 };
         }
         if self.activity.calls.get() > 0 {
             return;
@@ -155,9 +135,7 @@ impl<IO> Guarded<IO> {
                 return Poll::Ready(());
             }
             let look_at = deadline.unwrap_or_else(|| now + self.patience.head);
-            let timer = self
-                .reading
-                .get_or_insert_with(|| Box::pin(sleep_until(look_at)));
+            let timer = self.reading.get_or_insert_with(|| Box::pin(sleep_until(look_at)));
             if timer.is_elapsed() || (deadline.is_some() && timer.deadline() > look_at) {
                 timer.as_mut().reset(look_at);
             }
@@ -168,19 +146,13 @@ impl<IO> Guarded<IO> {
     }
 
     /// Passes on what writing came to, and fails when the client took nothing for too long.
-    fn watch_write<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    fn watch_write<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stuck_since = None;
             return written;
         }
         let deadline = *self.stuck_since.get_or_insert_with(Instant::now) + self.patience.write;
-        let timer = self
-            .writing
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = self.writing.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(Err(too_slow("the client takes no more of its response")));
@@ -192,11 +164,7 @@ impl<IO> Guarded<IO> {
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Guarded<IO> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
         match Pin::new(&mut this.io).poll_read(cx, buf) {
@@ -215,11 +183,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guarded<IO> {
 }
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Guarded<IO> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write(cx, buf);
         this.watch_write(cx, written)

@@ -130,37 +130,17 @@ pub(crate) fn spawn<S: Serve>(
     let (phase, watched) = watch::channel(Phase::Serving);
     let (ending, ended) = std_mpsc::channel();
     let (balance, inboxes) = Balance::new(count, settings.limits().connections);
-    let tls = certificate
-        .as_ref()
-        .map(|(_, certificate)| certificate.config());
+    let tls = certificate.as_ref().map(|(_, certificate)| certificate.config());
     let connections = Connections::new(settings.limits(), tls.transpose()?, watched.clone());
     let mut workers = Vec::with_capacity(count);
     for (id, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::Worker)?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(StartError::Worker)?;
         let (balance, connections) = (Arc::clone(&balance), connections.clone());
         let (phase, ended) = (watched.clone(), ending.clone());
-        workers.push(Worker {
-            id,
-            runtime,
-            sockets,
-            inbox,
-            balance,
-            connections,
-            phase,
-            ended,
-        });
+        workers.push(Worker { id, runtime, sockets, inbox, balance, connections, phase, ended });
     }
     // From here on a failure drops `listeners`, which stops the threads already started.
-    let mut listeners = Listeners {
-        addresses,
-        certificate,
-        phase,
-        ended,
-        threads: Vec::with_capacity(count),
-    };
+    let mut listeners = Listeners { addresses, certificate, phase, ended, threads: Vec::with_capacity(count) };
     for worker in workers {
         listeners.threads.push(worker.start(make.clone())?);
     }
@@ -192,9 +172,7 @@ impl Listeners {
         self.phase.send_replace(Phase::Draining);
         let until = Instant::now() + bound;
         // Nothing is ever sent: the channel closes when the last worker has ended.
-        let waited = self
-            .ended
-            .recv_timeout(until.saturating_duration_since(Instant::now()));
+        let waited = self.ended.recv_timeout(until.saturating_duration_since(Instant::now()));
         waited == Err(std_mpsc::RecvTimeoutError::Disconnected)
     }
 }
@@ -211,36 +189,16 @@ impl Drop for Listeners {
 }
 
 impl Worker {
-    fn start<S: Serve>(
-        self,
-        make: impl Fn(usize) -> Rc<S> + Send + 'static,
-    ) -> Result<JoinHandle<()>, StartError> {
+    fn start<S: Serve>(self, make: impl Fn(usize) -> Rc<S> + Send + 'static) -> Result<JoinHandle<()>, StartError> {
         let named = thread::Builder::new().name(format!("gateway-{}", self.id));
-        named
-            .spawn(move || self.run(make))
-            .map_err(StartError::Worker)
+        named.spawn(move || self.run(make)).map_err(StartError::Worker)
     }
 
     fn run<S: Serve>(self, make: impl Fn(usize) -> Rc<S>) {
-        let Self {
-            id,
-            runtime,
-            sockets,
-            inbox,
-            balance,
-            connections,
-            phase,
-            ended,
-        } = self;
+        let Self { id, runtime, sockets, inbox, balance, connections, phase, ended } = self;
         let local = LocalSet::new();
         local.block_on(&runtime, async move {
-            let here = Here {
-                id,
-                service: make(id),
-                balance,
-                connections,
-                phase,
-            };
+            let here = Here { id, service: make(id), balance, connections, phase };
             here.work(sockets, inbox).await;
         });
         // Ends whatever is still under way, and only then reports the end.
@@ -261,11 +219,7 @@ struct Here<S> {
 
 impl<S: Serve> Here<S> {
     /// Serves until every connection has ended after draining began, or until stopped.
-    async fn work(
-        self,
-        sockets: Vec<StdListener>,
-        inbox: mpsc::UnboundedReceiver<(StdStream, Place)>,
-    ) {
+    async fn work(self, sockets: Vec<StdListener>, inbox: mpsc::UnboundedReceiver<(StdStream, Place)>) {
         let mut phase = self.phase.clone();
         // Every task that may still serve holds a copy of `open`; nothing is ever sent.
         let (open, mut all_ended) = mpsc::channel::<()>(1);
@@ -315,11 +269,7 @@ impl<S: Serve> Here<S> {
         }
     }
 
-    async fn take_over(
-        self: Rc<Self>,
-        mut inbox: mpsc::UnboundedReceiver<(StdStream, Place)>,
-        open: mpsc::Sender<()>,
-    ) {
+    async fn take_over(self: Rc<Self>, mut inbox: mpsc::UnboundedReceiver<(StdStream, Place)>, open: mpsc::Sender<()>) {
         let mut phase = self.phase.clone();
         loop {
             let handed = tokio::select! {
@@ -354,8 +304,5 @@ async fn reached(now: &mut watch::Receiver<Phase>, phase: Phase) {
 /// Returns true if an error of `accept` concerns the connection that was to be accepted, not the socket.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

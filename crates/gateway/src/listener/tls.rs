@@ -42,8 +42,7 @@ impl Certificate {
     /// Returns a server configuration that serves this certificate: TLS 1.3, HTTP/2 preferred.
     pub(super) fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, StartError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
         let builder = builder.map_err(|error| StartError::Worker(std::io::Error::other(error)))?;
         let resolver = Arc::clone(self) as Arc<dyn ResolvesServerCert>;
         let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
@@ -59,25 +58,18 @@ impl ResolvesServerCert for Certificate {
 }
 
 fn read(settings: &TlsSettings) -> Result<CertifiedKey, StartError> {
-    let chain = CertificateDer::pem_file_iter(&settings.cert_chain)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = CertificateDer::pem_file_iter(&settings.cert_chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let chain = chain.map_err(|error| unusable(&settings.cert_chain, error.to_string()))?;
     if chain.is_empty() {
-        return Err(unusable(
-            &settings.cert_chain,
-            "it holds no certificate in PEM form".into(),
-        ));
+        return Err(unusable(&settings.cert_chain, "it holds no certificate in PEM form".into()));
     }
-    let key = PrivateKeyDer::from_pem_file(&settings.key)
-        .map_err(|error| unusable(&settings.key, error.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&settings.key).map_err(|error| unusable(&settings.key, error.to_string()))?;
     // Also checks that the key belongs to the first certificate.
     CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
         .map_err(|error| unusable(&settings.key, error.to_string()))
 }
 
 fn unusable(path: &Path, why: String) -> StartError {
-    StartError::Certificate {
-        path: path.to_owned(),
-        why,
-    }
+    StartError::Certificate { path: path.to_owned(), why }
 }

@@ -21,9 +21,7 @@ const METADATA_V4: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
 pub(crate) fn forbidden(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(v4) => forbidden_v4(v4),
-        IpAddr::V6(v6) => embedded(v6)
-            .and_then(forbidden_v4)
-            .or_else(|| forbidden_v6(v6)),
+        IpAddr::V6(v6) => embedded(v6).and_then(forbidden_v4).or_else(|| forbidden_v6(v6)),
     }
 }
 
@@ -44,9 +42,7 @@ fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     match address {
         METADATA_V6 => Some("an instance metadata address"),
         _ if address.is_unspecified() => Some("an unspecified address"),
-        _ if address.is_unicast_link_local() => {
-            Some("a link-local address, as metadata services have")
-        }
+        _ if address.is_unicast_link_local() => Some("a link-local address, as metadata services have"),
         _ if address.is_multicast() => Some("a multicast address"),
         _ => None,
     }

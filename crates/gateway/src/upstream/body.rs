@@ -51,27 +51,10 @@ struct Silence {
 }
 
 impl ReplyBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        connection: Connection,
-        attempt: Attempt,
-        home: Home,
-    ) -> Self {
+    pub(super) fn new(incoming: Incoming, connection: Connection, attempt: Attempt, home: Home) -> Self {
         let within = attempt.endpoint().idle_within();
-        let open = Some(Open {
-            incoming,
-            connection,
-        });
-        let mut body = Self {
-            open,
-            attempt,
-            home,
-            silence: Silence {
-                within,
-                since: None,
-                timer: None,
-            },
-        };
+        let open = Some(Open { incoming, connection });
+        let mut body = Self { open, attempt, home, silence: Silence { within, since: None, timer: None } };
         body.keep_if_complete();
         body
     }
@@ -82,11 +65,7 @@ impl ReplyBody {
     }
 
     fn keep_if_complete(&mut self) {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.incoming.is_end_stream())
-        {
+        if self.open.as_ref().is_some_and(|open| open.incoming.is_end_stream()) {
             self.keep();
         }
     }
@@ -108,10 +87,7 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let Some(open) = &mut this.open else {
             return Poll::Ready(None);
@@ -122,9 +98,7 @@ impl Body for ReplyBody {
                 this.keep_if_complete();
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(error))) => {
-                Poll::Ready(Some(Err(this.fail(BodyError::Broken(error)))))
-            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.fail(BodyError::Broken(error))))),
             Poll::Ready(None) => {
                 this.keep();
                 Poll::Ready(None)
@@ -142,9 +116,7 @@ impl Body for ReplyBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.open
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), |open| open.incoming.size_hint())
+        self.open.as_ref().map_or_else(|| SizeHint::with_exact(0), |open| open.incoming.size_hint())
     }
 }
 
@@ -155,9 +127,7 @@ impl Silence {
 
     fn poll_too_long(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = *self.since.get_or_insert_with(Instant::now) + self.within;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         while timer.as_mut().poll(cx).is_ready() {
             if Instant::now() >= deadline {
                 return Poll::Ready(());

@@ -41,10 +41,7 @@ struct Missed {
 
 impl Upstream {
     pub(super) fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
-        Self {
-            endpoints,
-            turn: AtomicU64::new(0),
-        }
+        Self { endpoints, turn: AtomicU64::new(0) }
     }
 
     /// Takes a place at the best endpoint that speaks `dialect` and is not among those `tried`.
@@ -58,47 +55,31 @@ impl Upstream {
         tried: &[u64],
         now: Instant,
     ) -> Result<Attempt, SendError> {
-        let speaking = self
-            .endpoints
-            .iter()
-            .filter(|endpoint| endpoint.speaks(dialect));
+        let speaking = self.endpoints.iter().filter(|endpoint| endpoint.speaks(dialect));
         let mut candidates: Vec<&Arc<Endpoint>> = speaking.collect();
         if candidates.is_empty() {
-            return Err(SendError::NoEndpoint {
-                model: model.clone(),
-                dialect,
-            });
+            return Err(SendError::NoEndpoint { model: model.clone(), dialect });
         }
         candidates.retain(|endpoint| !tried.contains(&endpoint.id()));
         candidates.sort_by_key(|endpoint| rank(endpoint));
         let mut missed = Missed::default();
-        let chosen = candidates
-            .into_iter()
-            .find_map(|endpoint| enter(endpoint, now, &mut missed));
+        let chosen = candidates.into_iter().find_map(|endpoint| enter(endpoint, now, &mut missed));
         let attempt = chosen.map_or_else(|| missed.last_resort(), Ok)?;
         self.take_turn(attempt.endpoint());
         Ok(attempt)
     }
 
     fn take_turn(&self, endpoint: &Endpoint) {
-        let start = endpoint
-            .turn
-            .load(Ordering::Relaxed)
-            .max(self.turn.load(Ordering::Relaxed));
+        let start = endpoint.turn.load(Ordering::Relaxed).max(self.turn.load(Ordering::Relaxed));
         self.turn.store(start, Ordering::Relaxed);
-        endpoint
-            .turn
-            .store(start + TURN / endpoint.weight(), Ordering::Relaxed);
+        endpoint.turn.store(start + TURN / endpoint.weight(), Ordering::Relaxed);
     }
 }
 
 /// Least first: what it carries for its weight, then its turn.
 fn rank(endpoint: &Endpoint) -> (u64, u64) {
     let carried = u64::try_from(endpoint.in_flight()).unwrap_or(u64::MAX);
-    (
-        carried.saturating_mul(TURN) / endpoint.weight(),
-        endpoint.turn.load(Ordering::Relaxed),
-    )
+    (carried.saturating_mul(TURN) / endpoint.weight(), endpoint.turn.load(Ordering::Relaxed))
 }
 
 fn enter(endpoint: &Arc<Endpoint>, now: Instant, missed: &mut Missed) -> Option<Attempt> {
@@ -108,9 +89,7 @@ fn enter(endpoint: &Arc<Endpoint>, now: Instant, missed: &mut Missed) -> Option<
     }
     match endpoint.health.admit(now) {
         Admission::No(Failure::Answer, _) => missed.failing = Some(Arc::clone(endpoint)),
-        Admission::No(Failure::Connect, wait) => {
-            missed.dead = Some(missed.dead.map_or(wait, |least| least.min(wait)))
-        }
+        Admission::No(Failure::Connect, wait) => missed.dead = Some(missed.dead.map_or(wait, |least| least.min(wait))),
         admission => return endpoint.enter(admission),
     }
     None
@@ -118,16 +97,11 @@ fn enter(endpoint: &Arc<Endpoint>, now: Instant, missed: &mut Missed) -> Option<
 
 impl Missed {
     fn last_resort(self) -> Result<Attempt, SendError> {
-        if let Some(attempt) = self
-            .failing
-            .and_then(|endpoint| endpoint.enter(Admission::Yes))
-        {
+        if let Some(attempt) = self.failing.and_then(|endpoint| endpoint.enter(Admission::Yes)) {
             return Ok(attempt);
         }
         match self.dead {
-            Some(wait) if !self.busy => Err(SendError::Unavailable {
-                retry_after: wait.as_secs().max(1),
-            }),
+            Some(wait) if !self.busy => Err(SendError::Unavailable { retry_after: wait.as_secs().max(1) }),
             _ => Err(SendError::Saturated { retry_after: 1 }),
         }
     }

@@ -129,13 +129,9 @@ async fn secure(
     tcp: TcpStream,
 ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, ConnectError> {
     let name = ServerName::try_from(host.to_owned());
-    let name = name
-        .map_err(|error| ConnectError::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    let name = name.map_err(|error| ConnectError::Tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let connector = TlsConnector::from(trust.config().clone());
-    connector
-        .connect(name, tcp)
-        .await
-        .map_err(ConnectError::Tls)
+    connector.connect(name, tcp).await.map_err(ConnectError::Tls)
 }
 
 async fn handshake<IO>(io: IO) -> Result<Connection, ConnectError>
@@ -143,25 +139,15 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let received = Rc::new(Cell::new(0));
-    let counted = Counted {
-        io,
-        received: Rc::clone(&received),
-    };
+    let counted = Counted { io, received: Rc::clone(&received) };
     let mut builder = http1::Builder::new();
     builder.max_buf_size(RESPONSE_HEAD_BYTES);
-    let (sender, connection) = builder
-        .handshake(TokioIo::new(counted))
-        .await
-        .map_err(ConnectError::Http)?;
+    let (sender, connection) = builder.handshake(TokioIo::new(counted)).await.map_err(ConnectError::Http)?;
     let driver = tokio::task::spawn_local(async move {
         // Whatever breaks the connection reaches the call on it, if there is one.
         let _ = connection.await;
     });
-    Ok(Connection {
-        sender,
-        driver,
-        received,
-    })
+    Ok(Connection { sender, driver, received })
 }
 
 /// Counts the bytes that come in.
@@ -171,11 +157,7 @@ struct Counted<IO> {
 }
 
 impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let came = u64::try_from(buf.filled().len() - before).unwrap_or(u64::MAX);
@@ -185,11 +167,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
 }
 
 impl<IO: AsyncWrite + Unpin> AsyncWrite for Counted<IO> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
 

@@ -113,10 +113,7 @@ impl Endpoint {
 
     /// Returns true if the operator allows another endpoint to be tried after this status.
     pub(crate) fn fails_over(&self, status: StatusCode) -> bool {
-        self.made_of
-            .upstream
-            .failover_statuses
-            .contains(&status.as_u16())
+        self.made_of.upstream.failover_statuses.contains(&status.as_u16())
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -137,9 +134,7 @@ impl Endpoint {
         let Some(key) = &self.made_of.key else { return };
         match dialect {
             Dialect::Openai => headers.insert(header::AUTHORIZATION, key.bearer.clone()),
-            Dialect::Anthropic => {
-                headers.insert(HeaderName::from_static("x-api-key"), key.plain.clone())
-            }
+            Dialect::Anthropic => headers.insert(HeaderName::from_static("x-api-key"), key.plain.clone()),
         };
     }
 
@@ -147,10 +142,7 @@ impl Endpoint {
     pub(super) fn enter(self: &Arc<Self>, admission: Admission) -> Option<Attempt> {
         let taken = self.in_flight.fetch_add(1, Ordering::Relaxed);
         // Dropped on failure, it gives the place back, and lets another call probe.
-        let attempt = Attempt {
-            endpoint: Arc::clone(self),
-            probe: admission == Admission::Probe,
-        };
+        let attempt = Attempt { endpoint: Arc::clone(self), probe: admission == Admission::Probe };
         if taken >= self.made_of.upstream.in_flight {
             return None;
         }
@@ -209,10 +201,7 @@ impl ApiKey {
         };
         let usable = !key.is_empty() && !key.contains(char::is_whitespace);
         usable.then_some(())?;
-        Some(Self {
-            bearer: sensitive(&format!("Bearer {key}"))?,
-            plain: sensitive(key)?,
-        })
+        Some(Self { bearer: sensitive(&format!("Bearer {key}"))?, plain: sensitive(key)? })
     }
 }
 

@@ -68,10 +68,7 @@ impl Fleet {
         let mut upstreams = BTreeMap::new();
         for (n, upstream) in settings.upstreams().iter().enumerate() {
             let definitions = reader.definitions(n, upstream)?;
-            let endpoints = definitions
-                .into_iter()
-                .map(|made_of| self.keep_or_make(made_of))
-                .collect();
+            let endpoints = definitions.into_iter().map(|made_of| self.keep_or_make(made_of)).collect();
             upstreams.insert(upstream.settings.model.clone(), Upstream::new(endpoints));
         }
         Ok(Self { upstreams })
@@ -80,47 +77,28 @@ impl Fleet {
     /// Returns true if some endpoint of `model` speaks `dialect`.
     pub(crate) fn serves(&self, model: &ModelVersionId, dialect: Dialect) -> bool {
         let upstream = self.upstreams.get(model);
-        upstream.is_some_and(|upstream| {
-            upstream
-                .endpoints
-                .iter()
-                .any(|endpoint| endpoint.speaks(dialect))
-        })
+        upstream.is_some_and(|upstream| upstream.endpoints.iter().any(|endpoint| endpoint.speaks(dialect)))
     }
 
     /// Returns how every endpoint fares, in order of model and settings.
     pub(crate) fn status(&self) -> Vec<EndpointStatus> {
         let now = Instant::now();
-        self.endpoints()
-            .map(|endpoint| EndpointStatus::of(endpoint, now))
-            .collect()
+        self.endpoints().map(|endpoint| EndpointStatus::of(endpoint, now)).collect()
     }
 
     pub(super) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.upstreams
-            .values()
-            .flat_map(|upstream| &upstream.endpoints)
+        self.upstreams.values().flat_map(|upstream| &upstream.endpoints)
     }
 
-    pub(super) fn choose(
-        &self,
-        model: &ModelVersionId,
-        dialect: Dialect,
-        tried: &[u64],
-    ) -> Result<Attempt, SendError> {
+    pub(super) fn choose(&self, model: &ModelVersionId, dialect: Dialect, tried: &[u64]) -> Result<Attempt, SendError> {
         match self.upstreams.get(model) {
             Some(upstream) => upstream.choose(model, dialect, tried, Instant::now()),
-            None => Err(SendError::NoEndpoint {
-                model: model.clone(),
-                dialect,
-            }),
+            None => Err(SendError::NoEndpoint { model: model.clone(), dialect }),
         }
     }
 
     fn keep_or_make(&self, made_of: Definition) -> Arc<Endpoint> {
-        let same = self
-            .endpoints()
-            .find(|endpoint| endpoint.made_of == made_of);
+        let same = self.endpoints().find(|endpoint| endpoint.made_of == made_of);
         same.map_or_else(|| Arc::new(Endpoint::new(made_of)), Arc::clone)
     }
 }
@@ -138,11 +116,7 @@ impl EndpointStatus {
 }
 
 impl Reader {
-    fn definitions(
-        &mut self,
-        n: usize,
-        upstream: &CheckedUpstream,
-    ) -> Result<Vec<Definition>, FleetError> {
+    fn definitions(&mut self, n: usize, upstream: &CheckedUpstream) -> Result<Vec<Definition>, FleetError> {
         let mut rules = upstream.settings.clone();
         // What the other endpoints are says nothing about this one.
         rules.endpoints.clear();
@@ -151,18 +125,10 @@ impl Reader {
             let at = || format!("upstreams[{n}].endpoints[{m}]");
             let key = api_key(&endpoint.settings).map_err(|why| FleetError { at: at(), why })?;
             let trust = match endpoint.url.tls {
-                true => Some(
-                    self.trust(&rules.ca_file)
-                        .map_err(|why| FleetError { at: at(), why })?,
-                ),
+                true => Some(self.trust(&rules.ca_file).map_err(|why| FleetError { at: at(), why })?),
                 false => None,
             };
-            made_of.push(Definition {
-                upstream: rules.clone(),
-                endpoint: endpoint.clone(),
-                key,
-                trust,
-            });
+            made_of.push(Definition { upstream: rules.clone(), endpoint: endpoint.clone(), key, trust });
         }
         Ok(made_of)
     }
@@ -182,16 +148,13 @@ impl Reader {
 
 fn api_key(settings: &EndpointSettings) -> Result<Option<ApiKey>, String> {
     let text = match (&settings.api_key_env, &settings.api_key_file) {
-        (Some(name), _) => {
-            env::var(name).map_err(|_| format!("the environment variable `{name}` is not set"))?
-        }
+        (Some(name), _) => env::var(name).map_err(|_| format!("the environment variable `{name}` is not set"))?,
         (None, Some(path)) => {
             let at = path.display();
             fs::read_to_string(path).map_err(|error| format!("cannot read `{at}`: {error}"))?
         }
         (None, None) => return Ok(None),
     };
-    let key = ApiKey::parse(&text)
-        .ok_or("the API key is empty or has characters that no header can carry")?;
+    let key = ApiKey::parse(&text).ok_or("the API key is empty or has characters that no header can carry")?;
     Ok(Some(key))
 }

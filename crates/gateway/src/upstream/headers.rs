@@ -48,13 +48,8 @@ const OURS: &str = "x-exeat-";
 /// The caller's credential never does. A compressed response could be neither screened nor metered, so only the
 /// identity coding is asked for.
 pub(crate) fn to_upstream(from: &HeaderMap) -> HeaderMap {
-    let mut to = filtered(from, |name| {
-        STAY_HERE.contains(&name) || name.starts_with(OURS)
-    });
-    to.insert(
-        header::ACCEPT_ENCODING,
-        HeaderValue::from_static("identity"),
-    );
+    let mut to = filtered(from, |name| STAY_HERE.contains(&name) || name.starts_with(OURS));
+    to.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     to
 }
 
@@ -62,9 +57,7 @@ pub(crate) fn to_upstream(from: &HeaderMap) -> HeaderMap {
 ///
 /// An upstream has no business with a caller's browser, and none with this gateway's own headers.
 pub(crate) fn to_caller(from: &HeaderMap) -> HeaderMap {
-    filtered(from, |name| {
-        name == "set-cookie" || name == "alt-svc" || name.starts_with(OURS)
-    })
+    filtered(from, |name| name == "set-cookie" || name == "alt-svc" || name.starts_with(OURS))
 }
 
 fn filtered(from: &HeaderMap, leave_out: impl Fn(&str) -> bool) -> HeaderMap {
@@ -94,10 +87,7 @@ mod tests {
 
     fn map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &'static str)| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
         pairs.iter().map(pair).collect()
     }
@@ -137,10 +127,7 @@ mod tests {
     fn a_header_that_occurs_twice_goes_on_twice() {
         let from = map(&[("anthropic-beta", "a"), ("anthropic-beta", "b")]);
         let to = to_upstream(&from);
-        assert_eq!(
-            to.get_all("anthropic-beta").iter().collect::<Vec<_>>(),
-            ["a", "b"]
-        );
+        assert_eq!(to.get_all("anthropic-beta").iter().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]
@@ -153,9 +140,6 @@ mod tests {
             ("x-request-id", "r"),
             ("retry-after", "3"),
         ]);
-        assert_eq!(
-            to_caller(&from),
-            map(&[("x-request-id", "r"), ("retry-after", "3")])
-        );
+        assert_eq!(to_caller(&from), map(&[("x-request-id", "r"), ("retry-after", "3")]));
     }
 }

@@ -64,11 +64,7 @@ struct Record {
 impl Health {
     /// Starts healthy; ejects after `eject_after` failures in a row, at least one.
     pub(crate) fn new(eject_after: u32) -> Self {
-        Self {
-            eject_after,
-            troubled: AtomicBool::new(false),
-            record: Mutex::default(),
-        }
+        Self { eject_after, troubled: AtomicBool::new(false), record: Mutex::default() }
     }
 
     /// Asks to send a call at `now`. After [`Admission::Probe`] one of [`Health::succeeded`], [`Health::failed`] or
@@ -109,11 +105,7 @@ impl Health {
         if record.probing || record.failures >= self.eject_after {
             record.ejections += 1;
             let until = now + ejected_for(record.ejections);
-            *record = Record {
-                ejected: Some((failure, until)),
-                ejections: record.ejections,
-                ..Record::default()
-            };
+            *record = Record { ejected: Some((failure, until)), ejections: record.ejections, ..Record::default() };
         }
     }
 
@@ -140,9 +132,7 @@ impl Health {
 
 fn ejected_for(ejections: u32) -> Duration {
     let doublings = ejections.saturating_sub(1).min(6);
-    EJECTED_FIRST
-        .saturating_mul(1 << doublings)
-        .min(EJECTED_MOST)
+    EJECTED_FIRST.saturating_mul(1 << doublings).min(EJECTED_MOST)
 }
 
 #[cfg(test)]
@@ -167,10 +157,7 @@ mod tests {
             health.succeeded();
         }
         assert_eq!(health.admit(now), Admission::Yes);
-        assert_eq!(
-            ejected(now).admit(now),
-            Admission::No(Failure::Answer, SECOND)
-        );
+        assert_eq!(ejected(now).admit(now), Admission::No(Failure::Answer, SECOND));
     }
 
     #[test]
@@ -200,9 +187,7 @@ mod tests {
         let health = ejected(now);
         let mut waits = Vec::new();
         for _ in 0..8 {
-            let Admission::No(_, wait) = health.admit(now) else {
-                panic!("not ejected")
-            };
+            let Admission::No(_, wait) = health.admit(now) else { panic!("not ejected") };
             waits.push(wait.as_secs());
             now += wait;
             assert_eq!(health.admit(now), Admission::Probe);

@@ -63,10 +63,7 @@ pub(crate) struct Reply {
 pub(crate) enum SendError {
     /// No endpoint of the model is configured that speaks the dialect; trying again does not help.
     #[error("`{model}` is not served in the {} dialect", dialect.as_str())]
-    NoEndpoint {
-        model: ModelVersionId,
-        dialect: Dialect,
-    },
+    NoEndpoint { model: ModelVersionId, dialect: Dialect },
     /// Every endpoint carries as many calls as it may.
     #[error("every upstream of the model is at its limit")]
     Saturated {

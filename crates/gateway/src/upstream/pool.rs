@@ -63,11 +63,7 @@ enum Fault {
 
 impl Pool {
     pub(crate) fn new(fleet: Arc<ArcSwap<Fleet>>) -> Self {
-        Self(Rc::new(Inner {
-            fleet,
-            idle: RefCell::default(),
-            sweeping: Cell::new(false),
-        }))
+        Self(Rc::new(Inner { fleet, idle: RefCell::default(), sweeping: Cell::new(false) }))
     }
 
     /// Sends a call to an endpoint of its model and waits for the head of the response.
@@ -117,20 +113,11 @@ impl Pool {
         relayable(&endpoint, &parts)?;
         let headers = headers::to_caller(&parts.headers);
         let body = ReplyBody::new(body, connection, attempt, Home(Rc::downgrade(&self.0)));
-        Ok(Reply {
-            status: parts.status,
-            headers,
-            body,
-            endpoint,
-        })
+        Ok(Reply { status: parts.status, headers, body, endpoint })
     }
 
     /// Gets a response on a connection that was kept, or else on a new one.
-    async fn exchange(
-        &self,
-        endpoint: &Endpoint,
-        call: &Outbound<'_>,
-    ) -> Result<Exchange, SendError> {
+    async fn exchange(&self, endpoint: &Endpoint, call: &Outbound<'_>) -> Result<Exchange, SendError> {
         if let Some(kept) = self.0.take(endpoint.id()).await {
             match ask(endpoint, kept, request(endpoint, call)?).await {
                 Err(Fault::Closed(_)) => {}
@@ -139,15 +126,9 @@ impl Pool {
             }
         }
         let name = || endpoint.url().to_string();
-        let connection = connect(endpoint).await.map_err(|why| SendError::Connect {
-            endpoint: name(),
-            why,
-        })?;
+        let connection = connect(endpoint).await.map_err(|why| SendError::Connect { endpoint: name(), why })?;
         match ask(endpoint, connection, request(endpoint, call)?).await {
-            Err(Fault::Closed(why)) => Err(SendError::Broken {
-                endpoint: name(),
-                why,
-            }),
+            Err(Fault::Closed(why)) => Err(SendError::Broken { endpoint: name(), why }),
             Err(Fault::Other(error)) => Err(error),
             Ok(exchange) => Ok(exchange),
         }
@@ -181,10 +162,7 @@ impl Inner {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.entry(endpoint).or_default();
         if kept.len() < IDLE_MAX {
-            kept.push(Idle {
-                connection,
-                since: Instant::now(),
-            });
+            kept.push(Idle { connection, since: Instant::now() });
         }
         if !self.sweeping.replace(true) {
             tokio::task::spawn_local(sweep(Rc::downgrade(self)));
@@ -198,9 +176,7 @@ impl Inner {
         idle.retain(|endpoint, kept| {
             let known = fleet.endpoints().any(|known| known.id() == *endpoint);
             kept.retain(|idle| {
-                known
-                    && !idle.connection.sender.is_closed()
-                    && now.duration_since(idle.since) < IDLE_FOR
+                known && !idle.connection.sender.is_closed() && now.duration_since(idle.since) < IDLE_FOR
             });
             !kept.is_empty()
         });
@@ -234,11 +210,7 @@ async fn ask(
     request: Request<Full<Bytes>>,
 ) -> Result<Exchange, Fault> {
     let before = connection.received();
-    let answer = timeout(
-        endpoint.first_byte_within(),
-        connection.sender.send_request(request),
-    )
-    .await;
+    let answer = timeout(endpoint.first_byte_within(), connection.sender.send_request(request)).await;
     match answer {
         Err(_) => Err(Fault::Other(SendError::FirstByteTimeout)),
         Ok(Ok(response)) => Ok((response, connection)),
@@ -254,10 +226,7 @@ fn request(endpoint: &Endpoint, call: &Outbound<'_>) -> Result<Request<Full<Byte
     *request.uri_mut() = uri(endpoint, call.path_and_query)?;
     let mut headers = headers::to_upstream(call.headers);
     let host = HeaderValue::from_str(endpoint.url().authority.as_str());
-    headers.insert(
-        header::HOST,
-        host.map_err(|error| broken(endpoint, error.to_string()))?,
-    );
+    headers.insert(header::HOST, host.map_err(|error| broken(endpoint, error.to_string()))?);
     endpoint.authorize(call.dialect, &mut headers);
     *request.headers_mut() = headers;
     Ok(request)
@@ -269,40 +238,25 @@ fn uri(endpoint: &Endpoint, path_and_query: &str) -> Result<Uri, SendError> {
         true => path_and_query.parse::<PathAndQuery>(),
         false => format!("{base}{path_and_query}").parse(),
     };
-    path.map(Uri::from)
-        .map_err(|error| broken(endpoint, error.to_string()))
+    path.map(Uri::from).map_err(|error| broken(endpoint, error.to_string()))
 }
 
 /// Refuses what cannot be relayed as an answer of the model.
 fn relayable(endpoint: &Endpoint, head: &http::response::Parts) -> Result<(), SendError> {
     let status = head.status;
     if status.is_informational() || status.is_redirection() {
-        let why = format!(
-            "status {} leads elsewhere, which is never followed",
-            status.as_u16()
-        );
+        let why = format!("status {} leads elsewhere, which is never followed", status.as_u16());
         return Err(broken(endpoint, why));
     }
     let coded = |coding: &HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
-    if head
-        .headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(coded)
-    {
-        return Err(broken(
-            endpoint,
-            "the response is compressed, though only `identity` was accepted".into(),
-        ));
+    if head.headers.get_all(header::CONTENT_ENCODING).iter().any(coded) {
+        return Err(broken(endpoint, "the response is compressed, though only `identity` was accepted".into()));
     }
     Ok(())
 }
 
 fn broken(endpoint: &Endpoint, why: String) -> SendError {
-    SendError::Broken {
-        endpoint: endpoint.url().to_string(),
-        why,
-    }
+    SendError::Broken { endpoint: endpoint.url().to_string(), why }
 }
 
 /// Says what broke, down to the operating system's word.

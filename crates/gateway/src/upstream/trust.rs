@@ -25,10 +25,8 @@ impl Trust {
     /// Trusts the authorities in a PEM file and nobody else.
     pub(crate) fn of_file(path: &Path) -> Result<Self, String> {
         let at = path.display();
-        let read =
-            CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let roots =
-            read.map_err(|error| format!("cannot read certificates from `{at}`: {error}"))?;
+        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let roots = read.map_err(|error| format!("cannot read certificates from `{at}`: {error}"))?;
         if roots.is_empty() {
             return Err(format!("`{at}` holds no certificate"));
         }
@@ -44,20 +42,14 @@ impl Trust {
         let mut store = RootCertStore::empty();
         let (added, ignored) = store.add_parsable_certificates(roots.iter().cloned());
         if added == 0 {
-            return Err(format!(
-                "none of {ignored} certificates can be used as an authority"
-            ));
+            return Err(format!("none of {ignored} certificates can be used as an authority"));
         }
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let builder =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| format!("cannot set up TLS: {error}"))?;
         let mut config = builder.with_root_certificates(store).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            config: Arc::new(config),
-            roots: Arc::new(roots),
-        })
+        Ok(Self { config: Arc::new(config), roots: Arc::new(roots) })
     }
 }
 

@@ -41,10 +41,7 @@ fn every(endpoint: &Endpoint) -> Duration {
 }
 
 async fn check(endpoint: Arc<Endpoint>, path: Rc<str>) {
-    match timeout(every(&endpoint), ask(&endpoint, &path))
-        .await
-        .unwrap_or(Err(Failure::Answer))
-    {
+    match timeout(every(&endpoint), ask(&endpoint, &path)).await.unwrap_or(Err(Failure::Answer)) {
         Ok(()) => endpoint.health.succeeded(),
         Err(failure) => endpoint.health.failed(failure, std::time::Instant::now()),
     }
@@ -54,23 +51,13 @@ async fn check(endpoint: Arc<Endpoint>, path: Rc<str>) {
 async fn ask(endpoint: &Endpoint, path: &str) -> Result<(), Failure> {
     let mut connection = connect(endpoint).await.map_err(|_| Failure::Connect)?;
     let request = request(endpoint, path).ok_or(Failure::Answer)?;
-    let response = connection
-        .sender
-        .send_request(request)
-        .await
-        .map_err(|_| Failure::Answer)?;
-    response
-        .status()
-        .is_success()
-        .then_some(())
-        .ok_or(Failure::Answer)
+    let response = connection.sender.send_request(request).await.map_err(|_| Failure::Answer)?;
+    response.status().is_success().then_some(()).ok_or(Failure::Answer)
 }
 
 fn request(endpoint: &Endpoint, path: &str) -> Option<Request<Full<Bytes>>> {
     let mut request = Request::new(Full::default());
-    *request.uri_mut() = format!("{}{path}", endpoint.url().base)
-        .parse::<Uri>()
-        .ok()?;
+    *request.uri_mut() = format!("{}{path}", endpoint.url().base).parse::<Uri>().ok()?;
     let host = HeaderValue::from_str(endpoint.url().authority.as_str()).ok()?;
     request.headers_mut().insert(header::HOST, host);
     Some(request)

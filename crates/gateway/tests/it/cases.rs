@@ -20,7 +20,8 @@ fn every_case_gets_through_the_gateway_what_it_expects() {
     // In order of time: the clock of a gateway does not run backwards.
     checks.sort_by_key(|(_, check)| check.facts.at);
     // The gateway keeps no count of tokens under a capped license yet; without one every cap counts as used up.
-    let (counted, checks): (Vec<_>, Vec<_>) = checks.into_iter().partition(|(_, check)| !check.facts.consumed.is_empty());
+    let (counted, checks): (Vec<_>, Vec<_>) =
+        checks.into_iter().partition(|(_, check)| !check.facts.consumed.is_empty());
     assert!(checks.len() > 150 && counted.len() <= 12, "{} checks, {} left out", checks.len(), counted.len());
     let world = world_for(&checks);
     let mut wrong = Vec::new();
@@ -75,14 +76,16 @@ fn ask(world: &World, check: &Check) -> u16 {
 
 /// Puts the people behind a call into the directory and returns whom the key belongs to.
 fn enroll(world: &World, facts: &Facts) -> Holder {
-    let put = |person: &Arc<Person>| world.change(Change::Person(Arc::clone(person)));
+    let put = |person: &Arc<Person>| {
+        world.change(Change::Person(Arc::clone(person)));
+    };
     match &facts.caller {
         CallerFacts::Person { person } => {
             put(person);
             Holder::Person { person: person.id.clone() }
         }
         CallerFacts::Workload { workload, owners, recipients } => {
-            owners.iter().chain(recipients).for_each(|person| drop(put(person)));
+            owners.iter().chain(recipients).for_each(put);
             world.change(Change::Workload(Arc::clone(workload)));
             Holder::Workload { workload: workload.id.clone() }
         }

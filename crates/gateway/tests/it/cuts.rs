@@ -126,10 +126,8 @@ fn a_recall_before_the_first_byte_is_a_plain_refusal() {
 
 #[test]
 fn two_hundred_streams_are_cut_and_each_is_on_record() {
-    let mut world = World::with(
-        |settings| settings.limits.in_flight_per_caller = 4_096,
-        Arc::new(gateway::Unmonitored),
-    );
+    let mut world =
+        World::with(|settings| settings.limits.in_flight_per_caller = 4_096, Arc::new(gateway::Unmonitored));
     let keys: Vec<String> = (0..4).map(|n| world.person(&format!("minh-{n}"), false)).collect();
     let streams: Vec<_> = (0..200).map(|n| world.stream(&keys[n % 4], "mythos-5")).collect();
     let effect = world.june_12();

@@ -125,10 +125,7 @@ fn a_client_that_vanishes_before_the_answer_is_on_record() {
 
 #[test]
 fn bodies_that_cannot_be_taken_are_refused_by_name_and_reach_nobody() {
-    let world = World::with(
-        |settings| settings.limits.body_bytes = 4_096,
-        std::sync::Arc::new(gateway::Unmonitored),
-    );
+    let world = World::with(|settings| settings.limits.body_bytes = 4_096, std::sync::Arc::new(gateway::Unmonitored));
     let ada = world.person("ada", true);
     let deep = format!("{{\"model\":\"mythos-5\",\"x\":{}{}}}", "[".repeat(200), "]".repeat(200));
     let long = format!("{{\"model\":\"mythos-5\",\"x\":\"{}\"}}", "y".repeat(5_000));
@@ -154,7 +151,8 @@ fn bodies_that_cannot_be_taken_are_refused_by_name_and_reach_nobody() {
 fn smuggled_requests_are_refused_and_nothing_follows_them_through() {
     let world = World::new();
     let ada = world.person("ada", true);
-    let inner = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ada}\r\ncontent-length: 2\r\n\r\n{{}}");
+    let inner =
+        format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ada}\r\ncontent-length: 2\r\n\r\n{{}}");
     for framing in [
         "content-length: 0\r\ntransfer-encoding: chunked",
         "content-length: 5\r\ncontent-length: 6",
@@ -163,7 +161,9 @@ fn smuggled_requests_are_refused_and_nothing_follows_them_through() {
     ] {
         let mut raw = TcpStream::connect(world.gateway.addresses()[0]).unwrap();
         raw.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        let head = format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {ada}\r\n{framing}\r\n\r\n0\r\n\r\n{inner}");
+        let head = format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nauthorization: Bearer {ada}\r\n{framing}\r\n\r\n0\r\n\r\n{inner}"
+        );
         raw.write_all(head.as_bytes()).unwrap();
         let mut text = String::new();
         let _ = raw.read_to_string(&mut text);
@@ -188,10 +188,8 @@ fn paths_that_are_not_carried_say_so_in_their_own_dialect() {
 
 #[test]
 fn more_calls_than_one_caller_may_have_are_told_to_come_back() {
-    let world = World::with(
-        |settings| settings.limits.in_flight_per_caller = 1,
-        std::sync::Arc::new(gateway::Unmonitored),
-    );
+    let world =
+        World::with(|settings| settings.limits.in_flight_per_caller = 1, std::sync::Arc::new(gateway::Unmonitored));
     let ada = world.person("ada", true);
     let _held = world.stream(&ada, "mythos-5");
     let answer = world.post(&ada, CHAT, &chat("mythos-5", false));

@@ -59,7 +59,8 @@ impl World {
             queue_entries: 10_000,
             checkpoint_every: Duration::from_millis(20),
         };
-        let (ledger, _) = Ledger::open(&dir.path().join("ledger"), options, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let (ledger, _) =
+            Ledger::open(&dir.path().join("ledger"), options, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let mut settings = Settings { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 2, ..Settings::default() };
         settings.upstreams = ["mythos-5", "ember-2"].map(|model| served(model, &upstream.url())).to_vec();
         change(&mut settings);
@@ -233,7 +234,8 @@ fn lab() -> Organization {
 }
 
 pub(crate) fn served(model: &str, url: &str) -> UpstreamSettings {
-    let endpoint = EndpointSettings { dialects: vec![Dialect::Openai, Dialect::Anthropic], ..EndpointSettings::new(url) };
+    let endpoint =
+        EndpointSettings { dialects: vec![Dialect::Openai, Dialect::Anthropic], ..EndpointSettings::new(url) };
     UpstreamSettings::new(ModelVersionId::parse(model).unwrap(), vec![endpoint])
 }
 

@@ -5,9 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde::{Deserialize, Serialize};
 use terms::{Assurance, InstrumentId, ModelFamily, Moment};
 
-use super::{
-    Authority, InstrumentFault, Issuer, Source, Status, check_head, check_words, explicit, parse_as,
-};
+use super::{Authority, InstrumentFault, Issuer, Source, Status, check_head, check_words, explicit, parse_as};
 use crate::{CountryGroup, Obligation};
 
 const TYPE: &str = "directive/v1";
@@ -67,12 +65,7 @@ impl Directive {
     /// Returns the next version: this one with another status, as of `at`.
     #[must_use]
     pub fn with_status(&self, status: Status, at: Moment) -> Self {
-        Self(Document {
-            version: self.0.version.saturating_add(1),
-            status,
-            status_since: at,
-            ..self.0.clone()
-        })
+        Self(Document { version: self.0.version.saturating_add(1), status, status_since: at, ..self.0.clone() })
     }
 
     /// Returns true if it denies people whom 15 CFR 772.1 does not count as foreign.
@@ -158,10 +151,7 @@ pub(crate) enum Destination {
     /// Everywhere outside the United States (15 CFR 734.13(a)(1)).
     AllForeign { unsettled: bool },
     /// Countries of these groups.
-    Groups {
-        groups: BTreeSet<CountryGroup>,
-        unsettled: bool,
-    },
+    Groups { groups: BTreeSet<CountryGroup>, unsettled: bool },
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -234,20 +224,12 @@ fn check(doc: &Document) -> Result<(), InstrumentFault> {
     check_head(&doc.id, doc.version, doc.models.families.len())?;
     check_words("issuer.agency", &doc.issuer.agency)?;
     check_words("issuer.official", &doc.issuer.official)?;
-    InstrumentFault::unless(
-        !doc.authority.is_empty(),
-        "authority",
-        "empty: cite what it rests on",
-    )?;
+    InstrumentFault::unless(!doc.authority.is_empty(), "authority", "empty: cite what it rests on")?;
     for authority in &doc.authority {
         check_words("authority.cite", &authority.cite)?;
     }
     let ordered = doc.expires_at.is_none_or(|end| doc.effective_at < end);
-    InstrumentFault::unless(
-        ordered,
-        "expires_at",
-        "not after effective_at: it would never bind",
-    )?;
+    InstrumentFault::unless(ordered, "expires_at", "not after effective_at: it would never bind")?;
     check_scopes(doc)?;
     let age = doc.evidence.max_age_hours;
     let usable = (1..=MAX_AGE_HOURS).contains(&age);
@@ -258,18 +240,10 @@ fn check_scopes(doc: &Document) -> Result<(), InstrumentFault> {
     let bars = doc.person_scope != PersonScope::None {}
         || doc.destination_scope != Destination::None {}
         || doc.entity_scope != EntityScope::None {};
-    InstrumentFault::unless(
-        bars,
-        "person_scope",
-        "bars nobody, and no other scope does: state whom it bars",
-    )?;
+    InstrumentFault::unless(bars, "person_scope", "bars nobody, and no other scope does: state whom it bars")?;
     let named = match &doc.destination_scope {
         Destination::Groups { groups, .. } => !groups.is_empty(),
         Destination::None {} | Destination::AllForeign { .. } => true,
     };
-    InstrumentFault::unless(
-        named,
-        "destination_scope.groups",
-        "empty: name a group or deny `none`",
-    )
+    InstrumentFault::unless(named, "destination_scope.groups", "empty: name a group or deny `none`")
 }

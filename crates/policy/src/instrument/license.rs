@@ -88,12 +88,7 @@ impl License {
     /// Returns the next version: this one with another status, as of `at`.
     #[must_use]
     pub fn with_status(&self, status: Status, at: Moment) -> Self {
-        Self(Document {
-            version: self.0.version.saturating_add(1),
-            status,
-            status_since: at,
-            ..self.0.clone()
-        })
+        Self(Document { version: self.0.version.saturating_add(1), status, status_since: at, ..self.0.clone() })
     }
 
     pub(crate) fn kind(&self) -> LicenseKind {
@@ -165,10 +160,7 @@ impl EmployeeScope {
         match self {
             Self::Direct => engagement == Engagement::Employee,
             Self::Regular120_64 => {
-                matches!(
-                    engagement,
-                    Engagement::Employee | Engagement::RegularEmployee
-                )
+                matches!(engagement, Engagement::Employee | Engagement::RegularEmployee)
             }
             Self::EmployeesContractorsInterns => true,
         }
@@ -267,40 +259,17 @@ fn check(doc: &Document) -> Result<(), InstrumentFault> {
     check_head(&doc.id, doc.version, doc.models.families.len())?;
     check_words("issuer.agency", &doc.issuer.agency)?;
     check_words("issuer.official", &doc.issuer.official)?;
-    InstrumentFault::unless(
-        !doc.under.is_empty(),
-        "under",
-        "empty: name the directive it waives",
-    )?;
+    InstrumentFault::unless(!doc.under.is_empty(), "under", "empty: name the directive it waives")?;
     check_grantees(doc)?;
-    let settled = doc
-        .territory
-        .exclude_groups
-        .is_disjoint(&doc.territory.unsettled_groups);
-    InstrumentFault::unless(
-        settled,
-        "territory",
-        "a group is both excluded and unsettled: choose one",
-    )?;
+    let settled = doc.territory.exclude_groups.is_disjoint(&doc.territory.unsettled_groups);
+    InstrumentFault::unless(settled, "territory", "a group is both excluded and unsettled: choose one")?;
     let ordered = doc.valid.to.is_none_or(|end| doc.valid.from < end);
-    InstrumentFault::unless(
-        ordered,
-        "valid.to",
-        "not after valid.from: it would never be good",
-    )
+    InstrumentFault::unless(ordered, "valid.to", "not after valid.from: it would never be good")
 }
 
 fn check_grantees(doc: &Document) -> Result<(), InstrumentFault> {
     let count = doc.grantees.organizations.len() + usize::from(doc.grantees.own_staff);
-    InstrumentFault::unless(
-        count >= 1,
-        "grantees",
-        "nobody: name an organization or set own_staff",
-    )?;
+    InstrumentFault::unless(count >= 1, "grantees", "nobody: name an organization or set own_staff")?;
     let one = doc.kind != LicenseKind::Individual || count == 1;
-    InstrumentFault::unless(
-        one,
-        "grantees",
-        "an individual license names exactly one grantee",
-    )
+    InstrumentFault::unless(one, "grantees", "an individual license names exactly one grantee")
 }

@@ -61,18 +61,11 @@ pub struct InstrumentFault {
 
 impl InstrumentFault {
     fn new(at: impl Into<String>, why: impl Into<String>) -> Self {
-        Self {
-            at: at.into(),
-            why: why.into(),
-        }
+        Self { at: at.into(), why: why.into() }
     }
 
     fn unless(holds: bool, at: &str, why: &str) -> Result<(), Self> {
-        if holds {
-            Ok(())
-        } else {
-            Err(Self::new(at, why))
-        }
+        if holds { Ok(()) } else { Err(Self::new(at, why)) }
     }
 }
 
@@ -151,10 +144,7 @@ fn check_type(json: &[u8], wanted: &str) -> Result<(), InstrumentFault> {
     match peek.r#type {
         Some(found) if found == wanted => Ok(()),
         Some(found) => Err(InstrumentFault::new("type", unknown_type(&found, wanted))),
-        None => Err(InstrumentFault::new(
-            "type",
-            format!("missing: write `{wanted}`"),
-        )),
+        None => Err(InstrumentFault::new("type", format!("missing: write `{wanted}`"))),
     }
 }
 
@@ -162,9 +152,7 @@ fn unknown_type(found: &str, wanted: &str) -> String {
     let found: String = found.chars().take(40).collect();
     let same_kind = found.split('/').next() == wanted.split('/').next();
     if same_kind {
-        return format!(
-            "this release reads `{wanted}` and the document is `{found}`: upgrade, or ask for `{wanted}`"
-        );
+        return format!("this release reads `{wanted}` and the document is `{found}`: upgrade, or ask for `{wanted}`");
     }
     format!("`{found}` is not `{wanted}`")
 }
@@ -177,17 +165,9 @@ fn misread(error: &serde_json::Error) -> InstrumentFault {
 }
 
 fn check_head(id: &InstrumentId, version: u32, families: usize) -> Result<(), InstrumentFault> {
-    InstrumentFault::unless(
-        id.as_str().len() <= ID_CHARS,
-        "id",
-        "longer than 44 characters: shorten it",
-    )?;
+    InstrumentFault::unless(id.as_str().len() <= ID_CHARS, "id", "longer than 44 characters: shorten it")?;
     InstrumentFault::unless(version >= 1, "version", "0: the first version is 1")?;
-    InstrumentFault::unless(
-        families >= 1,
-        "models.families",
-        "empty: name at least one model family",
-    )
+    InstrumentFault::unless(families >= 1, "models.families", "empty: name at least one model family")
 }
 
 fn check_words(at: &str, text: &str) -> Result<(), InstrumentFault> {

@@ -13,8 +13,8 @@ mod vocabulary;
 use std::collections::BTreeMap;
 
 use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request,
-    RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression, Schema,
+    ValidationMode, Validator,
 };
 use terms::{Country, Engagement, ModelVersion, ModelVersionId, ProvisionId, Standing};
 
@@ -120,9 +120,7 @@ pub(crate) struct Role {
 
 impl Rules {
     pub(crate) fn compile(document: &SnapshotDocument) -> Result<Self, Vec<CompileFault>> {
-        Compiler::new(document)
-            .and_then(Compiler::finish)
-            .map_err(|fault| vec![fault])
+        Compiler::new(document).and_then(Compiler::finish).map_err(|fault| vec![fault])
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -150,19 +148,12 @@ impl Rules {
 
     /// Asks ahead what most calls ask: nothing speaks against any party.
     fn answer_ahead(mut self) -> Result<Self, CompileFault> {
-        let clear = |controlled| Serve {
-            parties: Vec::new(),
-            near: Vec::new(),
-            controlled,
-        };
+        let clear = |controlled| Serve { parties: Vec::new(), near: Vec::new(), controlled };
         let failed = |_| CompileFault::new("rules", "cannot be evaluated");
         let mut answers = Vec::new();
         for model in self.models.values() {
             let uncontrolled = self.ask_serve(model, &clear(false)).map_err(failed)?;
-            answers.push([
-                uncontrolled,
-                self.ask_serve(model, &clear(true)).map_err(failed)?,
-            ]);
+            answers.push([uncontrolled, self.ask_serve(model, &clear(true)).map_err(failed)?]);
         }
         for (model, answer) in self.models.values_mut().zip(answers) {
             model.clear = Some(answer);
@@ -177,36 +168,18 @@ impl Rules {
     }
 
     /// Asks whether one license lets output go to one person whom nothing forbids.
-    pub(crate) fn licensed(
-        &self,
-        gate: &Gate,
-        license: usize,
-        question: &Release,
-    ) -> Result<Ruling, Finding> {
+    pub(crate) fn licensed(&self, gate: &Gate, license: usize, question: &Release) -> Result<Ruling, Finding> {
         let Some(license) = self.licenses.get(license) else {
             return Ok(Ruling::Silent);
         };
         let context = self.release_context(question);
-        self.ask(
-            self.words.release.clone(),
-            &gate.uid,
-            context,
-            &license.rules,
-        )
+        self.ask(self.words.release.clone(), &gate.uid, context, &license.rules)
     }
 
     fn release_context(&self, question: &Release) -> Vec<(String, RestrictedExpression)> {
-        let role = |role: &Role| {
-            self.licenses
-                .get(role.license)?
-                .roles
-                .get(&(role.own_staff, role.engagement))
-        };
+        let role = |role: &Role| self.licenses.get(role.license)?.roles.get(&(role.own_staff, role.engagement));
         let roles = question.roles.iter().filter_map(role).cloned().collect();
-        let spent = question
-            .spent
-            .iter()
-            .filter_map(|at| self.licenses.get(*at));
+        let spent = question.spent.iter().filter_map(|at| self.licenses.get(*at));
         let spent = spent.map(|license| license.uid.clone()).collect();
         self.words.release_context(question, roles, spent)
     }
@@ -220,25 +193,16 @@ impl Rules {
     ) -> Result<Ruling, Finding> {
         let failed = || Finding::deny(Code::EvaluationFailed, None);
         let context = Context::from_pairs(context).map_err(|_| failed())?;
-        let request = Request::new(
-            self.words.caller.clone(),
-            action,
-            resource.clone(),
-            context,
-            None,
-        )
-        .map_err(|_| failed())?;
-        let response = self
-            .authorizer
-            .is_authorized(&request, rules, &self.entities);
+        let request =
+            Request::new(self.words.caller.clone(), action, resource.clone(), context, None).map_err(|_| failed())?;
+        let response = self.authorizer.is_authorized(&request, rules, &self.entities);
         // Cedar skips a policy that errs, so an erring forbid would let through.
         if response.diagnostics().errors().next().is_some() {
             return Err(failed());
         }
         let reasons = response.diagnostics().reason();
-        let provisions: Option<Vec<&Provision>> = reasons
-            .map(|id| self.provisions.get(AsRef::<str>::as_ref(id)))
-            .collect();
+        let provisions: Option<Vec<&Provision>> =
+            reasons.map(|id| self.provisions.get(AsRef::<str>::as_ref(id))).collect();
         Ok(ruled(response.decision(), &provisions.ok_or_else(failed)?))
     }
 }
@@ -285,13 +249,9 @@ impl<'a> Compiler<'a> {
         let serve = self.only(&base, "serve")?;
         let release = self.only(&base, "release")?;
         let licenses = self.document.licenses.iter();
-        let licenses = licenses
-            .map(|l| self.license(l))
-            .collect::<Result<Vec<_>, _>>()?;
+        let licenses = licenses.map(|l| self.license(l)).collect::<Result<Vec<_>, _>>()?;
         let directives = self.document.directives.iter();
-        let gates = directives
-            .map(|d| self.directive(d, &release))
-            .collect::<Result<Vec<_>, _>>()?;
+        let gates = directives.map(|d| self.directive(d, &release)).collect::<Result<Vec<_>, _>>()?;
         let models = self.document.models.iter().enumerate();
         let models = models.map(|(at, m)| Ok((m.id.clone(), self.model(at, m, &gates)?)));
         let models = models.collect::<Result<BTreeMap<_, _>, CompileFault>>()?;
@@ -312,23 +272,14 @@ impl<'a> Compiler<'a> {
 
     /// Parses policies, names each by its `@id`, and files them as provisions.
     fn admit(&mut self, at: &str, text: &str) -> Result<PolicySet, CompileFault> {
-        let parsed: PolicySet = text
-            .parse()
-            .map_err(|e| CompileFault::new(at, format!("{e}")))?;
+        let parsed: PolicySet = text.parse().map_err(|e| CompileFault::new(at, format!("{e}")))?;
         let mut named = PolicySet::new();
         for policy in parsed.policies() {
             let id = policy.annotation("id").unwrap_or_default();
-            let provision =
-                ProvisionId::parse(id).map_err(|e| CompileFault::new(at, e.to_string()))?;
+            let provision = ProvisionId::parse(id).map_err(|e| CompileFault::new(at, e.to_string()))?;
             let policy = policy.new_id(cedar_policy::PolicyId::new(id));
             let finding = text::finding(&policy, &provision)?;
-            self.provisions.insert(
-                id.to_owned(),
-                Provision {
-                    id: provision,
-                    finding,
-                },
-            );
+            self.provisions.insert(id.to_owned(), Provision { id: provision, finding });
             named.add(policy.clone()).map_err(|e| internal(&e))?;
             self.all.add(policy).map_err(|e| internal(&e))?;
         }
@@ -354,11 +305,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn directive(
-        &mut self,
-        directive: &Directive,
-        release: &PolicySet,
-    ) -> Result<PolicySet, CompileFault> {
+    fn directive(&mut self, directive: &Directive, release: &PolicySet) -> Result<PolicySet, CompileFault> {
         let mut rules = self.admit(directive.id().as_str(), &text::directive(directive))?;
         for policy in release.policies() {
             rules.add(policy.clone()).map_err(|e| internal(&e))?;
@@ -366,12 +313,7 @@ impl<'a> Compiler<'a> {
         Ok(rules)
     }
 
-    fn model(
-        &mut self,
-        index: usize,
-        model: &ModelVersion,
-        rules: &[PolicySet],
-    ) -> Result<ModelRules, CompileFault> {
+    fn model(&mut self, index: usize, model: &ModelVersion, rules: &[PolicySet]) -> Result<ModelRules, CompileFault> {
         let entity = self.words.model_entity(model)?;
         let uid = entity.uid();
         self.entities.push(entity);
@@ -388,12 +330,7 @@ impl<'a> Compiler<'a> {
             });
             self.entities.push(entity);
         }
-        Ok(ModelRules {
-            uid,
-            index,
-            gates,
-            clear: None,
-        })
+        Ok(ModelRules { uid, index, gates, clear: None })
     }
 
     fn validate(&self) -> Result<Schema, CompileFault> {
@@ -407,13 +344,9 @@ impl<'a> Compiler<'a> {
 }
 
 fn waiving(licenses: &[License], directive: &Directive, model: &ModelVersion) -> Vec<usize> {
-    let waives =
-        |l: &License| l.under().contains(directive.id()) && l.families().contains(&model.family);
+    let waives = |l: &License| l.under().contains(directive.id()) && l.families().contains(&model.family);
     let licenses = licenses.iter().enumerate();
-    licenses
-        .filter(|(_, l)| waives(l))
-        .map(|(at, _)| at)
-        .collect()
+    licenses.filter(|(_, l)| waives(l)).map(|(at, _)| at).collect()
 }
 
 fn internal(error: &dyn std::fmt::Display) -> CompileFault {

@@ -40,16 +40,12 @@ const READINGS: usize = 4;
 fn document(reading: usize) -> SnapshotDocument {
     let (mut directive, mut license) = (json(JUNE_12), json(ANNEX_A));
     match reading {
-        1 => {
-            directive["destination_scope"] =
-                serde_json::json!({"deny": "all_foreign", "unsettled": true})
-        }
+        1 => directive["destination_scope"] = serde_json::json!({"deny": "all_foreign", "unsettled": true}),
         2 => directive["person_scope"]["definition"] = "citizens_nationals_only".into(),
         3 => {
             license["conditions"]["tokens_per_month"] = 10.into();
             license["beneficiaries"]["employee_scope"] = "regular_120_64".into();
-            let groups =
-                serde_json::json!({"deny": "groups", "groups": ["D:5"], "unsettled": false});
+            let groups = serde_json::json!({"deny": "groups", "groups": ["D:5"], "unsettled": false});
             directive["destination_scope"] = groups;
         }
         _ => {}
@@ -80,41 +76,24 @@ fn questions() -> impl Strategy<Value = Release> {
         Standing::ForeignPerson,
         Standing::Unattested,
     ]);
-    let country =
-        select(vec!["US", "PR", "DE", "CN", "IR"]).prop_map(|code| Country::parse(code).unwrap());
+    let country = select(vec!["US", "PR", "DE", "CN", "IR"]).prop_map(|code| Country::parse(code).unwrap());
     let resells = prop::bool::weighted(0.1);
     let spent = select(vec![vec![], vec![0]]);
-    (
-        standing,
-        option::of(country),
-        any::<bool>(),
-        resells,
-        vec(roles(), 0..3),
-        spent,
+    (standing, option::of(country), any::<bool>(), resells, vec(roles(), 0..3), spent).prop_map(
+        |(standing, location, foreign_organization, resells, roles, spent)| Release {
+            standing,
+            location,
+            foreign_organization,
+            resells,
+            roles,
+            spent,
+        },
     )
-        .prop_map(
-            |(standing, location, foreign_organization, resells, roles, spent)| Release {
-                standing,
-                location,
-                foreign_organization,
-                resells,
-                roles,
-                spent,
-            },
-        )
 }
 
 fn roles() -> impl Strategy<Value = Role> {
-    let capacities = [
-        Engagement::Employee,
-        Engagement::RegularEmployee,
-        Engagement::Contractor,
-    ];
-    let role = |(own_staff, engagement)| Role {
-        license: 0,
-        own_staff,
-        engagement,
-    };
+    let capacities = [Engagement::Employee, Engagement::RegularEmployee, Engagement::Contractor];
+    let role = |(own_staff, engagement)| Role { license: 0, own_staff, engagement };
     (any::<bool>(), select(capacities.to_vec())).prop_map(role)
 }
 
@@ -129,9 +108,7 @@ fn ask_whole(rules: &Rules, asked: &Release) -> Decision {
     let context = Context::from_pairs(rules.release_context(asked)).unwrap();
     let (caller, action) = (rules.words.caller.clone(), rules.words.release.clone());
     let request = Request::new(caller, action, gate(rules).uid.clone(), context, None).unwrap();
-    let response = rules
-        .authorizer
-        .is_authorized(&request, &all, &rules.entities);
+    let response = rules.authorizer.is_authorized(&request, &all, &rules.entities);
     assert_eq!(response.diagnostics().errors().count(), 0);
     response.decision()
 }
@@ -141,14 +118,7 @@ fn ask_parts(rules: &Rules, asked: &Release) -> Decision {
     let permitted = match rules.release(gate(rules), asked).unwrap() {
         Ruling::Permit(_) => true,
         Ruling::Forbid(_) => false,
-        Ruling::Silent => matches!(
-            rules.licensed(gate(rules), 0, asked).unwrap(),
-            Ruling::Permit(_)
-        ),
+        Ruling::Silent => matches!(rules.licensed(gate(rules), 0, asked).unwrap(), Ruling::Permit(_)),
     };
-    if permitted {
-        Decision::Allow
-    } else {
-        Decision::Deny
-    }
+    if permitted { Decision::Allow } else { Decision::Deny }
 }

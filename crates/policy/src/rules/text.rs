@@ -27,16 +27,8 @@ pub(super) fn finding(policy: &Policy, id: &ProvisionId) -> Result<Option<Findin
     if policy.effect() == Effect::Permit {
         return Ok(None);
     }
-    let fault = |what: &str| {
-        CompileFault::new(
-            id.as_str(),
-            format!("a forbid whose `@{what}` is not known"),
-        )
-    };
-    let code: Code = policy
-        .annotation("code")
-        .and_then(named)
-        .ok_or_else(|| fault("code"))?;
+    let fault = |what: &str| CompileFault::new(id.as_str(), format!("a forbid whose `@{what}` is not known"));
+    let code: Code = policy.annotation("code").and_then(named).ok_or_else(|| fault("code"))?;
     let Some(remedy) = policy.annotation("remedy") else {
         return Ok(Some(Finding::deny(code, Some(id.clone()))));
     };
@@ -49,9 +41,7 @@ pub(super) fn directive(directive: &Directive) -> String {
     let conditions = [
         persons(directive.person_scope()),
         destinations(directive.destination()),
-        directive
-            .bars_foreign_organizations()
-            .then(|| "!context.foreignOrganization".to_owned()),
+        directive.bars_foreign_organizations().then(|| "!context.foreignOrganization".to_owned()),
     ];
     let conditions: Vec<String> = conditions.into_iter().flatten().collect();
     let (id, cite) = (directive.id(), directive.cite());
@@ -77,12 +67,8 @@ fn persons(scope: &PersonScope) -> Option<String> {
     let PersonScope::ForeignPerson { definition, .. } = scope else {
         return None;
     };
-    let limbs = LIMBS
-        .into_iter()
-        .filter(|limb| is_covered(*definition, *limb));
-    let names: Vec<String> = limbs
-        .map(|limb| format!("\"{}\"", limb_name(limb)))
-        .collect();
+    let limbs = LIMBS.into_iter().filter(|limb| is_covered(*definition, *limb));
+    let names: Vec<String> = limbs.map(|limb| format!("\"{}\"", limb_name(limb))).collect();
     Some(format!("[{}].contains(context.standing)", names.join(", ")))
 }
 
@@ -97,10 +83,7 @@ pub(crate) fn is_covered(definition: PersonDefinition, limb: UsPersonLimb) -> bo
 fn destinations(destination: &Destination) -> Option<String> {
     match destination {
         Destination::None {} => None,
-        Destination::AllForeign { .. } => Some(format!(
-            "context has location && {}",
-            inside(&[Side::UnitedStates])
-        )),
+        Destination::AllForeign { .. } => Some(format!("context has location && {}", inside(&[Side::UnitedStates]))),
         Destination::Groups { groups, .. } => Some(outside(groups.iter())),
     }
 }
@@ -108,10 +91,7 @@ fn destinations(destination: &Destination) -> Option<String> {
 /// Writes the permits of a license: one for the grantees it names, one for the lab's own staff.
 pub(super) fn license(license: &License) -> String {
     let mut text = String::new();
-    for (named, own_staff) in [
-        (!license.grantees().is_empty(), false),
-        (license.own_staff(), true),
-    ] {
+    for (named, own_staff) in [(!license.grantees().is_empty(), false), (license.own_staff(), true)] {
         if named {
             write_permit(&mut text, license, own_staff);
         }
@@ -135,30 +115,18 @@ fn write_permit(text: &mut String, license: &License, own_staff: bool) {
 
 fn conditions(license: &License, own_staff: bool) -> Vec<String> {
     let id = license.id();
-    let under = license
-        .under()
-        .iter()
-        .map(|id| format!("Directive::\"{id}\""));
-    let families = license
-        .families()
-        .iter()
-        .map(|family| format!("Family::\"{family}\""));
+    let under = license.under().iter().map(|id| format!("Directive::\"{id}\""));
+    let families = license.families().iter().map(|family| format!("Family::\"{family}\""));
     let scope = license.employee_scope().unwrap_or(EmployeeScope::Direct);
-    let covered = ENGAGEMENTS
-        .into_iter()
-        .filter(|engagement| scope.covers(*engagement));
-    let roles =
-        covered.map(|engagement| format!("Role::\"{}\"", role_name(id, own_staff, engagement)));
+    let covered = ENGAGEMENTS.into_iter().filter(|engagement| scope.covers(*engagement));
+    let roles = covered.map(|engagement| format!("Role::\"{}\"", role_name(id, own_staff, engagement)));
     let mut conditions = vec![
         format!("resource in [{}]", joined(under)),
         format!("resource in [{}]", joined(families)),
         format!("context.roles.containsAny([{}])", joined(roles)),
         "context.standing != \"unattested\"".to_owned(),
     ];
-    let doubtful: Vec<&CountryGroup> = license
-        .excluded_groups()
-        .union(license.unsettled_groups())
-        .collect();
+    let doubtful: Vec<&CountryGroup> = license.excluded_groups().union(license.unsettled_groups()).collect();
     if !doubtful.is_empty() {
         conditions.push(outside(doubtful.into_iter()));
     }
@@ -174,9 +142,7 @@ fn outside<'a>(groups: impl Iterator<Item = &'a CountryGroup>) -> String {
 }
 
 fn inside(sides: &[Side]) -> String {
-    let groups = sides
-        .iter()
-        .map(|side| format!("Group::\"{}\"", side.as_str()));
+    let groups = sides.iter().map(|side| format!("Group::\"{}\"", side.as_str()));
     format!("context.location in [{}]", joined(groups))
 }
 

@@ -2,21 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{
-    ActionConstraint, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression,
-};
+use cedar_policy::{ActionConstraint, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use terms::{Control, Country, Engagement, InstrumentId, ModelVersion, Standing, UsPersonLimb};
 
 use super::{Release, Serve};
 use crate::{CompileFault, CountryGroup, CountryGroups, Directive};
 
 /// Every capacity in which a person can act for an organization.
-pub(super) const ENGAGEMENTS: [Engagement; 4] = [
-    Engagement::Employee,
-    Engagement::RegularEmployee,
-    Engagement::Contractor,
-    Engagement::Intern,
-];
+pub(super) const ENGAGEMENTS: [Engagement; 4] =
+    [Engagement::Employee, Engagement::RegularEmployee, Engagement::Contractor, Engagement::Intern];
 
 /// A set of countries that a rule names.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -39,11 +33,8 @@ impl Side {
     ];
 
     /// Those that an embargo names.
-    pub(crate) const EMBARGOED: [Self; 3] = [
-        Self::Group(CountryGroup::E1),
-        Self::Group(CountryGroup::E2),
-        Self::Sanctioned,
-    ];
+    pub(crate) const EMBARGOED: [Self; 3] =
+        [Self::Group(CountryGroup::E1), Self::Group(CountryGroup::E2), Self::Sanctioned];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -90,9 +81,7 @@ impl Vocabulary {
             caller: uid(&type_name("Caller")?, "caller"),
             serve: uid(&action, "serve"),
             release: uid(&action, "release"),
-            sides: Side::ALL
-                .map(|side| (side, uid(&group, side.as_str())))
-                .into(),
+            sides: Side::ALL.map(|side| (side, uid(&group, side.as_str()))).into(),
             types: Types {
                 family: type_name("Family")?,
                 directive: type_name("Directive")?,
@@ -106,30 +95,18 @@ impl Vocabulary {
     }
 
     pub(super) fn action(&self, name: &str) -> ActionConstraint {
-        let action = if name == "serve" {
-            &self.serve
-        } else {
-            &self.release
-        };
+        let action = if name == "serve" { &self.serve } else { &self.release };
         ActionConstraint::Eq(action.clone())
     }
 
     /// Returns every country of some group, with its groups as parents.
     pub(super) fn countries(&self, groups: &CountryGroups) -> Vec<Entity> {
-        let listed = [
-            &groups.d5,
-            &groups.e1,
-            &groups.e2,
-            &groups.comprehensively_sanctioned,
-            &groups.united_states,
-        ];
+        let listed = [&groups.d5, &groups.e1, &groups.e2, &groups.comprehensively_sanctioned, &groups.united_states];
         let mut countries: Vec<Country> = listed.into_iter().flatten().copied().collect();
         countries.sort();
         countries.dedup();
         let entity = |country: Country| {
-            let sides = Side::ALL
-                .into_iter()
-                .filter(|side| side.has(groups, country));
+            let sides = Side::ALL.into_iter().filter(|side| side.has(groups, country));
             let parents = sides.filter_map(|side| self.sides.get(&side).cloned());
             Entity::new_no_attrs(self.country(country), parents.collect())
         };
@@ -142,29 +119,19 @@ impl Vocabulary {
 
     /// Returns every role that a person can have under a license.
     pub(super) fn roles(&self, license: &InstrumentId) -> BTreeMap<(bool, Engagement), EntityUid> {
-        let role = |own_staff, engagement| {
-            uid(&self.types.role, &role_name(license, own_staff, engagement))
-        };
+        let role = |own_staff, engagement| uid(&self.types.role, &role_name(license, own_staff, engagement));
         let ways = [false, true].into_iter();
         let keys = ways.flat_map(|own_staff| ENGAGEMENTS.map(|engagement| (own_staff, engagement)));
-        keys.map(|(own_staff, engagement)| ((own_staff, engagement), role(own_staff, engagement)))
-            .collect()
+        keys.map(|(own_staff, engagement)| ((own_staff, engagement), role(own_staff, engagement))).collect()
     }
 
     pub(super) fn model_entity(&self, model: &ModelVersion) -> Result<Entity, CompileFault> {
-        let attributes = [
-            ("published", model.control == Control::Published),
-            ("certificateRequired", model.certificate_required),
-        ];
-        let attributes = attributes
-            .map(|(name, value)| (name.to_owned(), RestrictedExpression::new_bool(value)));
+        let attributes =
+            [("published", model.control == Control::Published), ("certificateRequired", model.certificate_required)];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), RestrictedExpression::new_bool(value)));
         let family = uid(&self.types.family, model.family.as_str());
-        Entity::new(
-            uid(&self.types.model, model.id.as_str()),
-            attributes.into(),
-            [family].into(),
-        )
-        .map_err(|e| CompileFault::new(model.id.as_str(), e.to_string()))
+        Entity::new(uid(&self.types.model, model.id.as_str()), attributes.into(), [family].into())
+            .map_err(|e| CompileFault::new(model.id.as_str(), e.to_string()))
     }
 
     pub(super) fn gate_entity(&self, model: &ModelVersion, directive: &Directive) -> Entity {
@@ -180,10 +147,7 @@ impl Vocabulary {
         vec![
             pair("parties", RestrictedExpression::new_set(parties)),
             pair("near", entities(near.cloned())),
-            pair(
-                "controlled",
-                RestrictedExpression::new_bool(question.controlled),
-            ),
+            pair("controlled", RestrictedExpression::new_bool(question.controlled)),
         ]
     }
 
@@ -195,20 +159,16 @@ impl Vocabulary {
     ) -> Vec<(String, RestrictedExpression)> {
         let mut pairs = vec![
             pair("standing", text(standing(question.standing))),
-            pair(
-                "foreignOrganization",
-                RestrictedExpression::new_bool(question.foreign_organization),
-            ),
+            pair("foreignOrganization", RestrictedExpression::new_bool(question.foreign_organization)),
             pair("resells", RestrictedExpression::new_bool(question.resells)),
             pair("roles", entities(roles)),
             pair("spent", entities(spent)),
         ];
-        pairs.extend(question.location.map(|country| {
-            pair(
-                "location",
-                RestrictedExpression::new_entity_uid(self.country(country)),
-            )
-        }));
+        pairs.extend(
+            question
+                .location
+                .map(|country| pair("location", RestrictedExpression::new_entity_uid(self.country(country)))),
+        );
         pairs
     }
 
@@ -266,6 +226,5 @@ fn uid(of: &EntityTypeName, id: &str) -> EntityUid {
 }
 
 fn type_name(name: &str) -> Result<EntityTypeName, CompileFault> {
-    name.parse()
-        .map_err(|e| CompileFault::new("rules", format!("{e}")))
+    name.parse().map_err(|e| CompileFault::new("rules", format!("{e}")))
 }

@@ -26,36 +26,20 @@ fn the_cases_cover_every_verdict_and_all_forty_questions() {
     let mut questions: Vec<&str> = cases.iter().filter_map(|case| case.id.get(..3)).collect();
     questions.dedup();
     assert_eq!(questions.len(), 40, "{questions:?}");
-    for verdict in [
-        Verdict::Permit,
-        Verdict::PermitWithFlag,
-        Verdict::Hold,
-        Verdict::Deny,
-    ] {
-        let shown = cases
-            .iter()
-            .flat_map(|case| &case.checks)
-            .any(|check| check.expected.verdict == verdict);
+    for verdict in [Verdict::Permit, Verdict::PermitWithFlag, Verdict::Hold, Verdict::Deny] {
+        let shown = cases.iter().flat_map(|case| &case.checks).any(|check| check.expected.verdict == verdict);
         assert!(shown, "{verdict}");
     }
-    assert!(
-        cases
-            .iter()
-            .all(|case| !case.title.is_empty() && !case.basis.is_empty())
-    );
+    assert!(cases.iter().all(|case| !case.title.is_empty() && !case.basis.is_empty()));
 }
 
 fn differences(case: &Case) -> Vec<String> {
     let mut snapshots = BTreeMap::new();
     for check in &case.checks {
-        snapshots
-            .entry(check.stage)
-            .or_insert_with(|| Snapshot::compile(check.document.clone()).unwrap());
+        snapshots.entry(check.stage).or_insert_with(|| Snapshot::compile(check.document.clone()).unwrap());
     }
     let checks = case.checks.iter();
-    checks
-        .filter_map(|check| difference(&case.id, check, &snapshots[check.stage]))
-        .collect()
+    checks.filter_map(|check| difference(&case.id, check, &snapshots[check.stage])).collect()
 }
 
 fn difference(id: &str, check: &Check, snapshot: &Snapshot) -> Option<String> {
@@ -65,20 +49,13 @@ fn difference(id: &str, check: &Check, snapshot: &Snapshot) -> Option<String> {
     }
     let (expected, model) = (check.expected.to_string(), check.facts.model.as_str());
     let got = spelled(&determination);
-    Some(format!(
-        "{id:<28} {:<8} {model:<12} {expected:<44} {got}",
-        check.stage
-    ))
+    Some(format!("{id:<28} {:<8} {model:<12} {expected:<44} {got}", check.stage))
 }
 
 fn spelled(determination: &Determination) -> String {
     let verdict = Verdict::of(determination);
     match determination {
         Determination::Permit(permit) => format!("{verdict} {:?}", permit.basis()),
-        Determination::Refuse(refusal) => format!(
-            "{verdict} {} {:?}",
-            refusal.code().as_str(),
-            refusal.denied_by()
-        ),
+        Determination::Refuse(refusal) => format!("{verdict} {} {:?}", refusal.code().as_str(), refusal.denied_by()),
     }
 }

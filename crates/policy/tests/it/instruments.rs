@@ -10,8 +10,7 @@ const ANNEX_A: &str = include_str!("../../../../examples/annex-a.license.json");
 #[test]
 fn the_examples_are_instruments_and_come_back_as_they_were() {
     let directive = Directive::parse(JUNE_12.as_bytes()).unwrap();
-    let again: Directive =
-        serde_json::from_str(&serde_json::to_string(&directive).unwrap()).unwrap();
+    let again: Directive = serde_json::from_str(&serde_json::to_string(&directive).unwrap()).unwrap();
     assert_eq!(again, directive);
     let license = License::parse(ANNEX_A.as_bytes()).unwrap();
     let again: License = serde_json::from_str(&serde_json::to_string(&license).unwrap()).unwrap();
@@ -21,74 +20,23 @@ fn the_examples_are_instruments_and_come_back_as_they_were() {
 #[test]
 fn a_fault_names_its_place_and_reason() {
     let faults = [
-        (
-            edited(JUNE_12, "/type", json!("directive/v2")),
-            "type",
-            "this release reads `directive/v1`",
-        ),
-        (
-            edited(JUNE_12, "/type", json!("license/v1")),
-            "type",
-            "is not `directive/v1`",
-        ),
-        (
-            edited(JUNE_12, "/version", json!(0)),
-            "version",
-            "the first version is 1",
-        ),
-        (
-            edited(JUNE_12, "/models/families", json!([])),
-            "models.families",
-            "name at least one",
-        ),
-        (
-            edited(JUNE_12, "/authority", json!([])),
-            "authority",
-            "cite what it rests on",
-        ),
-        (
-            edited(JUNE_12, "/expires_at", json!("2026-06-12T22:51:00Z")),
-            "expires_at",
-            "never bind",
-        ),
-        (
-            edited(JUNE_12, "/evidence/max_age_hours", json!(0)),
-            "evidence.max_age_hours",
-            "write 1 to 8784",
-        ),
-        (
-            edited(JUNE_12, "/person_scope/shadow", json!(true)),
-            "line 1",
-            "unknown field `shadow`",
-        ),
-        (
-            edited(JUNE_12, "/person_scope/definition", json!("all")),
-            "line 1",
-            "unknown variant `all`",
-        ),
-        (
-            edited(JUNE_12, "/grace", json!(1)),
-            "line 1",
-            "unknown field `grace`",
-        ),
-        (
-            removed(JUNE_12, "expires_at"),
-            "line 1",
-            "missing field `expires_at`",
-        ),
-        (
-            edited(JUNE_12, "/source/sha256", json!("ab")),
-            "line 1",
-            "64 lower-case hexadecimal digits",
-        ),
+        (edited(JUNE_12, "/type", json!("directive/v2")), "type", "this release reads `directive/v1`"),
+        (edited(JUNE_12, "/type", json!("license/v1")), "type", "is not `directive/v1`"),
+        (edited(JUNE_12, "/version", json!(0)), "version", "the first version is 1"),
+        (edited(JUNE_12, "/models/families", json!([])), "models.families", "name at least one"),
+        (edited(JUNE_12, "/authority", json!([])), "authority", "cite what it rests on"),
+        (edited(JUNE_12, "/expires_at", json!("2026-06-12T22:51:00Z")), "expires_at", "never bind"),
+        (edited(JUNE_12, "/evidence/max_age_hours", json!(0)), "evidence.max_age_hours", "write 1 to 8784"),
+        (edited(JUNE_12, "/person_scope/shadow", json!(true)), "line 1", "unknown field `shadow`"),
+        (edited(JUNE_12, "/person_scope/definition", json!("all")), "line 1", "unknown variant `all`"),
+        (edited(JUNE_12, "/grace", json!(1)), "line 1", "unknown field `grace`"),
+        (removed(JUNE_12, "expires_at"), "line 1", "missing field `expires_at`"),
+        (edited(JUNE_12, "/source/sha256", json!("ab")), "line 1", "64 lower-case hexadecimal digits"),
         ("{".to_owned(), "line 1 column 1", "EOF"),
     ];
     for (document, at, why) in faults {
         let fault = Directive::parse(document.as_bytes()).unwrap_err();
-        assert!(
-            fault.at.starts_with(at) && fault.why.contains(why),
-            "{fault}"
-        );
+        assert!(fault.at.starts_with(at) && fault.why.contains(why), "{fault}");
     }
 }
 
@@ -106,52 +54,17 @@ fn a_directive_that_bars_nobody_is_refused() {
 #[test]
 fn a_license_must_say_what_it_leaves_open() {
     let faults = [
-        (
-            edited(ANNEX_A, "/under", json!([])),
-            "under",
-            "name the directive",
-        ),
-        (
-            edited(ANNEX_A, "/kind", json!("individual")),
-            "grantees",
-            "exactly one grantee",
-        ),
-        (
-            edited(
-                ANNEX_A,
-                "/grantees",
-                json!({"organizations": [], "own_staff": false}),
-            ),
-            "grantees",
-            "nobody",
-        ),
-        (
-            edited(ANNEX_A, "/territory/exclude_groups", json!(["D:5"])),
-            "territory",
-            "choose one",
-        ),
-        (
-            edited(ANNEX_A, "/beneficiaries", json!({})),
-            "line 1",
-            "missing field `employee_scope`",
-        ),
-        (
-            edited(ANNEX_A, "/conditions", json!({})),
-            "line 1",
-            "missing field `tokens_per_month`",
-        ),
-        (
-            edited(ANNEX_A, "/valid/to", json!("2026-06-01T00:00:00Z")),
-            "valid.to",
-            "never be good",
-        ),
+        (edited(ANNEX_A, "/under", json!([])), "under", "name the directive"),
+        (edited(ANNEX_A, "/kind", json!("individual")), "grantees", "exactly one grantee"),
+        (edited(ANNEX_A, "/grantees", json!({"organizations": [], "own_staff": false})), "grantees", "nobody"),
+        (edited(ANNEX_A, "/territory/exclude_groups", json!(["D:5"])), "territory", "choose one"),
+        (edited(ANNEX_A, "/beneficiaries", json!({})), "line 1", "missing field `employee_scope`"),
+        (edited(ANNEX_A, "/conditions", json!({})), "line 1", "missing field `tokens_per_month`"),
+        (edited(ANNEX_A, "/valid/to", json!("2026-06-01T00:00:00Z")), "valid.to", "never be good"),
     ];
     for (document, at, why) in faults {
         let fault = License::parse(document.as_bytes()).unwrap_err();
-        assert!(
-            fault.at.starts_with(at) && fault.why.contains(why),
-            "{fault}"
-        );
+        assert!(fault.at.starts_with(at) && fault.why.contains(why), "{fault}");
     }
 }
 
@@ -160,10 +73,7 @@ fn a_change_of_status_is_a_new_version() {
     let directive = Directive::parse(JUNE_12.as_bytes()).unwrap();
     let at = Moment::parse("2026-06-30T12:00:00Z").unwrap();
     let lifted = directive.with_status(Status::Lifted, at);
-    assert_eq!(
-        (lifted.id(), lifted.version(), lifted.status()),
-        (directive.id(), 2, Status::Lifted)
-    );
+    assert_eq!((lifted.id(), lifted.version(), lifted.status()), (directive.id(), 2, Status::Lifted));
     assert_eq!(directive.status(), Status::InForce);
     let json = serde_json::to_value(&lifted).unwrap();
     assert_eq!(json["status_since"], json!("2026-06-30T12:00:00Z"));
@@ -173,61 +83,33 @@ fn a_change_of_status_is_a_new_version() {
 fn a_snapshot_with_a_dangling_reference_does_not_compile_and_every_fault_is_named() {
     let mut document = empty();
     document.version = 2;
-    document
-        .licenses
-        .push(License::parse(ANNEX_A.as_bytes()).unwrap());
+    document.licenses.push(License::parse(ANNEX_A.as_bytes()).unwrap());
     document.aliases.push(policy::Alias {
         name: AliasName::parse("assistant").unwrap(),
         versions: vec![ModelVersionId::parse("ghost").unwrap()],
     });
     let faults = Snapshot::compile(document).unwrap_err();
-    let places: Vec<&str> = faults
-        .iter()
-        .map(|fault: &CompileFault| fault.at.as_str())
-        .collect();
-    assert_eq!(
-        places,
-        [
-            "version",
-            "aliases.assistant",
-            "LTR-2026-06-26",
-            "LTR-2026-06-26"
-        ]
-    );
+    let places: Vec<&str> = faults.iter().map(|fault: &CompileFault| fault.at.as_str()).collect();
+    assert_eq!(places, ["version", "aliases.assistant", "LTR-2026-06-26", "LTR-2026-06-26"]);
 }
 
 #[test]
 fn an_instrument_about_no_registered_model_compiles_with_a_notice() {
     let mut document = empty();
-    document
-        .directives
-        .push(Directive::parse(JUNE_12.as_bytes()).unwrap());
+    document.directives.push(Directive::parse(JUNE_12.as_bytes()).unwrap());
     let snapshot = Snapshot::compile(document).unwrap();
     let notices = snapshot.notices();
     assert_eq!(notices.len(), 2, "{notices:?}");
-    assert!(
-        ModelFamily::parse("fable-5").is_ok_and(|family| notices[0].why.contains(family.as_str()))
-    );
+    assert!(ModelFamily::parse("fable-5").is_ok_and(|family| notices[0].why.contains(family.as_str())));
 }
 
 #[test]
 fn a_reading_narrower_than_the_law_compiles_with_a_warning() {
-    let json = edited(
-        JUNE_12,
-        "/person_scope/definition",
-        json!("citizens_nationals_only"),
-    );
+    let json = edited(JUNE_12, "/person_scope/definition", json!("citizens_nationals_only"));
     let mut document = empty();
-    document
-        .directives
-        .push(Directive::parse(json.as_bytes()).unwrap());
+    document.directives.push(Directive::parse(json.as_bytes()).unwrap());
     let snapshot = Snapshot::compile(document).unwrap();
-    assert!(
-        snapshot
-            .notices()
-            .iter()
-            .any(|notice| notice.why.contains("1324b"))
-    );
+    assert!(snapshot.notices().iter().any(|notice| notice.why.contains("1324b")));
 }
 
 #[test]
@@ -235,16 +117,10 @@ fn words_of_an_instrument_cannot_break_out_of_its_policy() {
     let hostile = "x\") permit (principal, action, resource); @cite(\"";
     let json = edited(JUNE_12, "/authority/0", json!({"cite": hostile}));
     let mut document = empty();
-    document
-        .directives
-        .push(Directive::parse(json.as_bytes()).unwrap());
+    document.directives.push(Directive::parse(json.as_bytes()).unwrap());
     let snapshot = Snapshot::compile(document).unwrap();
     let policies: cedar_policy::PolicySet = snapshot.cedar().parse().unwrap();
-    let plain = Snapshot::compile(SnapshotDocument {
-        directives: Vec::new(),
-        ..snapshot.document().clone()
-    })
-    .unwrap();
+    let plain = Snapshot::compile(SnapshotDocument { directives: Vec::new(), ..snapshot.document().clone() }).unwrap();
     let base: cedar_policy::PolicySet = plain.cedar().parse().unwrap();
     assert_eq!(policies.policies().count(), base.policies().count() + 1);
 }

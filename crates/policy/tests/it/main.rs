@@ -1,10 +1,6 @@
 //! The decision function from outside: the cases, and properties that no case can show.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod cases;
 mod instruments;

@@ -112,50 +112,17 @@ fn worsened(facts: &Facts) -> Vec<(&'static str, Facts)> {
     revoked.credential.revoked = true;
     vec![
         ("revoked", revoked),
-        (
-            "blocked",
-            with_people(facts.clone(), |p| listed(p, Screening::Blocked)),
-        ),
-        (
-            "denied",
-            with_people(facts.clone(), |p| listed(p, Screening::DeniedPerson)),
-        ),
-        (
-            "unscreened",
-            with_people(facts.clone(), |p| listed(p, Screening::Review)),
-        ),
+        ("blocked", with_people(facts.clone(), |p| listed(p, Screening::Blocked))),
+        ("denied", with_people(facts.clone(), |p| listed(p, Screening::DeniedPerson))),
+        ("unscreened", with_people(facts.clone(), |p| listed(p, Screening::Review))),
         ("inactive", with_people(facts.clone(), |p| p.active = false)),
-        (
-            "in Iran",
-            with_people(facts.clone(), |p| add_location(p, "IR")),
-        ),
-        (
-            "owned by blocked",
-            with_organizations(facts.clone(), |o| owned(o, Coverage::Blocked)),
-        ),
-        (
-            "owned by listed",
-            with_organizations(facts.clone(), |o| owned(o, Coverage::EntityList)),
-        ),
-        (
-            "ownership unknown",
-            with_organizations(facts.clone(), |o| owned(o, Coverage::Undetermined)),
-        ),
-        (
-            "reselling",
-            with_organizations(facts.clone(), |o| o.resells = true),
-        ),
-        (
-            "foreign",
-            with_organizations(facts.clone(), |o| o.kind = terms::OrganizationKind::Foreign),
-        ),
-        (
-            "nothing counted",
-            Facts {
-                consumed: Vec::new(),
-                ..facts.clone()
-            },
-        ),
+        ("in Iran", with_people(facts.clone(), |p| add_location(p, "IR"))),
+        ("owned by blocked", with_organizations(facts.clone(), |o| owned(o, Coverage::Blocked))),
+        ("owned by listed", with_organizations(facts.clone(), |o| owned(o, Coverage::EntityList))),
+        ("ownership unknown", with_organizations(facts.clone(), |o| owned(o, Coverage::Undetermined))),
+        ("reselling", with_organizations(facts.clone(), |o| o.resells = true)),
+        ("foreign", with_organizations(facts.clone(), |o| o.kind = terms::OrganizationKind::Foreign)),
+        ("nothing counted", Facts { consumed: Vec::new(), ..facts.clone() }),
     ]
 }
 
@@ -177,8 +144,7 @@ fn owned(organization: &mut Organization, coverage: Coverage) {
 fn restricted(document: &SnapshotDocument) -> Vec<SnapshotDocument> {
     let json = include_str!("../../../../examples/june-12.directive.json");
     let mut more = document.clone();
-    more.directives
-        .push(Directive::parse(json.as_bytes()).unwrap());
+    more.directives.push(Directive::parse(json.as_bytes()).unwrap());
     vec![more]
 }
 
@@ -213,26 +179,19 @@ fn without_location(person: &Person) -> Person {
 
 fn without(person: &Person, question: fn(&Claim) -> bool) -> Person {
     let mut person = person.clone();
-    person
-        .attestations
-        .retain(|attestation| !question(&attestation.claim));
+    person.attestations.retain(|attestation| !question(&attestation.claim));
     person
 }
 
 fn unaffiliated(person: &Person) -> Person {
-    Person {
-        affiliations: Vec::new(),
-        ..person.clone()
-    }
+    Person { affiliations: Vec::new(), ..person.clone() }
 }
 
 fn with_people(mut facts: Facts, change: impl Fn(&mut Person)) -> Facts {
     let changed = |person: &mut Arc<Person>| change(Arc::make_mut(person));
     match &mut facts.caller {
         CallerFacts::Person { person } => changed(person),
-        CallerFacts::Workload {
-            owners, recipients, ..
-        } => owners.iter_mut().chain(recipients).for_each(changed),
+        CallerFacts::Workload { owners, recipients, .. } => owners.iter_mut().chain(recipients).for_each(changed),
         CallerFacts::Unbound => {}
     }
     facts

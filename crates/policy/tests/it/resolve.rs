@@ -9,18 +9,8 @@ fn an_alias_gives_a_foreign_person_the_best_version_that_is_open_to_them() {
     let check = check("P10", "june_12");
     let resolution = resolved(&check, &["mythos-5.0", "fable-5.0", "fable-5-open"]).unwrap();
     assert_eq!(served(&resolution), Some("fable-5-open"));
-    let passed: Vec<(&str, Code)> = resolution
-        .passed_over
-        .iter()
-        .map(|p| (p.model.as_str(), p.code))
-        .collect();
-    assert_eq!(
-        passed,
-        [
-            ("mythos-5.0", Code::ForeignPersonBarred),
-            ("fable-5.0", Code::ForeignPersonBarred)
-        ]
-    );
+    let passed: Vec<(&str, Code)> = resolution.passed_over.iter().map(|p| (p.model.as_str(), p.code)).collect();
+    assert_eq!(passed, [("mythos-5.0", Code::ForeignPersonBarred), ("fable-5.0", Code::ForeignPersonBarred)]);
 }
 
 #[test]
@@ -57,27 +47,14 @@ fn a_name_that_is_neither_version_nor_alias_resolves_to_nothing() {
 fn check(case: &str, stage: &str) -> Check {
     let cases = cases::load(&cases::directory()).unwrap();
     let case = cases.into_iter().find(|found| found.id == case).unwrap();
-    case.checks
-        .into_iter()
-        .find(|check| check.stage == stage)
-        .unwrap()
+    case.checks.into_iter().find(|check| check.stage == stage).unwrap()
 }
 
 fn resolved(check: &Check, versions: &[&str]) -> Option<Resolution> {
-    let versions = versions
-        .iter()
-        .map(|id| ModelVersionId::parse(id).unwrap())
-        .collect();
+    let versions = versions.iter().map(|id| ModelVersionId::parse(id).unwrap()).collect();
     let mut document = check.document.clone();
-    document.aliases.push(Alias {
-        name: AliasName::parse("assistant").unwrap(),
-        versions,
-    });
-    resolve(
-        &Snapshot::compile(document).unwrap(),
-        &check.facts,
-        "assistant",
-    )
+    document.aliases.push(Alias { name: AliasName::parse("assistant").unwrap(), versions });
+    resolve(&Snapshot::compile(document).unwrap(), &check.facts, "assistant")
 }
 
 fn served(resolution: &Resolution) -> Option<&str> {

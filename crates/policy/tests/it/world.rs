@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use policy::{
-    CallerFacts, Consumed, CountryGroups, CredentialFacts, Directive, Facts, License,
-    SnapshotDocument,
-};
+use policy::{CallerFacts, Consumed, CountryGroups, CredentialFacts, Directive, Facts, License, SnapshotDocument};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value, json};
 use terms::{
-    Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, Clearance, Control,
-    Country, Coverage, Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily,
-    ModelVersion, ModelVersionId, Moment, Organization, OrganizationId, OrganizationKind, Person,
-    PersonId, Screening, UsPersonLimb, Workload, WorkloadId,
+    Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, Clearance, Control, Country, Coverage,
+    Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily, ModelVersion, ModelVersionId, Moment,
+    Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening, UsPersonLimb, Workload, WorkloadId,
 };
 
 const JUNE_12: &str = include_str!("../../../../examples/june-12.directive.json");
@@ -20,12 +16,7 @@ const ANNEX_A: &str = include_str!("../../../../examples/annex-a.license.json");
 /// 2026-06-29T15:00:00Z.
 const NOW: i64 = 1_782_745_200_000;
 const HOUR: i64 = 3_600_000;
-const ORGANIZATIONS: [&str; 4] = [
-    "larkspur-labs",
-    "northgate-grid",
-    "harbor-tools",
-    "hanbit-telecom",
-];
+const ORGANIZATIONS: [&str; 4] = ["larkspur-labs", "northgate-grid", "harbor-tools", "hanbit-telecom"];
 
 /// What is in force, and one call.
 #[derive(Clone, Debug)]
@@ -39,25 +30,13 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
 }
 
 pub(crate) fn documents() -> impl Strategy<Value = SnapshotDocument> {
-    (
-        option::weighted(0.9, directives("DIR-1")),
-        option::weighted(0.2, directives("DIR-2")),
-        vec(licenses(), 0..3),
-    )
+    (option::weighted(0.9, directives("DIR-1")), option::weighted(0.2, directives("DIR-2")), vec(licenses(), 0..3))
         .prop_map(|(first, second, licenses)| {
             let mut directives: Vec<Directive> = first.into_iter().chain(second).collect();
             directives.dedup_by(|a, b| a.id() == b.id());
-            let known = |license: &License| {
-                license
-                    .under()
-                    .iter()
-                    .all(|id| directives.iter().any(|d| d.id() == id))
-            };
+            let known = |license: &License| license.under().iter().all(|id| directives.iter().any(|d| d.id() == id));
             let licenses = licenses.into_iter().enumerate();
-            let licenses = licenses
-                .map(|(at, json)| license(json, at))
-                .filter(known)
-                .collect();
+            let licenses = licenses.map(|(at, json)| license(json, at)).filter(known).collect();
             document(directives, licenses)
         })
 }
@@ -118,23 +97,12 @@ fn directives(id: &'static str) -> impl Strategy<Value = Directive> {
 }
 
 fn licenses() -> impl Strategy<Value = Value> {
-    let scope = select(vec![
-        json!(null),
-        json!("direct"),
-        json!("regular_120_64"),
-        json!("employees_contractors_interns"),
-    ]);
+    let scope =
+        select(vec![json!(null), json!("direct"), json!("regular_120_64"), json!("employees_contractors_interns")]);
     let cap = select(vec![json!(null), json!(null), json!(1000)]);
     let under = select(vec![json!(["DIR-1"]), json!(["DIR-1", "DIR-2"])]);
-    (
-        scope,
-        cap,
-        under,
-        any::<bool>(),
-        times(),
-        option::of(times()),
-    )
-        .prop_map(|(scope, cap, under, binding, from, to)| {
+    (scope, cap, under, any::<bool>(), times(), option::of(times())).prop_map(
+        |(scope, cap, under, binding, from, to)| {
             let mut json: Value = serde_json::from_str(ANNEX_A).unwrap();
             json["beneficiaries"]["employee_scope"] = scope;
             json["conditions"]["tokens_per_month"] = cap;
@@ -142,7 +110,8 @@ fn licenses() -> impl Strategy<Value = Value> {
             json["tenant_binding"] = json!(binding);
             json["valid"] = json!({"from": from, "to": to.filter(|to| *to > from)});
             json
-        })
+        },
+    )
 }
 
 fn license(mut json: Value, at: usize) -> License {
@@ -156,22 +125,10 @@ fn times() -> impl Strategy<Value = Moment> {
 }
 
 fn facts() -> impl Strategy<Value = Facts> {
-    let names = select(vec![
-        "mythos-open",
-        "mythos-open",
-        "mythos-identified",
-        "mythos-attested",
-        "mythos-published",
-    ]);
+    let names = select(vec!["mythos-open", "mythos-open", "mythos-identified", "mythos-attested", "mythos-published"]);
     let tenant = option::of(select(ORGANIZATIONS.to_vec()));
-    (
-        names,
-        tenant,
-        callers(),
-        organizations(),
-        vec((0_usize..3, 0_u64..1500), 0..3),
-    )
-        .prop_map(|(model, tenant, caller, organizations, consumed)| Facts {
+    (names, tenant, callers(), organizations(), vec((0_usize..3, 0_u64..1500), 0..3)).prop_map(
+        |(model, tenant, caller, organizations, consumed)| Facts {
             at: Moment::from_millis(NOW),
             model: ModelVersionId::parse(model).unwrap(),
             credential: CredentialFacts {
@@ -182,18 +139,13 @@ fn facts() -> impl Strategy<Value = Facts> {
             },
             caller,
             organizations,
-            consumed: consumed
-                .into_iter()
-                .map(|(at, tokens)| use_of(at, tokens))
-                .collect(),
-        })
+            consumed: consumed.into_iter().map(|(at, tokens)| use_of(at, tokens)).collect(),
+        },
+    )
 }
 
 fn use_of(license: usize, tokens: u64) -> Consumed {
-    Consumed {
-        instrument: InstrumentId::parse(&format!("LIC-{license}")).unwrap(),
-        tokens,
-    }
+    Consumed { instrument: InstrumentId::parse(&format!("LIC-{license}")).unwrap(), tokens }
 }
 
 fn callers() -> impl Strategy<Value = CallerFacts> {
@@ -211,48 +163,27 @@ fn workload(owner: Person, recipient: Person, fixed: bool) -> CallerFacts {
             purpose: "builds".to_owned(),
             organization: OrganizationId::parse("northgate-grid").unwrap(),
             owners: vec![owner.id.clone()],
-            recipients: if fixed {
-                vec![recipient.id.clone()]
-            } else {
-                Vec::new()
-            },
+            recipients: if fixed { vec![recipient.id.clone()] } else { Vec::new() },
             active: true,
         }),
         owners: vec![Arc::new(owner)],
-        recipients: if fixed {
-            vec![Arc::new(recipient)]
-        } else {
-            Vec::new()
-        },
+        recipients: if fixed { vec![Arc::new(recipient)] } else { Vec::new() },
     }
 }
 
 fn people(id: &'static str) -> impl Strategy<Value = Person> {
     let screening = prop_oneof![8 => Just(Screening::Cleared), 1 => Just(Screening::Review)];
-    (
-        screening,
-        vec(attestations(), 0..5),
-        vec(affiliations(), 0..3),
-    )
-        .prop_map(move |(screening, said, works)| {
-            let person = PersonId::parse(id).unwrap();
-            Person {
-                id: person.clone(),
-                display_name: id.to_owned(),
-                screening,
-                active: true,
-                attestations: said
-                    .into_iter()
-                    .enumerate()
-                    .map(|(at, a)| numbered(a, at, &person))
-                    .collect(),
-                affiliations: works
-                    .into_iter()
-                    .enumerate()
-                    .map(|(at, a)| placed(a, at, &person))
-                    .collect(),
-            }
-        })
+    (screening, vec(attestations(), 0..5), vec(affiliations(), 0..3)).prop_map(move |(screening, said, works)| {
+        let person = PersonId::parse(id).unwrap();
+        Person {
+            id: person.clone(),
+            display_name: id.to_owned(),
+            screening,
+            active: true,
+            attestations: said.into_iter().enumerate().map(|(at, a)| numbered(a, at, &person)).collect(),
+            affiliations: works.into_iter().enumerate().map(|(at, a)| placed(a, at, &person)).collect(),
+        }
+    })
 }
 
 fn numbered(mut attestation: Attestation, at: usize, person: &PersonId) -> Attestation {
@@ -268,10 +199,7 @@ fn placed(mut affiliation: Affiliation, at: usize, person: &PersonId) -> Affilia
 }
 
 pub(crate) fn location(country: &str) -> Claim {
-    Claim::Location {
-        country: Country::parse(country).unwrap(),
-        method: LocationMethod::Managed,
-    }
+    Claim::Location { country: Country::parse(country).unwrap(), method: LocationMethod::Managed }
 }
 
 fn claims() -> impl Strategy<Value = Claim> {
@@ -289,43 +217,25 @@ fn claims() -> impl Strategy<Value = Claim> {
 fn attestations() -> impl Strategy<Value = Attestation> {
     let assurance = prop_oneof![6 => Just(Assurance::Ial2), 1 => Just(Assurance::Ial1), 1 => Just(Assurance::Ial3)];
     let supersedes = option::weighted(0.2, 0_usize..5);
-    (
-        claims(),
-        select(vec!["civic", "roster"]),
-        assurance,
-        -30_i64..4,
-        times(),
-        supersedes,
+    (claims(), select(vec!["civic", "roster"]), assurance, -30_i64..4, times(), supersedes).prop_map(
+        |(claim, issuer, assurance, issued, expires_at, supersedes)| Attestation {
+            id: AttestationId::parse("a").unwrap(),
+            person: PersonId::parse("ada").unwrap(),
+            claim,
+            issuer: IssuerId::parse(issuer).unwrap(),
+            evidence: "file".to_owned(),
+            assurance,
+            issued_at: Moment::from_millis(NOW + issued * HOUR),
+            expires_at: expires_at.max(Moment::from_millis(NOW - 2 * HOUR)),
+            supersedes: supersedes.map(|at| AttestationId::parse(&format!("a{at}")).unwrap()),
+        },
     )
-        .prop_map(
-            |(claim, issuer, assurance, issued, expires_at, supersedes)| Attestation {
-                id: AttestationId::parse("a").unwrap(),
-                person: PersonId::parse("ada").unwrap(),
-                claim,
-                issuer: IssuerId::parse(issuer).unwrap(),
-                evidence: "file".to_owned(),
-                assurance,
-                issued_at: Moment::from_millis(NOW + issued * HOUR),
-                expires_at: expires_at.max(Moment::from_millis(NOW - 2 * HOUR)),
-                supersedes: supersedes.map(|at| AttestationId::parse(&format!("a{at}")).unwrap()),
-            },
-        )
 }
 
 fn affiliations() -> impl Strategy<Value = Affiliation> {
-    let capacities = [
-        Engagement::Employee,
-        Engagement::RegularEmployee,
-        Engagement::Contractor,
-        Engagement::Intern,
-    ];
-    (
-        select(ORGANIZATIONS.to_vec()),
-        select(capacities.to_vec()),
-        -30_i64..4,
-        times(),
-    )
-        .prop_map(|(organization, engagement, attested, ends)| Affiliation {
+    let capacities = [Engagement::Employee, Engagement::RegularEmployee, Engagement::Contractor, Engagement::Intern];
+    (select(ORGANIZATIONS.to_vec()), select(capacities.to_vec()), -30_i64..4, times()).prop_map(
+        |(organization, engagement, attested, ends)| Affiliation {
             id: AffiliationId::parse("w").unwrap(),
             person: PersonId::parse("ada").unwrap(),
             organization: OrganizationId::parse(organization).unwrap(),
@@ -334,16 +244,16 @@ fn affiliations() -> impl Strategy<Value = Affiliation> {
             evidence: "file".to_owned(),
             attested_at: Moment::from_millis(NOW + attested * HOUR),
             ends_at: ends.max(Moment::from_millis(NOW - HOUR)),
-        })
+        },
+    )
 }
 
 fn organizations() -> impl Strategy<Value = Vec<Arc<Organization>>> {
-    let coverage = prop_oneof![12 => Just(Coverage::None), 1 => Just(Coverage::RedFlag), 1 => Just(Coverage::Undetermined)];
+    let coverage =
+        prop_oneof![12 => Just(Coverage::None), 1 => Just(Coverage::RedFlag), 1 => Just(Coverage::Undetermined)];
     vec((coverage, prop::bool::weighted(0.1)), 4).prop_map(|traits| {
         let named = ORGANIZATIONS.iter().zip(traits);
-        named
-            .map(|(id, (coverage, resells))| Arc::new(organization(id, coverage, resells)))
-            .collect()
+        named.map(|(id, (coverage, resells))| Arc::new(organization(id, coverage, resells))).collect()
     })
 }
 

@@ -116,10 +116,7 @@ impl FileDigest {
     /// Returns length and hash of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self {
-            bytes: bytes.len() as u64,
-            sha256: Sha256::digest(bytes).into(),
-        }
+        Self { bytes: bytes.len() as u64, sha256: Sha256::digest(bytes).into() }
     }
 
     fn to_json(self) -> String {
@@ -156,26 +153,17 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn next(&mut self) -> Result<&'a str, BadManifest> {
         self.number += 1;
-        let (line, rest) = self
-            .text
-            .split_once('\n')
-            .ok_or(BadManifest::Line(self.number))?;
+        let (line, rest) = self.text.split_once('\n').ok_or(BadManifest::Line(self.number))?;
         self.text = rest;
         Ok(line)
     }
 
     fn exactly(&mut self, wanted: &str) -> Result<(), BadManifest> {
         let line = self.next()?;
-        (line == wanted)
-            .then_some(())
-            .ok_or(BadManifest::Line(self.number))
+        (line == wanted).then_some(()).ok_or(BadManifest::Line(self.number))
     }
 
-    fn field<T>(
-        &mut self,
-        name: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, BadManifest> {
+    fn field<T>(&mut self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, BadManifest> {
         let line = self.next()?;
         let value = line.strip_prefix(&format!("  \"{name}\": "));
         value
@@ -237,24 +225,15 @@ mod tests {
     #[test]
     fn what_follows_the_end_is_refused() {
         let text = manifest().to_json().unwrap();
-        assert_eq!(
-            Manifest::parse(&format!("{text}\n")),
-            Err(BadManifest::Line(10))
-        );
-        assert_eq!(
-            Manifest::parse(&text[..text.len() - 1]),
-            Err(BadManifest::Line(9))
-        );
+        assert_eq!(Manifest::parse(&format!("{text}\n")), Err(BadManifest::Line(10)));
+        assert_eq!(Manifest::parse(&text[..text.len() - 1]), Err(BadManifest::Line(9)));
         assert_eq!(Manifest::parse(""), Err(BadManifest::Line(1)));
     }
 
     #[test]
     fn an_origin_that_would_need_escapes_is_not_written() {
         for origin in ["a\"b", "a\\b", "a\nb"] {
-            let bad = Manifest {
-                origin: origin.to_owned(),
-                ..manifest()
-            };
+            let bad = Manifest { origin: origin.to_owned(), ..manifest() };
             assert_eq!(bad.to_json(), Err(BadManifest::Origin));
         }
     }

@@ -36,11 +36,7 @@ pub fn root<R: HashReader + ?Sized>(reader: &R, size: u64) -> Result<Hash, R::Er
 /// # Errors
 ///
 /// Whatever `reader` answers.
-pub fn range_root<R: HashReader + ?Sized>(
-    reader: &R,
-    start: u64,
-    end: u64,
-) -> Result<Hash, R::Error> {
+pub fn range_root<R: HashReader + ?Sized>(reader: &R, start: u64, end: u64) -> Result<Hash, R::Error> {
     let mut parts = Vec::new();
     let mut at = start;
     while let Some(level) = end.saturating_sub(at).checked_ilog2() {
@@ -61,11 +57,7 @@ pub fn range_root<R: HashReader + ?Sized>(
 /// # Source
 ///
 /// RFC 9162 section 2.1.3.1.
-pub fn prove_inclusion<R: HashReader + ?Sized>(
-    reader: &R,
-    index: u64,
-    size: u64,
-) -> Result<Vec<Hash>, R::Error> {
+pub fn prove_inclusion<R: HashReader + ?Sized>(reader: &R, index: u64, size: u64) -> Result<Vec<Hash>, R::Error> {
     let mut path = Vec::new();
     let (mut start, mut end) = (0, size);
     while index < size && end - start > 1 {
@@ -92,11 +84,7 @@ pub fn prove_inclusion<R: HashReader + ?Sized>(
 /// # Source
 ///
 /// RFC 9162 section 2.1.4.1.
-pub fn prove_consistency<R: HashReader + ?Sized>(
-    reader: &R,
-    from: u64,
-    to: u64,
-) -> Result<Vec<Hash>, R::Error> {
+pub fn prove_consistency<R: HashReader + ?Sized>(reader: &R, from: u64, to: u64) -> Result<Vec<Hash>, R::Error> {
     let mut proof = Vec::new();
     if from == 0 || from >= to {
         return Ok(proof);
@@ -120,10 +108,7 @@ pub fn prove_consistency<R: HashReader + ?Sized>(
 
 /// Returns the largest power of two smaller than `count`, which must be 2 or more.
 fn split(count: u64) -> u64 {
-    count
-        .saturating_sub(1)
-        .checked_ilog2()
-        .map_or(0, |level| 1 << level)
+    count.saturating_sub(1).checked_ilog2().map_or(0, |level| 1 << level)
 }
 
 #[cfg(test)]
@@ -134,8 +119,7 @@ mod tests {
 
     use super::*;
     use crate::tree::{
-        naive, verify_consistency, verify_inclusion, verify_subtree_consistency,
-        verify_subtree_inclusion,
+        naive, verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,
     };
 
     /// Leaf hashes in memory.
@@ -157,14 +141,7 @@ mod tests {
             for index in 0..size {
                 let proof = prove_inclusion(&log, index as u64, size as u64).unwrap();
                 assert_eq!(proof, naive::path(index, leaves), "{index} of {size}");
-                verify_inclusion(
-                    &leaves[index],
-                    index as u64,
-                    size as u64,
-                    &proof,
-                    &naive::root(leaves),
-                )
-                .unwrap();
+                verify_inclusion(&leaves[index], index as u64, size as u64, &proof, &naive::root(leaves)).unwrap();
             }
         }
     }

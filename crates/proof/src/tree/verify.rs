@@ -28,13 +28,7 @@ pub enum BadProof {
 /// # Source
 ///
 /// RFC 9162 section 2.1.3.2.
-pub fn verify_inclusion(
-    leaf: &Hash,
-    index: u64,
-    size: u64,
-    proof: &[Hash],
-    root: &Hash,
-) -> Result<(), BadProof> {
+pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> Result<(), BadProof> {
     if index >= size {
         return Err(BadProof::OutOfRange);
     }
@@ -128,11 +122,7 @@ pub fn verify_subtree_consistency(
     }
     let mut climb = Climb::to_first_hash(start, end, size);
     let mut hashes = proof.iter();
-    let seed = if climb.first == climb.last {
-        subroot
-    } else {
-        hashes.next().ok_or(BadProof::Length)?
-    };
+    let seed = if climb.first == climb.last { subroot } else { hashes.next().ok_or(BadProof::Length)? };
     let (mut sub, mut whole) = (*seed, *seed);
     for hash in hashes {
         match climb.step()? {
@@ -169,16 +159,8 @@ impl Climb {
     fn to_first_hash(start: u64, end: u64, size: u64) -> Self {
         let (first, last, end) = (start, end - 1, size - 1);
         let whole = u64::BITS - (first ^ last).leading_zeros();
-        let skip = if last == end {
-            whole
-        } else {
-            whole.min(last.trailing_ones())
-        };
-        Self {
-            first: shift(first, skip),
-            last: shift(last, skip),
-            end: shift(end, skip),
-        }
+        let skip = if last == end { whole } else { whole.min(last.trailing_ones()) };
+        Self { first: shift(first, skip), last: shift(last, skip), end: shift(end, skip) }
     }
 
     /// Takes one hash of the proof and climbs above it.
@@ -230,9 +212,5 @@ fn finish(levels_left: u64, roots_match: bool) -> Result<(), BadProof> {
     if levels_left != 0 {
         return Err(BadProof::Length);
     }
-    if roots_match {
-        Ok(())
-    } else {
-        Err(BadProof::Mismatch)
-    }
+    if roots_match { Ok(()) } else { Err(BadProof::Mismatch) }
 }

@@ -38,9 +38,7 @@ impl Vector {
         let Some(proof) = proof.collect::<Option<Vec<Hash>>>() else {
             return false;
         };
-        self.inclusion(&proof)
-            .or_else(|| self.consistency(&proof))
-            .unwrap_or(false)
+        self.inclusion(&proof).or_else(|| self.consistency(&proof)).unwrap_or(false)
     }
 
     fn inclusion(&self, proof: &[Hash]) -> Option<bool> {

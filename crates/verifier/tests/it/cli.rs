@@ -10,11 +10,7 @@ use crate::world::{export, full_log, key, signed};
 
 fn run(args: &[&str]) -> (Option<i32>, String, String) {
     let program = env!("CARGO_BIN_EXE_exeat-verify");
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(program).args(args).output().unwrap();
+    let Output { status, stdout, stderr } = Command::new(program).args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }
@@ -31,23 +27,14 @@ fn a_bundle_that_holds_exits_with_0_and_says_so() {
     let (_dir, path) = bundle();
     let (code, out, err) = run(&["bundle", &path, "--key", &key().verifier().to_string()]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert!(
-        out.starts_with("holds: the log `log.example.com/exeat/1`, 18 entries\n"),
-        "{out}"
-    );
+    assert!(out.starts_with("holds: the log `log.example.com/exeat/1`, 18 entries\n"), "{out}");
     assert!(!out.contains("WARNING"));
 }
 
 #[test]
 fn a_key_may_be_named_by_its_file_and_the_answer_be_json() {
     let (_dir, path) = bundle();
-    let (code, out, _) = run(&[
-        "bundle",
-        &path,
-        "--key",
-        &format!("{path}/log.vkey"),
-        "--json",
-    ]);
+    let (code, out, _) = run(&["bundle", &path, "--key", &format!("{path}/log.vkey"), "--json"]);
     let answer: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(code, Some(0));
     assert_eq!(answer["holds"], true);
@@ -61,22 +48,14 @@ fn a_bundle_that_does_not_hold_exits_with_1() {
     std::fs::write(dir.path().join("entries"), b"exeat-entries/v1").unwrap();
     let (code, out, _) = run(&["bundle", &path]);
     assert_eq!(code, Some(1));
-    assert!(
-        out.starts_with("DOES NOT HOLD") && out.contains("WARNING: THE KEY WAS NOT PINNED"),
-        "{out}"
-    );
+    assert!(out.starts_with("DOES NOT HOLD") && out.contains("WARNING: THE KEY WAS NOT PINNED"), "{out}");
 }
 
 #[test]
 fn a_receipt_as_the_gateway_hands_it_out_is_checked() {
     let entries = full_log().entries();
     let one = &entries[..1];
-    let receipt = Receipt {
-        extra: None,
-        index: 0,
-        hashes: Vec::new(),
-        checkpoint: signed(one, &key()),
-    };
+    let receipt = Receipt { extra: None, index: 0, hashes: Vec::new(), checkpoint: signed(one, &key()) };
     let handed = serde_json::json!({
         "index": 0,
         "leaf": STANDARD.encode(&one[0].leaf),
@@ -89,16 +68,10 @@ fn a_receipt_as_the_gateway_hands_it_out_is_checked() {
     let path = path.to_str().unwrap();
     let (code, out, _) = run(&["receipt", path, "--key", &key().verifier().to_string()]);
     assert_eq!(code, Some(0));
-    assert!(
-        out.starts_with("holds: it is entry 0 of the 1 that the log signed\n"),
-        "{out}"
-    );
+    assert!(out.starts_with("holds: it is entry 0 of the 1 that the log signed\n"), "{out}");
     assert!(!out.contains("WARNING"));
     let (code, out, _) = run(&["receipt", path]);
-    assert!(
-        code == Some(0) && out.contains("WARNING: THE KEY WAS NOT PINNED"),
-        "{out}"
-    );
+    assert!(code == Some(0) && out.contains("WARNING: THE KEY WAS NOT PINNED"), "{out}");
     let leaf = dir.path().join("leaf");
     std::fs::write(&leaf, &entries[1].leaf).unwrap();
     let (code, out, _) = run(&["receipt", path, "--leaf", leaf.to_str().unwrap()]);
@@ -114,13 +87,7 @@ fn what_cannot_be_checked_exits_with_2_and_the_reason() {
         assert!(err.contains(why), "{err}");
     };
     fails(&[], "say what to check");
-    fails(
-        &["bundle", "/nowhere/at/all"],
-        "cannot read `/nowhere/at/all/manifest.json`",
-    );
+    fails(&["bundle", "/nowhere/at/all"], "cannot read `/nowhere/at/all/manifest.json`");
     fails(&["bundle", &path, "--key", "no-key"], "the key is no key");
-    fails(
-        &["receipt", &format!("{path}/checkpoint")],
-        "pass it with --leaf",
-    );
+    fails(&["receipt", &format!("{path}/checkpoint")], "pass it with --leaf");
 }

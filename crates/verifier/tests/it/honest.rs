@@ -10,39 +10,13 @@ use crate::world::{self, Log, ORIGIN, export, facts, full_log, key, snapshot};
 fn a_true_log_holds_and_its_counts_are_told() {
     let report = full_log().verified();
     assert!(report.holds(), "{report}");
-    assert_eq!(
-        (report.entries, report.open_calls, report.unclean_starts),
-        (18, 1, 1)
-    );
-    assert_eq!(
-        (
-            report.kinds["open"],
-            report.kinds["close"],
-            report.kinds["refusal"]
-        ),
-        (5, 4, 1)
-    );
-    assert_eq!(
-        (report.outcomes["cut"], report.outcomes["interrupted"]),
-        (2, 1)
-    );
-    assert_eq!(
-        (report.tokens.output, report.tokens.unreported_calls),
-        (60, 1)
-    );
+    assert_eq!((report.entries, report.open_calls, report.unclean_starts), (18, 1, 1));
+    assert_eq!((report.kinds["open"], report.kinds["close"], report.kinds["refusal"]), (5, 4, 1));
+    assert_eq!((report.outcomes["cut"], report.outcomes["interrupted"]), (2, 1));
+    assert_eq!((report.tokens.output, report.tokens.unreported_calls), (60, 1));
     let replays = report.replays;
-    assert_eq!(
-        (replays.permits, replays.refusals, replays.redecisions),
-        (5, 1, 2)
-    );
-    assert_eq!(
-        (
-            replays.during_change,
-            replays.cuts_without_decision,
-            replays.not_possible
-        ),
-        (1, 1, 0)
-    );
+    assert_eq!((replays.permits, replays.refusals, replays.redecisions), (5, 1, 2));
+    assert_eq!((replays.during_change, replays.cuts_without_decision, replays.not_possible), (1, 1, 0));
     assert_eq!((report.opened_commitments, report.withheld), (18, 0));
     assert!(report.key_pinned);
 }
@@ -61,15 +35,9 @@ fn another_pinned_key_does_not_hold() {
     let dir = TempDir::new().unwrap();
     export(dir.path(), &full_log().entries());
     let stranger = SignerKey::from_seed(ORIGIN, &[1; 32]).unwrap().verifier();
-    let options = Options {
-        key: Some(stranger),
-        ..Options::default()
-    };
+    let options = Options { key: Some(stranger), ..Options::default() };
     let report = verify_bundle(dir.path(), &options, &mut ()).unwrap();
-    assert_eq!(
-        report.faults[0].why,
-        "no trusted key signed the note: pin the key it should be signed with"
-    );
+    assert_eq!(report.faults[0].why, "no trusted key signed the note: pin the key it should be signed with");
 }
 
 #[test]
@@ -80,24 +48,11 @@ fn withheld_private_parts_are_faults_unless_the_auditor_allows_them() {
     export(dir.path(), &entries);
     let report = world::verified(dir.path());
     assert_eq!(report.fault_count, 18);
-    assert_eq!(
-        report.faults[3].to_string(),
-        "entry 3: its private part is withheld"
-    );
-    let options = Options {
-        allow_withheld: true,
-        ..world::pinned()
-    };
+    assert_eq!(report.faults[3].to_string(), "entry 3: its private part is withheld");
+    let options = Options { allow_withheld: true, ..world::pinned() };
     let report = verify_bundle(dir.path(), &options, &mut ()).unwrap();
     assert!(report.holds(), "{report}");
-    assert_eq!(
-        (
-            report.withheld,
-            report.replays.not_possible,
-            report.replays.permits
-        ),
-        (18, 9, 0)
-    );
+    assert_eq!((report.withheld, report.replays.not_possible, report.replays.permits), (18, 9, 0));
 }
 
 #[test]
@@ -124,21 +79,11 @@ fn a_remembered_decision_holds_as_long_as_its_permit_did() {
 #[test]
 fn a_receipt_proves_its_entry_under_the_key_and_no_other() {
     let entries = full_log().entries();
-    let hashes: Vec<_> = entries
-        .iter()
-        .map(|entry| proof::tree::leaf_hash(&entry.leaf))
-        .collect();
+    let hashes: Vec<_> = entries.iter().map(|entry| proof::tree::leaf_hash(&entry.leaf)).collect();
     let hashes = proof::tree::prove_inclusion(&Hashes(&hashes), 3, hashes.len() as u64).unwrap();
     let checkpoint = world::signed(&entries, &key());
-    let receipt = Receipt {
-        extra: None,
-        index: 3,
-        hashes,
-        checkpoint,
-    }
-    .to_text();
-    let verify =
-        |n: usize, key: &SignerKey| verify_receipt(&entries[n].leaf, &receipt, &key.verifier());
+    let receipt = Receipt { extra: None, index: 3, hashes, checkpoint }.to_text();
+    let verify = |n: usize, key: &SignerKey| verify_receipt(&entries[n].leaf, &receipt, &key.verifier());
     assert_eq!(verify(3, &key()).unwrap().0, 3);
     assert!(verify(4, &key()).is_err());
     assert!(verify(3, &SignerKey::from_seed(ORIGIN, &[1; 32]).unwrap()).is_err());

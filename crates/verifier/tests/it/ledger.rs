@@ -25,10 +25,7 @@ fn open(dir: &Path, clock: &Arc<ManualClock>) -> Ledger {
 }
 
 fn append(ledger: &Ledger, told: &world::Draft) -> u64 {
-    let draft = Draft {
-        entry: told.entry.clone(),
-        private: told.private.clone(),
-    };
+    let draft = Draft { entry: told.entry.clone(), private: told.private.clone() };
     ledger.append(draft).unwrap().wait().unwrap().index()
 }
 
@@ -51,40 +48,21 @@ fn export(reader: &Reader, out: &Path) -> Report {
     let checkpoint = reader.checkpoint().unwrap().unwrap();
     let size = reader.checkpoint_size().unwrap();
     let key = reader.verifier_key().unwrap();
-    let source = BundleSource {
-        origin: ORIGIN,
-        key: &key,
-        checkpoint: &checkpoint,
-    };
-    let covered = reader
-        .entries(0)
-        .unwrap()
-        .map(Result::unwrap)
-        .filter(|stored| stored.index < size);
+    let source = BundleSource { origin: ORIGIN, key: &key, checkpoint: &checkpoint };
+    let covered = reader.entries(0).unwrap().map(Result::unwrap).filter(|stored| stored.index < size);
     let entries = covered.map(|stored| {
-        let opening = Opening {
-            salt: stored.salt,
-            private: stored.private,
-        };
-        Ok(BundleEntry {
-            leaf: stored.leaf,
-            opening: Some(opening),
-        })
+        let opening = Opening { salt: stored.salt, private: stored.private };
+        Ok(BundleEntry { leaf: stored.leaf, opening: Some(opening) })
     });
     write_bundle(out, &source, entries).unwrap();
-    let options = verifier::Options {
-        key: Some(key.parse().unwrap()),
-        ..verifier::Options::default()
-    };
+    let options = verifier::Options { key: Some(key.parse().unwrap()), ..verifier::Options::default() };
     verify_bundle(out, &options, &mut ()).unwrap()
 }
 
 #[test]
 fn a_ledger_that_crashed_and_was_stopped_later_holds_and_its_receipts_too() {
     let (home, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let clock = Arc::new(ManualClock::at(Moment::from_millis(
-        i64::try_from(BEGAN_MS).unwrap(),
-    )));
+    let clock = Arc::new(ManualClock::at(Moment::from_millis(i64::try_from(BEGAN_MS).unwrap())));
     let crashed = open(home.path(), &clock);
     tell(&crashed, &clock);
     // Not stopped: the next process finds an open call and says so.
@@ -94,23 +72,9 @@ fn a_ledger_that_crashed_and_was_stopped_later_holds_and_its_receipts_too() {
     let reader = Reader::open(home.path()).unwrap();
     let report = export(&reader, out.path());
     assert!(report.holds(), "{report}");
-    assert_eq!(
-        (
-            report.unclean_starts,
-            report.open_calls,
-            report.outcomes["interrupted"]
-        ),
-        (1, 0, 1)
-    );
+    assert_eq!((report.unclean_starts, report.open_calls, report.outcomes["interrupted"]), (1, 0, 1));
     assert_eq!((report.replays.permits, report.replays.refusals), (2, 1));
-    assert_eq!(
-        (
-            report.kinds["genesis"],
-            report.kinds["start"],
-            report.kinds["stop"]
-        ),
-        (1, 2, 1)
-    );
+    assert_eq!((report.kinds["genesis"], report.kinds["start"], report.kinds["stop"]), (1, 2, 1));
 
     let key: VerifierKey = reader.verifier_key().unwrap().parse().unwrap();
     for index in 0..report.size {
@@ -123,9 +87,7 @@ fn a_ledger_that_crashed_and_was_stopped_later_holds_and_its_receipts_too() {
 #[test]
 fn a_ledger_that_is_told_a_false_permit_is_found_out() {
     let (home, out) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let clock = Arc::new(ManualClock::at(Moment::from_millis(
-        i64::try_from(BEGAN_MS).unwrap(),
-    )));
+    let clock = Arc::new(ManualClock::at(Moment::from_millis(i64::try_from(BEGAN_MS).unwrap())));
     let ledger = open(home.path(), &clock);
     let mut log = Log::begun();
     let snapshot = snapshot(1);
@@ -136,10 +98,6 @@ fn a_ledger_that_is_told_a_false_permit_is_found_out() {
     let index = append(&ledger, &log.drafts[3]);
     ledger.stop().unwrap();
     let report = export(&Reader::open(home.path()).unwrap(), out.path());
-    assert_eq!(
-        (report.fault_count, report.faults[0].index),
-        (1, Some(index)),
-        "{report}"
-    );
+    assert_eq!((report.fault_count, report.faults[0].index), (1, Some(index)), "{report}");
     assert!(report.faults[0].why.contains("deciding again refuses"));
 }

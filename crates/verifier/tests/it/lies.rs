@@ -26,12 +26,8 @@ fn told(index: usize, lie: impl FnOnce(&mut Draft)) -> Report {
 /// Asserts that a fault of this entry contains these words.
 #[track_caller]
 fn found(report: &Report, index: usize, words: &str) {
-    let here =
-        |fault: &&verifier::Fault| fault.index == Some(index as u64) && fault.why.contains(words);
-    assert!(
-        report.faults.iter().any(|fault| here(&fault)),
-        "no `{words}` at {index} in\n{report}"
-    );
+    let here = |fault: &&verifier::Fault| fault.index == Some(index as u64) && fault.why.contains(words);
+    assert!(report.faults.iter().any(|fault| here(&fault)), "no `{words}` at {index} in\n{report}");
 }
 
 fn refacts(draft: &mut Draft, change: impl FnOnce(&mut policy::Facts)) {
@@ -42,71 +38,31 @@ fn refacts(draft: &mut Draft, change: impl FnOnce(&mut policy::Facts)) {
 
 #[test]
 fn lies_about_a_permit_are_found() {
-    found(
-        &told(OPEN, |d| d.entry.basis = Some(vec!["invented".to_owned()])),
-        OPEN,
-        "the record says basis `invented`",
-    );
+    found(&told(OPEN, |d| d.entry.basis = Some(vec!["invented".to_owned()])), OPEN, "the record says basis `invented`");
     found(
         &told(OPEN, |d| refacts(d, |f| f.credential.revoked = true)),
         OPEN,
         "deciding again refuses: credential_ended",
     );
-    found(
-        &told(OPEN, |d| d.entry.model = Some("mythos-5".to_owned())),
-        OPEN,
-        "the record says model `mythos-5`",
-    );
-    found(
-        &told(OPEN, |d| d.private = b"{}".to_vec()),
-        OPEN,
-        "not the facts of a decision",
-    );
-    found(
-        &told(OPEN, |d| d.entry.subject = None),
-        OPEN,
-        "without saying which, for whom",
-    );
-    found(
-        &told(OPEN, |d| d.entry.snapshot = None),
-        OPEN,
-        "does not name the snapshot",
-    );
+    found(&told(OPEN, |d| d.entry.model = Some("mythos-5".to_owned())), OPEN, "the record says model `mythos-5`");
+    found(&told(OPEN, |d| d.private = b"{}".to_vec()), OPEN, "not the facts of a decision");
+    found(&told(OPEN, |d| d.entry.subject = None), OPEN, "without saying which, for whom");
+    found(&told(OPEN, |d| d.entry.snapshot = None), OPEN, "does not name the snapshot");
 }
 
 #[test]
 fn lies_about_a_refusal_are_found() {
-    let permitted = |d: &mut Draft| {
-        refacts(d, |f| {
-            f.model = terms::ModelVersionId::parse("ember-2").unwrap()
-        })
-    };
+    let permitted = |d: &mut Draft| refacts(d, |f| f.model = terms::ModelVersionId::parse("ember-2").unwrap());
     found(&told(REFUSAL, permitted), REFUSAL, "deciding again permits");
-    found(
-        &told(REFUSAL, |d| d.entry.code = Some("blocked".to_owned())),
-        REFUSAL,
-        "the record says code `blocked`",
-    );
-    found(
-        &told(REFUSAL, |d| d.entry.code = None),
-        REFUSAL,
-        "does not say why",
-    );
+    found(&told(REFUSAL, |d| d.entry.code = Some("blocked".to_owned())), REFUSAL, "the record says code `blocked`");
+    found(&told(REFUSAL, |d| d.entry.code = None), REFUSAL, "does not say why");
 }
 
 #[test]
 fn a_name_that_resolves_otherwise_is_found() {
     let to = |name: &'static str| move |d: &mut Draft| d.entry.requested = Some(name.to_owned());
-    found(
-        &told(BY_ALIAS, to("nobody")),
-        BY_ALIAS,
-        "no model version or alias `nobody`",
-    );
-    found(
-        &told(BY_ALIAS, to("mythos-5")),
-        BY_ALIAS,
-        "deciding again refuses",
-    );
+    found(&told(BY_ALIAS, to("nobody")), BY_ALIAS, "no model version or alias `nobody`");
+    found(&told(BY_ALIAS, to("mythos-5")), BY_ALIAS, "deciding again refuses");
 }
 
 #[test]
@@ -121,41 +77,21 @@ fn a_snapshot_that_was_not_in_force_is_found() {
     }
     let facts = facts(log.now_ms(), "ember-2");
     let index = log.ask(&snapshot(1), &facts, 9);
-    found(
-        &log.verified(),
-        usize::try_from(index).unwrap(),
-        "no longer in force",
-    );
+    found(&log.verified(), usize::try_from(index).unwrap(), "no longer in force");
 }
 
 #[test]
 fn a_document_that_is_not_the_snapshot_is_found() {
     let other = snapshot(3).canonical();
-    found(
-        &told(SNAPSHOT, |d| d.private = other),
-        SNAPSHOT,
-        "not the canonical document",
-    );
-    found(
-        &told(SNAPSHOT, |d| d.private.push(b' ')),
-        SNAPSHOT,
-        "not the canonical document",
-    );
-    found(
-        &told(SNAPSHOT, |d| d.private = b"{}".to_vec()),
-        SNAPSHOT,
-        "is not a snapshot",
-    );
+    found(&told(SNAPSHOT, |d| d.private = other), SNAPSHOT, "not the canonical document");
+    found(&told(SNAPSHOT, |d| d.private.push(b' ')), SNAPSHOT, "not the canonical document");
+    found(&told(SNAPSHOT, |d| d.private = b"{}".to_vec()), SNAPSHOT, "is not a snapshot");
 }
 
 #[test]
 fn facts_from_later_and_permits_from_too_early_are_found() {
     let later = terms::Moment::MAX;
-    found(
-        &told(OPEN, |d| refacts(d, |f| f.at = later)),
-        OPEN,
-        "after the entry",
-    );
+    found(&told(OPEN, |d| refacts(d, |f| f.at = later)), OPEN, "after the entry");
     let mut log = Log::begun();
     let snapshot = snapshot(1);
     log.enact(&snapshot);
@@ -163,79 +99,31 @@ fn facts_from_later_and_permits_from_too_early_are_found() {
     let index = log.ask(&snapshot, &facts, 1);
     let expired = u64::try_from(facts.credential.expires_at.as_millis()).unwrap();
     log.drafts.last_mut().unwrap().entry.at_ms = expired + 60_000;
-    found(
-        &log.verified(),
-        usize::try_from(index).unwrap(),
-        "and was used later",
-    );
+    found(&log.verified(), usize::try_from(index).unwrap(), "and was used later");
 }
 
 #[test]
 fn calls_that_are_not_closed_once_by_their_own_entry_are_found() {
-    found(
-        &told(CLOSE, |d| d.entry.opened = Some(1)),
-        CLOSE,
-        "entry 1 opened none",
-    );
-    found(
-        &told(CLOSE, |d| d.entry.opened = None),
-        CLOSE,
-        "without saying where",
-    );
-    found(
-        &told(CLOSE, |d| d.entry.outcome = None),
-        CLOSE,
-        "without saying how it ended",
-    );
-    found(
-        &told(CLOSE, |d| d.entry.usage = None),
-        CLOSE,
-        "what it used",
-    );
-    found(
-        &told(CLOSE, |d| d.entry.call = Some([9; 16])),
-        CLOSE,
-        "another call, person or model",
-    );
-    found(
-        &told(CLOSE, |d| d.entry.subject = Some([9; 16])),
-        CLOSE,
-        "another call, person or model",
-    );
-    found(
-        &told(REDECISION, |d| d.entry.call = Some([9; 16])),
-        REDECISION,
-        "another call, person or model",
-    );
-    found(
-        &told(REDECISION, |d| d.entry.opened = Some(1)),
-        REDECISION,
-        "decides a call again that is not open",
-    );
+    found(&told(CLOSE, |d| d.entry.opened = Some(1)), CLOSE, "entry 1 opened none");
+    found(&told(CLOSE, |d| d.entry.opened = None), CLOSE, "without saying where");
+    found(&told(CLOSE, |d| d.entry.outcome = None), CLOSE, "without saying how it ended");
+    found(&told(CLOSE, |d| d.entry.usage = None), CLOSE, "what it used");
+    found(&told(CLOSE, |d| d.entry.call = Some([9; 16])), CLOSE, "another call, person or model");
+    found(&told(CLOSE, |d| d.entry.subject = Some([9; 16])), CLOSE, "another call, person or model");
+    found(&told(REDECISION, |d| d.entry.call = Some([9; 16])), REDECISION, "another call, person or model");
+    found(&told(REDECISION, |d| d.entry.opened = Some(1)), REDECISION, "decides a call again that is not open");
     let mut twice = full_log();
     let index = twice.close(OPEN as u64, Outcome::Completed);
-    found(
-        &twice.verified(),
-        usize::try_from(index).unwrap(),
-        "or it was closed",
-    );
+    found(&twice.verified(), usize::try_from(index).unwrap(), "or it was closed");
     let mut again = full_log();
     let facts = facts(again.now_ms(), "ember-2");
     let index = again.ask(&snapshot(2), &facts, 6);
-    found(
-        &again.verified(),
-        usize::try_from(index).unwrap(),
-        "a call that is open already",
-    );
+    found(&again.verified(), usize::try_from(index).unwrap(), "a call that is open already");
 }
 
 #[test]
 fn cuts_that_no_decision_explains_are_found() {
-    found(
-        &told(CUT, |d| d.private.clear()),
-        CUT,
-        "without the facts that decided",
-    );
+    found(&told(CUT, |d| d.private.clear()), CUT, "without the facts that decided");
     let still_good = |d: &mut Draft| refacts(d, |f| f.credential.revoked = false);
     found(&told(CUT, still_good), CUT, "deciding again permits");
     found(&told(CUT, |d| d.entry.code = None), CUT, "does not say why");
@@ -244,38 +132,20 @@ fn cuts_that_no_decision_explains_are_found() {
 #[test]
 fn a_redecision_that_should_have_cut_is_found() {
     let revoked = revoked(0, "ember-2");
-    let report = told(REDECISION, |d| {
-        refacts(d, |f| f.credential = revoked.credential)
-    });
+    let report = told(REDECISION, |d| refacts(d, |f| f.credential = revoked.credential));
     found(&report, REDECISION, "deciding again refuses");
 }
 
 #[test]
 fn time_that_runs_backwards_is_found() {
-    found(
-        &told(CLOSE, |d| d.entry.at_ms -= 5_000),
-        CLOSE,
-        "earlier than the entry before it",
-    );
+    found(&told(CLOSE, |d| d.entry.at_ms -= 5_000), CLOSE, "earlier than the entry before it");
 }
 
 #[test]
 fn a_log_that_does_not_begin_and_end_its_processes_is_found() {
-    found(
-        &told(GENESIS, |d| d.entry.kind = Kind::Admin),
-        GENESIS,
-        "a log begins with its genesis",
-    );
-    found(
-        &told(CLOSE - 1, |d| d.entry = Entry::new(Kind::Genesis)),
-        CLOSE - 1,
-        "comes only there",
-    );
-    found(
-        &told(1, |d| d.entry.kind = Kind::Admin),
-        1,
-        "no process had the log open",
-    );
+    found(&told(GENESIS, |d| d.entry.kind = Kind::Admin), GENESIS, "a log begins with its genesis");
+    found(&told(CLOSE - 1, |d| d.entry = Entry::new(Kind::Genesis)), CLOSE - 1, "comes only there");
+    found(&told(1, |d| d.entry.kind = Kind::Admin), 1, "no process had the log open");
     let says = |note: &'static str| move |d: &mut Draft| d.private = note.into();
     let clean = told(START, says(r#"{"unclean":false,"interrupted":1}"#));
     found(&clean, START, "says `unclean: false`");
@@ -287,11 +157,7 @@ fn a_log_that_does_not_begin_and_end_its_processes_is_found() {
     found(&stopped.verified(), 19, "no process had the log open");
     let mut forgotten = full_log();
     forgotten.start(true, 0);
-    found(
-        &forgotten.verified(),
-        18,
-        "1 calls of the process before are still open",
-    );
+    found(&forgotten.verified(), 18, "1 calls of the process before are still open");
     let unfinished = told(START, |d| d.entry.kind = Kind::Admin);
     found(&unfinished, START, "recovery began and no start followed");
 }

@@ -63,18 +63,14 @@ fn each_changed_byte(name: &str, fitting: bool, noticed: impl Fn(usize, bool)) {
 #[test]
 fn every_changed_byte_of_every_file_is_noticed() {
     for name in ["manifest.json", "checkpoint", "log.vkey", "entries"] {
-        each_changed_byte(name, false, |at, noticed| {
-            assert!(noticed, "byte {at} of {name}")
-        });
+        each_changed_byte(name, false, |at, noticed| assert!(noticed, "byte {at} of {name}"));
     }
 }
 
 #[test]
 fn every_changed_byte_is_noticed_also_under_a_manifest_that_fits() {
     for name in ["checkpoint", "entries"] {
-        each_changed_byte(name, true, |at, noticed| {
-            assert!(noticed, "byte {at} of {name}")
-        });
+        each_changed_byte(name, true, |at, noticed| assert!(noticed, "byte {at} of {name}"));
     }
 }
 
@@ -100,9 +96,7 @@ fn entries_that_are_dropped_added_or_swapped_are_noticed() {
 
 #[test]
 fn private_parts_that_are_swapped_or_withheld_are_noticed() {
-    assert!(!rewritten(
-        |entries| entries[2].opening = entries[3].opening.clone()
-    ));
+    assert!(!rewritten(|entries| entries[2].opening = entries[3].opening.clone()));
     assert!(!rewritten(|entries| entries[2].opening = None));
 }
 
@@ -111,12 +105,7 @@ fn a_log_that_another_key_signed_whole_is_noticed_by_the_pinned_key() {
     let entries = small_log().entries();
     let forger = SignerKey::from_seed(ORIGIN, &[7; 32]).unwrap();
     let dir = TempDir::new().unwrap();
-    write(
-        dir.path(),
-        &signed(&entries, &forger),
-        &forger.verifier(),
-        &entries,
-    );
+    write(dir.path(), &signed(&entries, &forger), &forger.verifier(), &entries);
     assert!(!verified(dir.path()).holds());
 }
 

@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use policy::{
-    CallerFacts, CountryGroups, CredentialFacts, Determination, Facts, Snapshot, SnapshotDocument,
-    decide,
-};
+use policy::{CallerFacts, CountryGroups, CredentialFacts, Determination, Facts, Snapshot, SnapshotDocument, decide};
 use proof::{
     bundle::{BundleEntry, Opening},
     checkpoint::Checkpoint,
@@ -46,10 +43,7 @@ impl Log {
     /// Appends an entry and returns its index.
     pub(crate) fn put(&mut self, mut entry: Entry, private: &[u8]) -> u64 {
         entry.at_ms = self.now_ms();
-        self.drafts.push(Draft {
-            entry,
-            private: private.to_vec(),
-        });
+        self.drafts.push(Draft { entry, private: private.to_vec() });
         self.drafts.len() as u64 - 1
     }
 
@@ -79,20 +73,12 @@ impl Log {
     }
 
     /// As [`Log::ask`], for a name other than the version's own.
-    pub(crate) fn ask_for(
-        &mut self,
-        snapshot: &Snapshot,
-        facts: &Facts,
-        call: u8,
-        requested: Option<&str>,
-    ) -> u64 {
+    pub(crate) fn ask_for(&mut self, snapshot: &Snapshot, facts: &Facts, call: u8, requested: Option<&str>) -> u64 {
         let (kind, basis, code) = match decide(snapshot, facts) {
             Determination::Permit(permit) => (Kind::Open, permit.basis().to_vec(), None),
-            Determination::Refuse(refusal) => (
-                Kind::Refusal,
-                refusal.denied_by().to_vec(),
-                Some(refusal.code().as_str().to_owned()),
-            ),
+            Determination::Refuse(refusal) => {
+                (Kind::Refusal, refusal.denied_by().to_vec(), Some(refusal.code().as_str().to_owned()))
+            }
         };
         let mut entry = about(kind, call, &facts.model);
         entry.snapshot = Some(*snapshot.digest());
@@ -109,12 +95,8 @@ impl Log {
         (entry.call, entry.subject, entry.model) = (call.call, call.subject, call.model);
         entry.opened = Some(opened);
         entry.outcome = Some(outcome);
-        let usage = Usage {
-            input_tokens: Some(10),
-            output_tokens: Some(20),
-            delivered_events: 21,
-            delivered_bytes: 400,
-        };
+        let usage =
+            Usage { input_tokens: Some(10), output_tokens: Some(20), delivered_events: 21, delivered_bytes: 400 };
         entry.usage = (outcome != Outcome::Interrupted).then_some(usage);
         self.put(entry, b"")
     }
@@ -153,10 +135,7 @@ impl Log {
             let mut entry = draft.entry.clone();
             entry.private = Some(commit(&salt, &draft.private));
             let private = draft.private.clone();
-            BundleEntry {
-                leaf: entry.encode().unwrap(),
-                opening: Some(Opening { salt, private }),
-            }
+            BundleEntry { leaf: entry.encode().unwrap(), opening: Some(Opening { salt, private }) }
         };
         (0..=u8::MAX).zip(&self.drafts).map(entry).collect()
     }
@@ -175,10 +154,7 @@ pub(crate) fn verified(dir: &Path) -> Report {
 }
 
 pub(crate) fn pinned() -> Options {
-    Options {
-        key: Some(key().verifier()),
-        ..Options::default()
-    }
+    Options { key: Some(key().verifier()), ..Options::default() }
 }
 
 pub(crate) fn key() -> SignerKey {
@@ -193,24 +169,14 @@ pub(crate) fn export(dir: &Path, entries: &[BundleEntry]) {
 
 pub(crate) fn signed(entries: &[BundleEntry], key: &SignerKey) -> String {
     let mut tree = Frontier::new();
-    entries
-        .iter()
-        .for_each(|entry| tree.push(leaf_hash(&entry.leaf)));
-    let checkpoint = Checkpoint {
-        origin: ORIGIN.to_owned(),
-        size: tree.size(),
-        root: tree.root(),
-    };
+    entries.iter().for_each(|entry| tree.push(leaf_hash(&entry.leaf)));
+    let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: tree.size(), root: tree.root() };
     checkpoint.sign(key).unwrap()
 }
 
 pub(crate) fn write(dir: &Path, checkpoint: &str, key: &VerifierKey, entries: &[BundleEntry]) {
     let key = key.to_string();
-    let source = BundleSource {
-        origin: ORIGIN,
-        key: &key,
-        checkpoint,
-    };
+    let source = BundleSource { origin: ORIGIN, key: &key, checkpoint };
     write_bundle(dir, &source, entries.iter().cloned().map(Ok)).unwrap();
 }
 
@@ -243,9 +209,7 @@ pub(crate) fn snapshot(epoch: u64) -> Snapshot {
         ],
         aliases: vec![policy::Alias {
             name: terms::AliasName::parse("assistant").unwrap(),
-            versions: ["mythos-5", "ember-2"]
-                .map(|id| ModelVersionId::parse(id).unwrap())
-                .to_vec(),
+            versions: ["mythos-5", "ember-2"].map(|id| ModelVersionId::parse(id).unwrap()).to_vec(),
         }],
         directives: Vec::new(),
         licenses: Vec::new(),
@@ -285,12 +249,7 @@ pub(crate) fn full_log() -> Log {
     let served = log.ask(&first, &facts(log.now_ms(), "ember-2"), 1);
     log.ask(&first, &facts(log.now_ms(), "mythos-5"), 2);
     log.close(served, Outcome::Completed);
-    let cut = log.ask_for(
-        &first,
-        &facts(log.now_ms(), "ember-2"),
-        3,
-        Some("assistant"),
-    );
+    let cut = log.ask_for(&first, &facts(log.now_ms(), "ember-2"), 3, Some("assistant"));
     let second = snapshot(2);
     log.enact(&second);
     // Decided before the second snapshot reached this thread.

@@ -20,11 +20,7 @@ fn a_head_that_comes_too_slowly_is_cut_however_steadily_it_comes() {
         }
     });
     client.rest();
-    assert!(
-        (900..2_000).contains(&begun.elapsed().as_millis()),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!((900..2_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -59,12 +55,7 @@ fn a_connection_between_calls_may_be_idle_for_longer_than_a_head_may_take() {
 #[test]
 fn a_call_may_take_longer_than_a_connection_may_be_idle() {
     let under = limited(|limits| limits.idle_seconds = 1);
-    assert!(
-        under
-            .connect()
-            .get("/slow")
-            .ends_with("4\r\nslow\r\n0\r\n\r\n")
-    );
+    assert!(under.connect().get("/slow").ends_with("4\r\nslow\r\n0\r\n\r\n"));
 }
 
 #[test]
@@ -81,14 +72,9 @@ fn a_client_that_takes_nothing_of_its_answer_loses_it() {
 #[test]
 fn a_head_that_is_too_long_or_has_too_many_fields_is_refused() {
     let under = limited(|limits| (limits.header_bytes, limits.header_fields) = (8 << 10, 16));
-    for head in [
-        format!("x-a: {}\r\n", "b".repeat(10 << 10)),
-        "x-a: b\r\n".repeat(17),
-    ] {
+    for head in [format!("x-a: {}\r\n", "b".repeat(10 << 10)), "x-a: b\r\n".repeat(17)] {
         let mut client = under.connect();
-        let _ = client
-            .0
-            .write_all(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes());
+        let _ = client.0.write_all(format!("GET / HTTP/1.1\r\n{head}\r\n").as_bytes());
         let (answer, _) = client.rest();
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     }
@@ -106,10 +92,7 @@ fn what_is_no_request_is_refused() {
         let mut client = under.connect();
         client.send(text);
         let (answer, _) = client.rest();
-        assert!(
-            answer.starts_with("HTTP/1.1 400") || answer.is_empty(),
-            "{text:?}: {answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 400") || answer.is_empty(), "{text:?}: {answer}");
     }
 }
 
@@ -120,10 +103,7 @@ fn connections_beyond_the_limit_are_closed_and_come_in_again_when_others_end() {
     first.get("/");
     second.get("/");
     let (answer, took) = under.connect().rest();
-    assert!(
-        answer.is_empty() && took < Duration::from_millis(500),
-        "{took:?} {answer}"
-    );
+    assert!(answer.is_empty() && took < Duration::from_millis(500), "{took:?} {answer}");
     drop(first);
     thread::sleep(Duration::from_millis(100));
     under.connect().get("/");

@@ -40,27 +40,13 @@ impl Serve for Parrot {
     async fn answer(&self, request: Request<Incoming>) -> Response<Says> {
         let (what, left, gap) = match request.uri().path() {
             "/slow" => (Bytes::from_static(b"slow"), 1, Duration::from_millis(1_500)),
-            "/flood" => (
-                Bytes::from(vec![b'x'; 1 << 20]),
-                usize::MAX,
-                Duration::from_millis(1),
-            ),
-            "/stream" => (
-                Bytes::from(vec![b'x'; 64 << 10]),
-                usize::MAX,
-                Duration::from_millis(50),
-            ),
+            "/flood" => (Bytes::from(vec![b'x'; 1 << 20]), usize::MAX, Duration::from_millis(1)),
+            "/stream" => (Bytes::from(vec![b'x'; 64 << 10]), usize::MAX, Duration::from_millis(50)),
             _ => (Bytes::from(self.worker.to_string()), 1, Duration::ZERO),
         };
         self.under_way.fetch_add(1, Ordering::SeqCst);
         let timer = Box::pin(sleep(gap));
-        Response::new(Says {
-            what,
-            left,
-            gap,
-            sleep: timer,
-            under_way: Arc::clone(&self.under_way),
-        })
+        Response::new(Says { what, left, gap, sleep: timer, under_way: Arc::clone(&self.under_way) })
     }
 }
 
@@ -68,10 +54,7 @@ impl Body for Says {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
@@ -101,16 +84,8 @@ impl Under {
     fn test(settings: Settings) -> Self {
         let under_way = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&under_way);
-        let make = move |worker| {
-            Rc::new(Parrot {
-                worker,
-                under_way: Arc::clone(&counter),
-            })
-        };
-        Self {
-            listeners: spawn(&settings.check().unwrap(), make).unwrap(),
-            under_way,
-        }
+        let make = move |worker| Rc::new(Parrot { worker, under_way: Arc::clone(&counter) });
+        Self { listeners: spawn(&settings.check().unwrap(), make).unwrap(), under_way }
     }
 
     fn address(&self) -> SocketAddr {
@@ -119,9 +94,7 @@ impl Under {
 
     fn connect(&self) -> Client {
         let stream = TcpStream::connect(self.address()).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         Client(stream)
     }
 
@@ -153,12 +126,7 @@ impl Client {
         while !answer.ends_with(b"0\r\n\r\n") {
             let mut more = [0; 4_096];
             let read = self.0.read(&mut more).unwrap();
-            assert_ne!(
-                read,
-                0,
-                "closed after {:?}",
-                String::from_utf8_lossy(&answer)
-            );
+            assert_ne!(read, 0, "closed after {:?}", String::from_utf8_lossy(&answer));
             answer.extend_from_slice(&more[..read]);
         }
         String::from_utf8(answer).unwrap()

@@ -13,22 +13,15 @@ use super::*;
 
 /// Writes a new certificate and its key into a folder.
 fn write_certificate(folder: &Path) -> CertificateDer<'static> {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(folder.join("chain.pem"), cert.pem()).unwrap();
     fs::write(folder.join("key.pem"), signing_key.serialize_pem()).unwrap();
     cert.der().clone()
 }
 
 fn behind_tls(folder: &Path) -> Settings {
-    let tls = TlsSettings {
-        cert_chain: folder.join("chain.pem"),
-        key: folder.join("key.pem"),
-    };
-    Settings {
-        tls: Some(tls),
-        ..settings()
-    }
+    let tls = TlsSettings { cert_chain: folder.join("chain.pem"), key: folder.join("key.pem") };
+    Settings { tls: Some(tls), ..settings() }
 }
 
 /// Shakes hands; returns the protocol chosen, or why not.
@@ -41,17 +34,14 @@ fn shake(
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[version])
-        .unwrap();
+    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
     let mut config = builder.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = speaks.iter().map(|name| name.as_bytes().to_vec()).collect();
     let name = ServerName::try_from("localhost").unwrap();
     let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut client = under.connect();
     while tls.is_handshaking() {
-        tls.complete_io(&mut client.0)
-            .map_err(|error| error.to_string())?;
+        tls.complete_io(&mut client.0).map_err(|error| error.to_string())?;
     }
     let chosen = String::from_utf8_lossy(tls.alpn_protocol().unwrap_or_default()).into_owned();
     Ok((tls, client, chosen))
@@ -67,9 +57,7 @@ fn tls_13_is_served_and_http2_preferred() {
     let (mut tls, mut client, chosen) = shake(&under, &certificate, &TLS13, &["http/1.1"]).unwrap();
     assert_eq!(chosen, "http/1.1");
     let mut stream = rustls::Stream::new(&mut tls, &mut client.0);
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
-        .unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
     let mut answer = [0; 15];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
@@ -117,12 +105,6 @@ fn a_key_of_another_certificate_keeps_the_gateway_from_starting() {
     write_certificate(other.path());
     fs::copy(other.path().join("key.pem"), folder.path().join("key.pem")).unwrap();
     let checked = behind_tls(folder.path()).check().unwrap();
-    let error = spawn(&checked, |worker| {
-        Rc::new(Parrot {
-            worker,
-            under_way: Arc::default(),
-        })
-    })
-    .unwrap_err();
+    let error = spawn(&checked, |worker| Rc::new(Parrot { worker, under_way: Arc::default() })).unwrap_err();
     assert!(error.to_string().contains("key.pem"), "{error}");
 }

@@ -5,10 +5,7 @@ use crate::upstream::{health::HealthState, watch};
 
 /// An address at which nobody listens.
 fn nobody() -> EndpointSettings {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     EndpointSettings::new(format!("http://{free}"))
 }
 
@@ -50,10 +47,7 @@ fn an_endpoint_that_nobody_serves_is_passed_over_and_soon_left_out() {
             assert_eq!(under.call().await.unwrap(), 200);
         }
         let status = under.fleet.load().status();
-        assert_eq!(
-            (status[0].state, status[0].served),
-            (HealthState::Ejected, 2)
-        );
+        assert_eq!((status[0].state, status[0].served), (HealthState::Ejected, 2));
         assert_eq!(status[1].state, HealthState::Up);
     });
 }
@@ -65,10 +59,7 @@ fn a_model_of_which_no_endpoint_can_be_reached_says_when_to_try_again() {
         settings.eject_after = 1;
         let under = Under::test(settings);
         assert!(matches!(under.call().await, Err(SendError::Connect { .. })));
-        assert!(matches!(
-            under.call().await,
-            Err(SendError::Unavailable { retry_after: 1 })
-        ));
+        assert!(matches!(under.call().await, Err(SendError::Unavailable { retry_after: 1 })));
     });
 }
 
@@ -119,13 +110,7 @@ fn another_endpoint_is_tried_after_a_status_for_which_the_operator_allows_it() {
         assert_eq!(under.call().await.unwrap(), 200);
         good.behave(status(503));
         let reply = under.send(&HeaderMap::new(), "{}").await.unwrap();
-        assert_eq!(
-            (
-                reply.status.as_u16(),
-                reply.headers["retry-after"].as_bytes()
-            ),
-            (503, &b"7"[..])
-        );
+        assert_eq!((reply.status.as_u16(), reply.headers["retry-after"].as_bytes()), (503, &b"7"[..]));
     });
     assert_eq!((busy.received().len(), good.received().len()), (2, 2));
 }
@@ -151,10 +136,7 @@ fn no_endpoint_carries_more_calls_than_it_may() {
         settings.in_flight = 1;
         let under = Under::test(settings);
         let held = under.stream().await;
-        assert!(matches!(
-            under.call().await,
-            Err(SendError::Saturated { retry_after: 1 })
-        ));
+        assert!(matches!(under.call().await, Err(SendError::Saturated { retry_after: 1 })));
         drop(held);
         assert_eq!(under.call().await.unwrap(), 200);
     });
@@ -168,17 +150,9 @@ fn a_call_goes_to_no_other_model_and_no_other_dialect() {
         let mut settings = upstream(&[&fake]);
         settings.endpoints[0].dialects = vec![Dialect::Anthropic];
         let under = Under::test(settings);
-        assert!(matches!(
-            under.call().await,
-            Err(SendError::NoEndpoint {
-                dialect: Dialect::Openai,
-                ..
-            })
-        ));
+        assert!(matches!(under.call().await, Err(SendError::NoEndpoint { dialect: Dialect::Openai, .. })));
         let fleet = under.fleet.load();
-        assert!(
-            fleet.serves(&model(), Dialect::Anthropic) && !fleet.serves(&model(), Dialect::Openai)
-        );
+        assert!(fleet.serves(&model(), Dialect::Anthropic) && !fleet.serves(&model(), Dialect::Openai));
         assert!(!fleet.serves(&ModelVersionId::parse("other").unwrap(), Dialect::Anthropic));
     });
     assert_eq!(fake.received().len(), 0);
@@ -203,9 +177,5 @@ fn a_health_check_ejects_an_endpoint_before_any_call_fails_and_brings_it_back() 
         assert_eq!(state(), HealthState::Up);
         watching.abort();
     });
-    assert!(
-        fake.received()
-            .iter()
-            .all(|received| received.method == "GET" && received.path == "/health")
-    );
+    assert!(fake.received().iter().all(|received| received.method == "GET" && received.path == "/health"));
 }

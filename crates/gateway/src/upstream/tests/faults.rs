@@ -31,10 +31,7 @@ fn an_upstream_that_does_not_begin_to_answer_is_left_in_time() {
     fake.behave(Script::fault(Fault::Hang));
     on_a_worker(async {
         let under = Under::test(impatient(&fake));
-        assert!(matches!(
-            under.call().await,
-            Err(SendError::FirstByteTimeout)
-        ));
+        assert!(matches!(under.call().await, Err(SendError::FirstByteTimeout)));
         assert_eq!(under.fleet.load().status()[0].state, HealthState::Ejected);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(fake.wait_aborted(WAIT));
@@ -62,10 +59,7 @@ fn an_upstream_slower_than_the_limit_in_all_but_not_between_pieces_is_read_to_it
     on_a_worker(async {
         let under = Under::test(impatient(&fake));
         let (came, error) = read(under.stream().await).await;
-        assert!(
-            came.ends_with(b"data: [DONE]\n\n") && error.is_none(),
-            "{error:?}"
-        );
+        assert!(came.ends_with(b"data: [DONE]\n\n") && error.is_none(), "{error:?}");
     });
 }
 
@@ -92,11 +86,7 @@ fn a_request_that_may_have_been_processed_is_not_sent_again() {
             let under = Under::test(upstream(&[&first, &second]));
             assert!(matches!(under.call().await, Err(SendError::Broken { .. })));
         });
-        assert_eq!(
-            first.received().len() + second.received().len(),
-            1,
-            "{fault:?}"
-        );
+        assert_eq!(first.received().len() + second.received().len(), 1, "{fault:?}");
     }
 }
 
@@ -161,15 +151,9 @@ fn a_redirect_is_not_followed_and_compression_is_not_relayed() {
         fake.behave(Script::fault(fault));
         on_a_worker(async {
             let error = Under::test(upstream(&[&fake])).call().await.unwrap_err();
-            assert!(
-                matches!(error, SendError::Broken { .. }) && error.to_string().contains(says),
-                "{error}"
-            );
+            assert!(matches!(error, SendError::Broken { .. }) && error.to_string().contains(says), "{error}");
         });
-        assert_eq!(
-            fake.received()[0].header("accept-encoding"),
-            Some("identity")
-        );
+        assert_eq!(fake.received()[0].header("accept-encoding"), Some("identity"));
     }
 }
 
@@ -178,10 +162,7 @@ fn an_upstream_sets_no_cookie_and_forges_no_receipt() {
     let fake = fake();
     fake.behave(Script::fault(Fault::Cookie));
     on_a_worker(async {
-        let reply = Under::test(upstream(&[&fake]))
-            .send(&HeaderMap::new(), "{}")
-            .await
-            .unwrap();
+        let reply = Under::test(upstream(&[&fake])).send(&HeaderMap::new(), "{}").await.unwrap();
         let names: Vec<&str> = reply.headers.keys().map(http::HeaderName::as_str).collect();
         assert_eq!(names, ["content-type", "x-request-id", "content-length"]);
     });
@@ -201,19 +182,11 @@ fn events_come_through_byte_for_byte_however_they_are_cut() {
 
 #[test]
 fn a_metadata_address_is_not_connected_to() {
-    for url in [
-        "http://169.254.169.254",
-        "http://[fe80::1]",
-        "http://[::ffff:169.254.169.254]",
-        "http://0.0.0.0:1",
-    ] {
+    for url in ["http://169.254.169.254", "http://[fe80::1]", "http://[::ffff:169.254.169.254]", "http://0.0.0.0:1"] {
         on_a_worker(async {
             let settings = UpstreamSettings::new(model(), vec![EndpointSettings::new(url)]);
             let error = Under::test(settings).call().await.unwrap_err();
-            assert!(
-                error.to_string().contains("which no upstream may have"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("which no upstream may have"), "{error}");
         });
     }
 }

@@ -23,10 +23,7 @@ const WAIT: Duration = Duration::from_secs(5);
 
 /// Runs a test as a worker runs.
 fn on_a_worker<T>(test: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test)
 }
 
@@ -39,10 +36,7 @@ fn model() -> ModelVersionId {
 }
 
 fn endpoint(fake: &FakeUpstream) -> EndpointSettings {
-    EndpointSettings {
-        dialects: vec![Dialect::Openai, Dialect::Anthropic],
-        ..EndpointSettings::new(fake.url())
-    }
+    EndpointSettings { dialects: vec![Dialect::Openai, Dialect::Anthropic], ..EndpointSettings::new(fake.url()) }
 }
 
 fn upstream(fakes: &[&FakeUpstream]) -> UpstreamSettings {
@@ -50,12 +44,7 @@ fn upstream(fakes: &[&FakeUpstream]) -> UpstreamSettings {
 }
 
 fn checked(upstream: UpstreamSettings) -> Checked {
-    Settings {
-        upstreams: vec![upstream],
-        ..Settings::default()
-    }
-    .check()
-    .unwrap()
+    Settings { upstreams: vec![upstream], ..Settings::default() }.check().unwrap()
 }
 
 /// A pool, and the fleet it looks at.
@@ -66,13 +55,8 @@ struct Under {
 
 impl Under {
     fn test(upstream: UpstreamSettings) -> Self {
-        let fleet = Arc::new(ArcSwap::from_pointee(
-            Fleet::new(&checked(upstream)).unwrap(),
-        ));
-        Self {
-            pool: Pool::new(Arc::clone(&fleet)),
-            fleet,
-        }
+        let fleet = Arc::new(ArcSwap::from_pointee(Fleet::new(&checked(upstream)).unwrap()));
+        Self { pool: Pool::new(Arc::clone(&fleet)), fleet }
     }
 
     fn renew(&self, upstream: UpstreamSettings) {
@@ -85,14 +69,7 @@ impl Under {
         let body = |_: Option<&str>| Bytes::from_static(body.as_bytes());
         let (model, method) = (model(), Method::POST);
         let dialect = Dialect::Openai;
-        let call = Outbound {
-            model: &model,
-            dialect,
-            method: &method,
-            path_and_query: CHAT,
-            headers,
-            body: &body,
-        };
+        let call = Outbound { model: &model, dialect, method: &method, path_and_query: CHAT, headers, body: &body };
         self.pool.send(call).await
     }
 
@@ -106,9 +83,7 @@ impl Under {
 
     /// Sends a call whose answer is streamed.
     async fn stream(&self) -> Reply {
-        self.send(&HeaderMap::new(), r#"{"model":"m","stream":true}"#)
-            .await
-            .unwrap()
+        self.send(&HeaderMap::new(), r#"{"model":"m","stream":true}"#).await.unwrap()
     }
 }
 

@@ -46,25 +46,16 @@ fn the_upstream_gets_the_bytes_the_gateways_key_and_no_credential_of_the_caller(
         settings.endpoints[0].url = format!("{}/pool/a", fake.url());
         let under = Under::test(settings);
         let mut headers = HeaderMap::new();
-        headers.insert(
-            "authorization",
-            HeaderValue::from_static("Bearer caller-key"),
-        );
+        headers.insert("authorization", HeaderValue::from_static("Bearer caller-key"));
         headers.insert("x-api-key", HeaderValue::from_static("caller-key"));
         headers.insert("anthropic-beta", HeaderValue::from_static("new-thing"));
-        under
-            .send(&headers, r#"{ "model" : "m",  "x":1.0 }"#)
-            .await
-            .unwrap();
+        under.send(&headers, r#"{ "model" : "m",  "x":1.0 }"#).await.unwrap();
     });
     let got = &fake.received()[0];
     assert_eq!(got.path, "/pool/a/v1/chat/completions");
     assert_eq!(got.body, br#"{ "model" : "m",  "x":1.0 }"#);
     assert_eq!(got.header("authorization"), Some("Bearer upstream-key"));
-    assert_eq!(
-        got.header("host"),
-        Some(fake.address().to_string().as_str())
-    );
+    assert_eq!(got.header("host"), Some(fake.address().to_string().as_str()));
     assert_eq!(got.header("anthropic-beta"), Some("new-thing"));
     assert!(!format!("{:?}", got.headers).contains("caller-key"));
 }
@@ -77,9 +68,7 @@ fn an_anthropic_call_carries_the_key_as_anthropic_does() {
         settings.endpoints[0].api_key_file = Some(key.path().to_owned());
         settings.endpoints[0].upstream_model = Some("their-name".into());
         let under = Under::test(settings);
-        let body = |name: Option<&str>| {
-            Bytes::from(format!(r#"{{"model":"{}"}}"#, name.unwrap_or("ours")))
-        };
+        let body = |name: Option<&str>| Bytes::from(format!(r#"{{"model":"{}"}}"#, name.unwrap_or("ours")));
         let (model, method, headers) = (model(), Method::POST, HeaderMap::new());
         let call = Outbound {
             model: &model,
@@ -92,14 +81,8 @@ fn an_anthropic_call_carries_the_key_as_anthropic_does() {
         under.pool.send(call).await.unwrap();
     });
     let got = &fake.received()[0];
-    assert_eq!(
-        (got.header("x-api-key"), got.header("authorization")),
-        (Some("upstream-key"), None)
-    );
-    assert_eq!(
-        (got.path.as_str(), got.json()["model"].as_str()),
-        ("/v1/messages?beta=true", Some("their-name"))
-    );
+    assert_eq!((got.header("x-api-key"), got.header("authorization")), (Some("upstream-key"), None));
+    assert_eq!((got.path.as_str(), got.json()["model"].as_str()), ("/v1/messages?beta=true", Some("their-name")));
 }
 
 #[test]
@@ -109,19 +92,11 @@ fn a_key_that_cannot_be_used_is_refused_when_the_fleet_is_made() {
         let file = key_file(key);
         let mut settings = upstream(&[&fake]);
         settings.endpoints[0].api_key_file = Some(file.path().to_owned());
-        assert_eq!(
-            Fleet::new(&checked(settings)).unwrap_err().at,
-            "upstreams[0].endpoints[0]"
-        );
+        assert_eq!(Fleet::new(&checked(settings)).unwrap_err().at, "upstreams[0].endpoints[0]");
     }
     let mut settings = upstream(&[&fake]);
     settings.endpoints[0].api_key_env = Some("A_VARIABLE_THAT_IS_NOT_SET".into());
-    assert!(
-        Fleet::new(&checked(settings))
-            .unwrap_err()
-            .why
-            .contains("not set")
-    );
+    assert!(Fleet::new(&checked(settings)).unwrap_err().why.contains("not set"));
 }
 
 #[test]
@@ -189,15 +164,6 @@ fn a_connection_whose_endpoint_is_no_more_is_closed_and_others_are_kept() {
         under.call().await.unwrap();
         assert_eq!(under.pool.kept(), 1);
     });
-    assert_eq!(
-        (
-            stays.connections(),
-            stays.received().len(),
-            goes.received().len()
-        ),
-        (1, 2, 1)
-    );
-    assert!(stays.wait_until(WAIT, |received| {
-        received.iter().all(|received| received.fate == Fate::Given)
-    }));
+    assert_eq!((stays.connections(), stays.received().len(), goes.received().len()), (1, 2, 1));
+    assert!(stays.wait_until(WAIT, |received| { received.iter().all(|received| received.fate == Fate::Given) }));
 }
