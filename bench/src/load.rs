@@ -34,7 +34,12 @@ pub(crate) struct Run {
 impl Run {
     /// Returns a quantile of the latencies, in microseconds.
     pub(crate) fn micros(&self, quantile: f64) -> f64 {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index"
+        )]
         let at = (self.sorted.len().saturating_sub(1) as f64 * quantile) as usize;
         self.sorted.get(at).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e6)
     }
@@ -55,7 +60,8 @@ pub(crate) fn closed_loop(shot: &Shot, connections: usize, requests: usize) -> a
     LocalSet::new().block_on(&runtime, async {
         let begun = Instant::now();
         let each = requests.div_ceil(connections);
-        let tasks: Vec<_> = (0..connections).map(|_| tokio::task::spawn_local(one_connection(shot.clone(), each))).collect();
+        let tasks: Vec<_> =
+            (0..connections).map(|_| tokio::task::spawn_local(one_connection(shot.clone(), each))).collect();
         let mut sorted = Vec::with_capacity(requests);
         for task in tasks {
             sorted.extend(task.await??);
@@ -93,7 +99,8 @@ pub(crate) fn held_streams(
     LocalSet::new().block_on(&runtime, async {
         let (opened, mut all_opened) = tokio::sync::mpsc::unbounded_channel();
         let expected = shots.len();
-        let tasks: Vec<_> = shots.into_iter().map(|shot| tokio::task::spawn_local(hold(shot, opened.clone()))).collect();
+        let tasks: Vec<_> =
+            shots.into_iter().map(|shot| tokio::task::spawn_local(hold(shot, opened.clone()))).collect();
         for _ in 0..expected {
             all_opened.recv().await.context("a stream ended early")?;
         }
@@ -101,7 +108,8 @@ pub(crate) fn held_streams(
         let changed = tokio::task::spawn_blocking(move || change().map(|()| Instant::now()));
         let mut sorted = Vec::with_capacity(expected);
         for task in tasks {
-            let ended = tokio::time::timeout(Duration::from_secs(30), task).await.context("a stream did not end")???;
+            let ended =
+                tokio::time::timeout(Duration::from_secs(30), task).await.context("a stream did not end")???;
             sorted.push(ended.saturating_duration_since(begun));
         }
         sorted.sort_unstable();

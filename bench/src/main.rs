@@ -62,7 +62,11 @@ fn gateway(exeat: PathBuf, rounds: usize, requests: usize) -> anyhow::Result<()>
     server.lab()?;
     let key = server.person("ada", true)?;
     let shot = |address| Shot { address, key: key.clone(), body: Bytes::from_static(UNARY.as_bytes()) };
-    let contenders = [("direct", None, shot(upstream)), ("nginx", Some(nginx.pid()), shot(nginx.address)), ("exeat", Some(server.pid()), shot(server.address))];
+    let contenders = [
+        ("direct", None, shot(upstream)),
+        ("nginx", Some(nginx.pid()), shot(nginx.address)),
+        ("exeat", Some(server.pid()), shot(server.address)),
+    ];
     let mut table = Table::new(process::load());
     for (_, _, shot) in &contenders {
         closed_loop(shot, 32, requests / 10)?;
@@ -72,7 +76,10 @@ fn gateway(exeat: PathBuf, rounds: usize, requests: usize) -> anyhow::Result<()>
             table.add(name, one_round(*pid, shot, requests)?);
         }
     }
-    table.print("gateway", &json!({"rounds": rounds, "requests": requests, "exeat_idle_kib": process::resident_kib(server.pid())?}));
+    table.print(
+        "gateway",
+        &json!({"rounds": rounds, "requests": requests, "exeat_idle_kib": process::resident_kib(server.pid())?}),
+    );
     Ok(())
 }
 
@@ -101,7 +108,8 @@ fn recall(exeat: PathBuf, streams: usize) -> anyhow::Result<()> {
     let people = streams.min(200);
     let keys = (0..people).map(|n| server.person(&format!("minh-{n}"), false)).collect::<anyhow::Result<Vec<_>>>()?;
     let idle = process::resident_kib(server.pid())?;
-    let shot = |key: &String| Shot { address: server.address, key: key.clone(), body: Bytes::from_static(STREAM.as_bytes()) };
+    let shot =
+        |key: &String| Shot { address: server.address, key: key.clone(), body: Bytes::from_static(STREAM.as_bytes()) };
     let shots = keys.iter().cycle().take(streams).map(shot).collect();
     let pid = server.pid();
     let (sender, receiver) = std::sync::mpsc::channel();

@@ -43,10 +43,15 @@ impl Table {
             let of = |pick: fn(&Round) -> f64| spread(rounds.iter().map(pick).collect());
             let cpu = of(|round| round.cpu_micros.unwrap_or(f64::NAN));
             let (rate, p50, p99) = (of(|round| round.per_second).0, of(|round| round.p50).0, of(|round| round.p99).0);
-            say(&format!("{name:<10} {rate:>10.0} {:>12.1} {p50:>11.0} {p99:>11.0}   {:.1}..{:.1}", cpu.0, cpu.1, cpu.2));
+            say(&format!(
+                "{name:<10} {rate:>10.0} {:>12.1} {p50:>11.0} {p99:>11.0}   {:.1}..{:.1}",
+                cpu.0, cpu.1, cpu.2
+            ));
             rows.insert(name.clone(), json!({"per_second": rate, "cpu_us": cpu.0, "cpu_us_min": cpu.1, "cpu_us_max": cpu.2, "p50_us": p50, "p99_us": p99}));
         }
-        let get = |name: &str, field: &str| rows.get(name).and_then(|row| row.get(field)).and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let get = |name: &str, field: &str| {
+            rows.get(name).and_then(|row| row.get(field)).and_then(Value::as_f64).unwrap_or(f64::NAN)
+        };
         let added = |name: &str, field: &str| get(name, field) - get("direct", field);
         let ratios = json!({
             "cpu_exeat_over_nginx": get("exeat", "cpu_us") / get("nginx", "cpu_us"),
@@ -54,7 +59,8 @@ impl Table {
             "added_p99_exeat_over_nginx": added("exeat", "p99_us") / added("nginx", "p99_us"),
         });
         say(&format!("ratios: {ratios}"));
-        say(&json!({"measurement": what, "load_before": self.load, "about": about, "rows": rows, "ratios": ratios}).to_string());
+        say(&json!({"measurement": what, "load_before": self.load, "about": about, "rows": rows, "ratios": ratios})
+            .to_string());
     }
 }
 

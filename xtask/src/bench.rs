@@ -62,10 +62,7 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Result<Tally> {
     };
     let Some(bench) = known(repo).find(|bench| bench.name == *name) else {
         let names: Vec<_> = known(repo).map(|bench| bench.name).collect();
-        bail!(
-            "there is no measurement `{name}`: use one of {}",
-            names.join(", ")
-        );
+        bail!("there is no measurement `{name}`: use one of {}", names.join(", "));
     };
     run::must(command(repo, bench)?.args(rest))?;
     Ok(Tally::default())
@@ -84,12 +81,7 @@ fn command(repo: &Repo, bench: &Bench) -> Result<Command> {
             command.args(["--package", package, "--example", example, "--"]);
         }
         Program::Driver => {
-            run::must(
-                repo.cargo()
-                    .arg("build")
-                    .args(PROFILE)
-                    .args(["--package", "exeat"]),
-            )?;
+            run::must(repo.cargo().arg("build").args(PROFILE).args(["--package", "exeat"]))?;
             command.env("EXEAT_BIN", repo.binary("dist", "exeat"));
             command.args(["--package", "exeat-bench", "--", bench.name]);
         }
@@ -106,11 +98,8 @@ mod tests {
     #[test]
     fn only_measurements_whose_programs_exist_can_be_named() {
         let root = tempfile::tempdir().unwrap();
-        let repo = Repo {
-            root: root.path().to_owned(),
-            target: root.path().join("target"),
-            cache: root.path().join("cache"),
-        };
+        let repo =
+            Repo { root: root.path().to_owned(), target: root.path().join("target"), cache: root.path().join("cache") };
         assert_eq!(known(&repo).count(), 0);
         assert!(run(&repo, &["gateway".to_owned()]).is_err());
         let source = root.path().join("bench/src/main.rs");

@@ -12,14 +12,6 @@ pub(crate) fn exists(repo: &Repo) -> bool {
 /// Decides every case and prints a table, or JSON with `--json`.
 pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Result<Tally> {
     let mut command = repo.cargo();
-    command.args([
-        "run",
-        "--quiet",
-        "--package",
-        "testkit",
-        "--example",
-        "cases",
-        "--",
-    ]);
+    command.args(["run", "--quiet", "--package", "testkit", "--example", "cases", "--"]);
     run::quiet(command.args(arguments))
 }

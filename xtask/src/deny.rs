@@ -20,21 +20,14 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Result<Tally> {
     let deny = match find(repo) {
         Some(deny) => deny,
         None if install => install_into_cache(repo)?,
-        None => bail!(
-            "cargo-deny is not installed: run `cargo xtask deny --install` (takes some minutes)"
-        ),
+        None => bail!("cargo-deny is not installed: run `cargo xtask deny --install` (takes some minutes)"),
     };
-    CHECKS
-        .iter()
-        .map(|check| run::check(repo.command(&deny).args(["--workspace", "check", check])))
-        .sum()
+    CHECKS.iter().map(|check| run::check(repo.command(&deny).args(["--workspace", "check", check]))).sum()
 }
 
 fn find(repo: &Repo) -> Option<PathBuf> {
     let candidates = [PathBuf::from("cargo-deny"), in_cache(repo)];
-    let mut found = candidates
-        .into_iter()
-        .filter(|path| run::answer(repo.command(path).arg("--version")).is_some());
+    let mut found = candidates.into_iter().filter(|path| run::answer(repo.command(path).arg("--version")).is_some());
     found.next()
 }
 
@@ -44,14 +37,7 @@ fn in_cache(repo: &Repo) -> PathBuf {
 
 fn install_into_cache(repo: &Repo) -> Result<PathBuf> {
     let mut command = repo.cargo();
-    command.args([
-        "install",
-        "--locked",
-        "cargo-deny",
-        "--version",
-        VERSION,
-        "--root",
-    ]);
+    command.args(["install", "--locked", "cargo-deny", "--version", VERSION, "--root"]);
     run::must(command.arg(&repo.cache))?;
     Ok(in_cache(repo))
 }

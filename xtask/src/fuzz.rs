@@ -4,7 +4,11 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{repo::Repo, run, say, tally::Tally};
+use crate::{
+    repo::Repo,
+    run, say,
+    tally::{Runner, Tally},
+};
 
 const MANIFEST: &str = "fuzz/Cargo.toml";
 const TARGETS: &str = "fuzz/fuzz_targets";
@@ -30,7 +34,7 @@ pub(crate) fn run(repo: &Repo, arguments: &[String]) -> Result<Tally> {
 
 /// The package's tests feed each committed input to its target, on the stable compiler; `cargo xtask test` does so too.
 fn replay(repo: &Repo) -> Result<Tally> {
-    run::counted(repo.cargo().args(["test", "--package", "exeat-fuzz"]))
+    run::counted(Runner::Libtest, repo.cargo().args(["test", "--package", "exeat-fuzz"]))
 }
 
 fn fuzz(repo: &Repo, target: &str, seconds: &str) -> Result<Tally> {
@@ -41,29 +45,15 @@ fn fuzz(repo: &Repo, target: &str, seconds: &str) -> Result<Tally> {
         known.join(", ")
     );
     let limit = format!("-max_total_time={seconds}");
-    run::must(repo.command("cargo").args([
-        "+nightly",
-        "fuzz",
-        "run",
-        "--features",
-        "libfuzzer",
-        target,
-        "--",
-        &limit,
-    ]))
-    .context("fuzzing needs a nightly toolchain and `cargo install cargo-fuzz`")?;
+    run::must(repo.command("cargo").args(["+nightly", "fuzz", "run", "--features", "libfuzzer", target, "--", &limit]))
+        .context("fuzzing needs a nightly toolchain and `cargo install cargo-fuzz`")?;
     Ok(Tally::one(true))
 }
 
 fn targets(repo: &Repo) -> Result<Vec<String>> {
-    let entries = fs::read_dir(repo.root.join(TARGETS))
-        .with_context(|| format!("cannot list `{TARGETS}`"))?;
-    let names = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut targets: Vec<_> = names
-        .filter_map(|name| name.strip_suffix(".rs").map(str::to_owned))
-        .collect();
+    let entries = fs::read_dir(repo.root.join(TARGETS)).with_context(|| format!("cannot list `{TARGETS}`"))?;
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut targets: Vec<_> = names.filter_map(|name| name.strip_suffix(".rs").map(str::to_owned)).collect();
     targets.sort();
     Ok(targets)
 }

@@ -86,11 +86,7 @@ fn main() -> ExitCode {
 
 fn chore(mut arguments: Vec<String>) -> Result<Tally> {
     let repo = Repo::find()?;
-    let name = if arguments.is_empty() {
-        "help".to_owned()
-    } else {
-        arguments.remove(0)
-    };
+    let name = if arguments.is_empty() { "help".to_owned() } else { arguments.remove(0) };
     let mut existing = CHORES.iter().filter(|chore| (chore.exists)(&repo));
     if let Some(chore) = existing.find(|chore| chore.name == name) {
         return (chore.run)(&repo, &arguments);

@@ -26,13 +26,8 @@ impl Repo {
         let metadata = metadata()?;
         let root = path_in(&metadata, "workspace_root")?;
         let target = path_in(&metadata, "target_directory")?;
-        let cache =
-            std::env::var_os("EXEAT_CACHE").map_or_else(|| target.join("sdk"), PathBuf::from);
-        Ok(Self {
-            root,
-            target,
-            cache,
-        })
+        let cache = std::env::var_os("EXEAT_CACHE").map_or_else(|| target.join("sdk"), PathBuf::from);
+        Ok(Self { root, target, cache })
     }
 
     /// Returns where cargo puts a binary built in this profile.
@@ -69,11 +64,7 @@ fn metadata() -> Result<serde_json::Value> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .context("cannot run `cargo metadata`")?;
-    ensure!(
-        output.status.success(),
-        "`cargo metadata` failed: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
+    ensure!(output.status.success(), "`cargo metadata` failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     serde_json::from_slice(&output.stdout).context("`cargo metadata` did not answer in JSON")
 }
 

@@ -8,35 +8,33 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{say, tally::Tally};
+use crate::{
+    say,
+    tally::{Runner, Tally},
+};
 
-/// Runs a command to its end, passing its output through, and counts the tests in it.
+/// Runs a test runner to its end, passing its output through, and counts its tests.
 ///
 /// # Errors
 ///
 /// The command could not be started; one that fails is a count, not an error.
-pub(crate) fn counted(command: &mut Command) -> Result<Tally> {
+pub(crate) fn counted(runner: Runner, command: &mut Command) -> Result<Tally> {
     say::line(&format!("    $ {}", shown(command)));
     let started = Instant::now();
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot run `{}`", shown(command)))?;
     let mut sum = Tally::default();
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).split(b'\n') {
             let line = line.context("cannot read what the command says")?;
             let line = String::from_utf8_lossy(&line);
             say::line(&line);
-            sum += Tally::read(&line).unwrap_or_default();
+            sum += runner.read(&line).unwrap_or_default();
         }
     }
     let status = child.wait().context("cannot wait for the command")?;
     let tally = Tally::of_run(sum, status.success());
-    say::line(&format!(
-        "    {tally} ({:.1} s)",
-        started.elapsed().as_secs_f64()
-    ));
+    say::line(&format!("    {tally} ({:.1} s)", started.elapsed().as_secs_f64()));
     Ok(tally)
 }
 
@@ -56,9 +54,7 @@ pub(crate) fn check(command: &mut Command) -> Result<Tally> {
 ///
 /// As [`check`].
 pub(crate) fn quiet(command: &mut Command) -> Result<Tally> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    let status = command.status().with_context(|| format!("cannot run `{}`", shown(command)))?;
     Ok(Tally::one(status.success()))
 }
 
@@ -93,13 +89,10 @@ mod tests {
 
     #[test]
     fn a_command_that_fails_is_counted_and_one_that_is_missing_is_an_error() {
-        let tally = counted(Command::new("sh").args(["-c", "echo '# pass 2'; exit 1"])).unwrap();
+        let tally = counted(Runner::Node, Command::new("sh").args(["-c", "echo '# pass 2'; exit 1"])).unwrap();
         assert_eq!((tally.passed, tally.failed), (2, 1));
-        assert!(counted(&mut Command::new("no-such-program-here")).is_err());
-        assert_eq!(
-            check(&mut Command::new("false")).unwrap(),
-            Tally::one(false)
-        );
+        assert!(counted(Runner::Node, &mut Command::new("no-such-program-here")).is_err());
+        assert_eq!(check(&mut Command::new("false")).unwrap(), Tally::one(false));
         assert!(must(&mut Command::new("false")).is_err());
     }
 }

@@ -7,7 +7,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{repo::Repo, run, say, tally::Tally};
+use crate::{
+    repo::Repo,
+    run, say,
+    tally::{Runner, Tally},
+};
 
 const REQUIREMENTS: &str = "tests/sdk/python/requirements.txt";
 const LAUNCHER: &str = "tests/sdk/with_demo.py";
@@ -18,13 +22,11 @@ const NODE_LEAST: (u32, u32) = (20, 0);
 pub(crate) fn python(repo: &Repo, filter: Option<&str>) -> Result<Tally> {
     let python = python_environment(repo)?;
     let mut command = launched(repo, &python);
-    command
-        .arg(&python)
-        .args(["-m", "pytest", "-q", "tests/sdk/python"]);
+    command.arg(&python).args(["-m", "pytest", "-q", "tests/sdk/python"]);
     if let Some(filter) = filter {
         command.args(["-k", filter]);
     }
-    run::counted(&mut command)
+    run::counted(Runner::Pytest, &mut command)
 }
 
 /// Runs the Node suite; installs its packages first where they are missing or out of date.
@@ -32,16 +34,11 @@ pub(crate) fn node(repo: &Repo, filter: Option<&str>) -> Result<Tally> {
     let python = python_environment(repo)?;
     let modules = node_modules(repo)?;
     let mut command = launched(repo, &python);
-    command.env("NODE_PATH", modules).args([
-        "node",
-        "--test",
-        "--test-reporter=spec",
-        "--test-concurrency=1",
-    ]);
+    command.env("NODE_PATH", modules).args(["node", "--test", "--test-reporter=spec", "--test-concurrency=1"]);
     if let Some(filter) = filter {
         command.arg(format!("--test-name-pattern={filter}"));
     }
-    run::counted(command.args(node_tests(repo)?))
+    run::counted(Runner::Node, command.args(node_tests(repo)?))
 }
 
 /// Starts the launcher, which starts the demo, waits until it answers, runs what follows and stops the demo.
@@ -57,12 +54,9 @@ fn launched(repo: &Repo, python: &Path) -> std::process::Command {
 
 fn node_tests(repo: &Repo) -> Result<Vec<PathBuf>> {
     let folder = repo.root.join("tests/sdk/node");
-    let entries =
-        fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
+    let entries = fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
     let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    let mut tests: Vec<_> = paths
-        .filter(|path| path.to_string_lossy().ends_with(".test.cjs"))
-        .collect();
+    let mut tests: Vec<_> = paths.filter(|path| path.to_string_lossy().ends_with(".test.cjs")).collect();
     tests.sort();
     Ok(tests)
 }
@@ -76,10 +70,7 @@ fn python_environment(repo: &Repo) -> Result<PathBuf> {
     if stamp.is_current() {
         return Ok(python);
     }
-    say::line(&format!(
-        "    making a Python environment in {}",
-        folder.display()
-    ));
+    say::line(&format!("    making a Python environment in {}", folder.display()));
     stamp.clear()?;
     run::must(repo.command("python3").args(["-m", "venv"]).arg(&folder))
         .context("Python cannot make environments: install `python3-venv`")?;
@@ -99,33 +90,22 @@ fn python_environment(repo: &Repo) -> Result<PathBuf> {
 fn node_modules(repo: &Repo) -> Result<PathBuf> {
     let folder = repo.cache.join("node");
     let version = at_least(repo, "node", NODE_LEAST)?;
-    let files = ["package.json", "package-lock.json"]
-        .map(|name| repo.root.join("tests/sdk/node").join(name));
+    let files = ["package.json", "package-lock.json"].map(|name| repo.root.join("tests/sdk/node").join(name));
     let [package, lock] = files.each_ref().map(fs::read_to_string);
-    let (package, lock) = (
-        package.context("tests/sdk/node/package.json")?,
-        lock.context("tests/sdk/node/package-lock.json")?,
-    );
+    let (package, lock) =
+        (package.context("tests/sdk/node/package.json")?, lock.context("tests/sdk/node/package-lock.json")?);
     let stamp = Stamp::new(&folder, &[&version, &package, &lock]);
     let modules = folder.join("node_modules");
     if stamp.is_current() {
         return Ok(modules);
     }
-    say::line(&format!(
-        "    installing Node packages in {}",
-        folder.display()
-    ));
+    say::line(&format!("    installing Node packages in {}", folder.display()));
     stamp.clear()?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
     fs::write(folder.join("package.json"), package).context("cannot write package.json")?;
     fs::write(folder.join("package-lock.json"), lock).context("cannot write package-lock.json")?;
     let mut npm = repo.command("npm");
-    run::must(npm.current_dir(&folder).args([
-        "ci",
-        "--no-audit",
-        "--no-fund",
-        "--loglevel=error",
-    ]))?;
+    run::must(npm.current_dir(&folder).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))?;
     stamp.write()?;
     Ok(modules)
 }
@@ -156,10 +136,7 @@ struct Stamp {
 
 impl Stamp {
     fn new(folder: &Path, parts: &[&str]) -> Self {
-        Self {
-            folder: folder.to_owned(),
-            text: parts.join("\n--\n"),
-        }
+        Self { folder: folder.to_owned(), text: parts.join("\n--\n") }
     }
 
     fn path(&self) -> PathBuf {
@@ -172,15 +149,13 @@ impl Stamp {
 
     fn clear(&self) -> Result<()> {
         if self.folder.exists() {
-            fs::remove_dir_all(&self.folder)
-                .with_context(|| format!("cannot remove `{}`", self.folder.display()))?;
+            fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove `{}`", self.folder.display()))?;
         }
         Ok(())
     }
 
     fn write(&self) -> Result<()> {
-        fs::write(self.path(), &self.text)
-            .with_context(|| format!("cannot write `{}`", self.path().display()))
+        fs::write(self.path(), &self.text).with_context(|| format!("cannot write `{}`", self.path().display()))
     }
 }
 

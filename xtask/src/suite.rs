@@ -4,7 +4,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{repo::Repo, run, say, sdk, tally::Tally, tidy};
+use crate::{
+    repo::Repo,
+    run, say, sdk,
+    tally::{Runner, Tally},
+    tidy,
+};
 
 /// Runs the whole suite, or the part that was asked for, and prints the sum.
 ///
@@ -78,10 +83,7 @@ impl Plan {
             text += &format!("  - {}\n", step.title);
         }
         if !self.quick {
-            text += &format!(
-                "The SDKs and the small model (about 150 MB, once) are kept in {}",
-                repo.cache.display()
-            );
+            text += &format!("The SDKs and the small model (about 150 MB, once) are kept in {}", repo.cache.display());
         }
         text
     }
@@ -101,78 +103,39 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    step(
-        "find or install rustfmt and clippy",
-        Part::Rust,
-        |repo, _| components(repo),
-    ),
-    step("format (rustfmt)", Part::Rust, |repo, _| {
-        cargo(repo, &["fmt", "--all", "--check"])
-    }),
+    step("find or install rustfmt and clippy", Part::Rust, |repo, _| components(repo)),
+    step("format (rustfmt)", Part::Rust, |repo, _| cargo(repo, &["fmt", "--all", "--check"])),
     step("tidy", Part::Rust, |repo, _| tidy::run(repo)),
     step("lints (clippy)", Part::Rust, |repo, _| {
-        cargo(
-            repo,
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ],
-        )
+        cargo(repo, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
     }),
-    step(
-        "links in the documentation (rustdoc)",
-        Part::Rust,
-        |repo, _| cargo(repo, &["doc", "--workspace", "--no-deps", "--quiet"]),
-    ),
-    filtered(
-        "unit tests, integration tests, doctests, fuzz corpora",
-        Part::Rust,
-        tests,
-    ),
-    filtered("release build of `exeat`", Part::Sdk, |repo, _| {
-        release(repo)
+    step("links in the documentation (rustdoc)", Part::Rust, |repo, _| {
+        cargo(repo, &["doc", "--workspace", "--no-deps", "--quiet"])
     }),
-    filtered(
-        "official Python SDKs against the demo model",
-        Part::Sdk,
-        |repo, plan| sdk::python(repo, plan.filter.as_deref()),
-    ),
-    filtered(
-        "official Node SDKs against the demo model",
-        Part::Sdk,
-        |repo, plan| sdk::node(repo, plan.filter.as_deref()),
-    ),
+    filtered("unit tests, integration tests, doctests, fuzz corpora", Part::Rust, tests),
+    filtered("release build of `exeat`", Part::Sdk, |repo, _| release(repo)),
+    filtered("official Python SDKs against the demo model", Part::Sdk, |repo, plan| {
+        sdk::python(repo, plan.filter.as_deref())
+    }),
+    filtered("official Node SDKs against the demo model", Part::Sdk, |repo, plan| {
+        sdk::node(repo, plan.filter.as_deref())
+    }),
 ];
 
 const fn step(title: &'static str, part: Part, run: fn(&Repo, &Plan) -> Result<Tally>) -> Step {
-    Step {
-        title,
-        part,
-        takes_filter: false,
-        run,
-    }
+    Step { title, part, takes_filter: false, run }
 }
 
 const fn filtered(title: &'static str, part: Part, run: fn(&Repo, &Plan) -> Result<Tally>) -> Step {
-    Step {
-        title,
-        part,
-        takes_filter: true,
-        run,
-    }
+    Step { title, part, takes_filter: true, run }
 }
 
 fn components(repo: &Repo) -> Result<Tally> {
     for (subcommand, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if run::answer(repo.cargo().args([subcommand, "--version"])).is_none() {
             let mut rustup = repo.command("rustup");
-            run::must(rustup.args(["component", "add", component])).with_context(|| {
-                format!("{component} is missing: install it with your toolchain")
-            })?;
+            run::must(rustup.args(["component", "add", component]))
+                .with_context(|| format!("{component} is missing: install it with your toolchain"))?;
         }
     }
     Ok(Tally::default())
@@ -185,14 +148,11 @@ fn cargo(repo: &Repo, arguments: &[&str]) -> Result<Tally> {
 fn tests(repo: &Repo, plan: &Plan) -> Result<Tally> {
     let mut command = repo.cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
-    run::counted(command.args(plan.filter.as_deref()))
+    run::counted(Runner::Libtest, command.args(plan.filter.as_deref()))
 }
 
 fn release(repo: &Repo) -> Result<Tally> {
-    run::must(
-        repo.cargo()
-            .args(["build", "--release", "--package", "exeat"]),
-    )?;
+    run::must(repo.cargo().args(["build", "--release", "--package", "exeat"]))?;
     Ok(Tally::default())
 }
 
@@ -203,11 +163,7 @@ mod tests {
     fn titles(arguments: &[&str]) -> Vec<&'static str> {
         let arguments: Vec<_> = arguments.iter().map(|text| (*text).to_owned()).collect();
         let plan = Plan::parse(&arguments).unwrap();
-        STEPS
-            .iter()
-            .filter(|step| plan.includes(step))
-            .map(|step| step.title)
-            .collect()
+        STEPS.iter().filter(|step| plan.includes(step)).map(|step| step.title).collect()
     }
 
     #[test]
@@ -217,25 +173,14 @@ mod tests {
 
     #[test]
     fn quick_leaves_out_the_model_and_sdk_only_leaves_out_the_rest() {
-        assert!(
-            titles(&["--quick"])
-                .iter()
-                .all(|title| !title.contains("SDK") && !title.contains("release"))
-        );
+        assert!(titles(&["--quick"]).iter().all(|title| !title.contains("SDK") && !title.contains("release")));
         assert_eq!(titles(&["--sdk-only"]).len(), 3);
-        assert_eq!(
-            titles(&["--quick", "a_name"]),
-            ["unit tests, integration tests, doctests, fuzz corpora"]
-        );
+        assert_eq!(titles(&["--quick", "a_name"]), ["unit tests, integration tests, doctests, fuzz corpora"]);
     }
 
     #[test]
     fn an_argument_that_means_nothing_is_an_error() {
-        for arguments in [
-            vec!["--fast"],
-            vec!["a", "b"],
-            vec!["--quick", "--sdk-only"],
-        ] {
+        for arguments in [vec!["--fast"], vec!["a", "b"], vec!["--quick", "--sdk-only"]] {
             let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
             assert!(Plan::parse(&arguments).is_err(), "{arguments:?}");
         }

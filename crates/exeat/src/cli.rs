@@ -45,11 +45,7 @@ pub(crate) struct Cli {
 impl Cli {
     /// Returns how the command answers.
     pub(crate) fn format(&self) -> Format {
-        if self.json {
-            Format::Json
-        } else {
-            Format::Text
-        }
+        if self.json { Format::Json } else { Format::Text }
     }
 }
 
@@ -81,9 +77,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Explains what is wrong here and how to mend it; changes nothing.
-    #[command(
-        after_help = "Examples:\n  exeat doctor\n  exeat doctor --config /etc/exeat/exeat.toml --json"
-    )]
+    #[command(after_help = "Examples:\n  exeat doctor\n  exeat doctor --config /etc/exeat/exeat.toml --json")]
     Doctor {
         /// The configuration file.
         #[arg(long, env = "EXEAT_CONFIG", default_value = "exeat.toml")]
@@ -201,11 +195,7 @@ mod tests {
     #[test]
     fn every_command_explains_itself() {
         fn walk(command: &clap::Command) {
-            assert!(
-                command.get_about().is_some(),
-                "{} says nothing",
-                command.get_name()
-            );
+            assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
             command.get_subcommands().for_each(walk);
         }
         walk(&Cli::command());

@@ -32,10 +32,7 @@ pub(crate) enum ClientError {
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(url) => write!(
-                f,
-                "`{url}` is not a URL this client can call: write `http://127.0.0.1:8081`"
-            ),
+            Self::Url(url) => write!(f, "`{url}` is not a URL this client can call: write `http://127.0.0.1:8081`"),
             Self::Unreachable { url, source } => {
                 write!(f, "cannot reach {url}: {source}; is the server running?")
             }
@@ -84,12 +81,7 @@ impl<'a> Request<'a> {
 
     /// Returns a request with `method` and nothing else.
     pub(crate) fn new(method: &'static str, path: &'a str) -> Self {
-        Self {
-            method,
-            path,
-            headers: Vec::new(),
-            body: None,
-        }
+        Self { method, path, headers: Vec::new(), body: None }
     }
 
     /// Adds a header field.
@@ -113,33 +105,15 @@ impl Server {
     /// [`ClientError::Url`] for another scheme, [`ClientError::Unreachable`] if the name does not resolve.
     pub(crate) fn at(url: &str) -> Result<Self, ClientError> {
         let bad = || ClientError::Url(url.to_owned());
-        let rest = url
-            .strip_prefix("http://")
-            .ok_or_else(bad)?
-            .trim_end_matches('/');
+        let rest = url.strip_prefix("http://").ok_or_else(bad)?.trim_end_matches('/');
         if rest.is_empty() || rest.contains(['/', '@', '?', ' ']) {
             return Err(bad());
         }
-        let named_port = rest
-            .rsplit(']')
-            .next()
-            .is_some_and(|tail| tail.contains(':'));
-        let target = if named_port {
-            rest.to_owned()
-        } else {
-            format!("{rest}:80")
-        };
-        let found = target
-            .to_socket_addrs()
-            .map_err(|source| ClientError::Unreachable {
-                url: url.to_owned(),
-                source,
-            })?;
-        Ok(Self {
-            url: url.trim_end_matches('/').to_owned(),
-            authority: rest.to_owned(),
-            addresses: found.collect(),
-        })
+        let named_port = rest.rsplit(']').next().is_some_and(|tail| tail.contains(':'));
+        let target = if named_port { rest.to_owned() } else { format!("{rest}:80") };
+        let found =
+            target.to_socket_addrs().map_err(|source| ClientError::Unreachable { url: url.to_owned(), source })?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), authority: rest.to_owned(), addresses: found.collect() })
     }
 
     /// Sends a request and returns the response as soon as its head has arrived.
@@ -149,19 +123,11 @@ impl Server {
     /// # Errors
     ///
     /// [`ClientError`]; the request may have been processed if it is [`ClientError::Broken`].
-    pub(crate) fn send(
-        &self,
-        request: &Request<'_>,
-        silence: Duration,
-    ) -> Result<Response, ClientError> {
+    pub(crate) fn send(&self, request: &Request<'_>, silence: Duration) -> Result<Response, ClientError> {
         let mut stream = self.connect()?;
-        let prepared = stream
-            .set_read_timeout(Some(silence))
-            .and_then(|()| stream.set_nodelay(true));
+        let prepared = stream.set_read_timeout(Some(silence)).and_then(|()| stream.set_nodelay(true));
         prepared.map_err(ClientError::Broken)?;
-        stream
-            .write_all(&self.bytes(request))
-            .map_err(ClientError::Broken)?;
+        stream.write_all(&self.bytes(request)).map_err(ClientError::Broken)?;
         Response::read(BufReader::new(stream)).map_err(ClientError::Broken)
     }
 
@@ -173,10 +139,7 @@ impl Server {
                 Err(error) => last = error,
             }
         }
-        Err(ClientError::Unreachable {
-            url: self.url.clone(),
-            source: last,
-        })
+        Err(ClientError::Unreachable { url: self.url.clone(), source: last })
     }
 
     fn bytes(&self, request: &Request<'_>) -> Vec<u8> {
@@ -189,10 +152,7 @@ impl Server {
         }
         let body = request.body.as_deref();
         if let Some(body) = body {
-            head.push_str(&format!(
-                "content-type: application/json\r\ncontent-length: {}\r\n",
-                body.len()
-            ));
+            head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
         } else if request.method != "GET" {
             head.push_str("content-length: 0\r\n");
         }
@@ -244,11 +204,7 @@ impl Response {
         };
         let headers = fields(&mut stream)?;
         let framing = Framing::of(status, &headers)?;
-        Ok(Self {
-            status,
-            headers,
-            body: Body { stream, framing },
-        })
+        Ok(Self { status, headers, body: Body { stream, framing } })
     }
 }
 
@@ -256,9 +212,7 @@ fn status_of(line: &str) -> io::Result<u16> {
     let mut words = line.split(' ');
     let version = words.next().unwrap_or_default();
     let status = words.next().and_then(|word| word.parse().ok());
-    status
-        .filter(|_| version.starts_with("HTTP/1."))
-        .ok_or_else(|| invalid("the answer is not HTTP/1.1"))
+    status.filter(|_| version.starts_with("HTTP/1.")).ok_or_else(|| invalid("the answer is not HTTP/1.1"))
 }
 
 fn fields(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
@@ -268,9 +222,7 @@ fn fields(stream: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
         if line.is_empty() {
             return Ok(fields);
         }
-        let (name, value) = line
-            .split_once(':')
-            .ok_or_else(|| invalid("a header field has no colon"))?;
+        let (name, value) = line.split_once(':').ok_or_else(|| invalid("a header field has no colon"))?;
         fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         if fields.len() > FIELDS_MAX {
             return Err(invalid("the answer has too many header fields"));
@@ -309,26 +261,15 @@ enum Framing {
 
 impl Framing {
     fn of(status: u16, headers: &[(String, String)]) -> io::Result<Self> {
-        let field = |name: &str| {
-            headers
-                .iter()
-                .find(|(known, _)| known == name)
-                .map(|(_, value)| value.as_str())
-        };
+        let field = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         if status == 204 || status == 304 {
             return Ok(Self::Done);
         }
         if field("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-            return Ok(Self::Chunked {
-                left: 0,
-                started: false,
-            });
+            return Ok(Self::Chunked { left: 0, started: false });
         }
         match field("content-length") {
-            Some(value) => value
-                .parse()
-                .map(Self::Length)
-                .map_err(|_| invalid("content-length is not a number")),
+            Some(value) => value.parse().map(Self::Length).map_err(|_| invalid("content-length is not a number")),
             None => Ok(Self::UntilClose),
         }
     }
@@ -363,19 +304,14 @@ impl Body {
             fields(&mut self.stream)?;
             self.framing = Framing::Done;
         } else {
-            self.framing = Framing::Chunked {
-                left,
-                started: true,
-            };
+            self.framing = Framing::Chunked { left, started: true };
         }
         Ok(left)
     }
 
     fn consumed(&mut self, count: u64) {
         match &mut self.framing {
-            Framing::Length(left) | Framing::Chunked { left, .. } => {
-                *left = left.saturating_sub(count)
-            }
+            Framing::Length(left) | Framing::Chunked { left, .. } => *left = left.saturating_sub(count),
             Framing::UntilClose | Framing::Done => {}
         }
     }
@@ -412,9 +348,7 @@ mod tests {
             let _ = stream.read(&mut request).unwrap();
             stream.write_all(bytes).unwrap();
         });
-        let answer = Server::at(&url)
-            .unwrap()
-            .send(&Request::get("/x"), Duration::from_secs(5));
+        let answer = Server::at(&url).unwrap().send(&Request::get("/x"), Duration::from_secs(5));
         server.join().unwrap();
         answer
     }
@@ -446,14 +380,7 @@ mod tests {
 
     #[test]
     fn only_plain_urls_of_a_server_are_taken() {
-        for url in [
-            "https://a",
-            "127.0.0.1:1",
-            "http://",
-            "http://a/b",
-            "http://u@a",
-            "http://a b",
-        ] {
+        for url in ["https://a", "127.0.0.1:1", "http://", "http://a/b", "http://u@a", "http://a b"] {
             assert!(matches!(Server::at(url), Err(ClientError::Url(_))), "{url}");
         }
         assert!(Server::at("http://127.0.0.1:1/").is_ok());

@@ -40,8 +40,6 @@ pub(crate) fn start(config: &LogConfig) -> Level {
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
         LogFormat::Text => layer.compact().boxed(),
     };
-    let started = tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
-        .try_init();
+    let started = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     Level(started.is_ok().then_some(handle))
 }

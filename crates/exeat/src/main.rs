@@ -41,51 +41,19 @@ fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
         Command::Init { dir } => commands::setup::init(&dir, format),
         Command::Config(command) => commands::setup::config(&command, format),
         Command::Doctor { config } => doctor::run(&config, format),
-        Command::Person {
-            connection,
-            command,
-        } => connection.tell(&command, format),
-        Command::Organization {
-            connection,
-            command,
-        } => connection.tell(&command, format),
-        Command::Affiliation {
-            connection,
-            command,
-        } => connection.tell(&command, format),
-        Command::Attestation {
-            connection,
-            command,
-        } => connection.tell(&command, format),
-        Command::Workload {
-            connection,
-            command,
-        } => connection.tell(&command, format),
-        Command::Key {
-            connection,
-            command,
-        } => connection.tell(&command, format),
-        Command::AdminToken {
-            connection,
-            command,
-        } => connection.tell(&command, format),
-        Command::Directive {
-            connection,
-            command,
-        } => connection.tell(&command.of("directives"), format),
-        Command::License {
-            connection,
-            command,
-        } => connection.tell(&command.of("licenses"), format),
-        Command::Snapshot {
-            connection,
-            command,
-        } => connection.tell(&command, format),
+        Command::Person { connection, command } => connection.tell(&command, format),
+        Command::Organization { connection, command } => connection.tell(&command, format),
+        Command::Affiliation { connection, command } => connection.tell(&command, format),
+        Command::Attestation { connection, command } => connection.tell(&command, format),
+        Command::Workload { connection, command } => connection.tell(&command, format),
+        Command::Key { connection, command } => connection.tell(&command, format),
+        Command::AdminToken { connection, command } => connection.tell(&command, format),
+        Command::Directive { connection, command } => connection.tell(&command.of("directives"), format),
+        Command::License { connection, command } => connection.tell(&command.of("licenses"), format),
+        Command::Snapshot { connection, command } => connection.tell(&command, format),
         Command::Reload { connection } => connection.tell(&commands::admin::Plain::Reload, format),
         Command::Whoami { connection } => connection.tell(&commands::admin::Plain::Whoami, format),
-        Command::Openapi { connection } => {
-            connection.tell(&commands::admin::Plain::Openapi, output::Format::Json)
-        }
+        Command::Openapi { connection } => connection.tell(&commands::admin::Plain::Openapi, output::Format::Json),
         Command::Ledger(command) => commands::ledger::run(&command, format),
         Command::Completions { shell } => commands::setup::completions(shell),
     }

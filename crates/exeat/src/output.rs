@@ -80,14 +80,8 @@ fn more(fields: &Map<String, Value>) -> String {
 fn record(fields: &Map<String, Value>) -> String {
     let mut flat = Vec::new();
     flatten("", fields, &mut flat);
-    let width = flat
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or(0);
-    flat.iter()
-        .map(|(name, value)| format!("{name:width$}  {value}\n"))
-        .collect()
+    let width = flat.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    flat.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }
 
 fn flatten(under: &str, fields: &Map<String, Value>, flat: &mut Vec<(String, String)>) {
@@ -110,10 +104,7 @@ fn flatten_value(name: String, value: &Value, flat: &mut Vec<(String, String)>) 
 fn table(list: &[Value]) -> String {
     let rows: Vec<&Map<String, Value>> = list.iter().filter_map(Value::as_object).collect();
     if rows.is_empty() {
-        return list
-            .iter()
-            .map(|item| format!("{}\n", cell(item)))
-            .collect();
+        return list.iter().map(|item| format!("{}\n", cell(item))).collect();
     }
     let mut names: Vec<&String> = Vec::new();
     for name in rows.iter().flat_map(|row| row.keys()) {
@@ -122,31 +113,16 @@ fn table(list: &[Value]) -> String {
         }
     }
     let head = names.iter().map(|name| (*name).clone()).collect();
-    let body = rows.iter().map(|row| {
-        names
-            .iter()
-            .map(|name| row.get(*name).map_or_else(String::new, cell))
-            .collect()
-    });
+    let body = rows.iter().map(|row| names.iter().map(|name| row.get(*name).map_or_else(String::new, cell)).collect());
     aligned(std::iter::once(head).chain(body).collect())
 }
 
 fn aligned(rows: Vec<Vec<String>>) -> String {
     let columns = rows.first().map_or(0, Vec::len);
-    let wide = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| wide(column).unwrap_or(0))
-        .collect();
+    let wide = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| wide(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}  "));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}  "));
         format!("{}\n", cells.collect::<String>().trim_end())
     };
     rows.iter().map(line).collect()
@@ -156,17 +132,12 @@ fn aligned(rows: Vec<Vec<String>>) -> String {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
-        Value::String(text) => text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect(),
+        Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
         Value::Array(list) if list.iter().any(|item| item.is_object() || item.is_array()) => {
             format!("({})", list.len())
         }
         Value::Array(list) => list.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) if fields.len() <= 3 => {
-            fields.values().map(cell).collect::<Vec<_>>().join(" ")
-        }
+        Value::Object(fields) if fields.len() <= 3 => fields.values().map(cell).collect::<Vec<_>>().join(" "),
         Value::Object(_) => "(...)".to_owned(),
         other => other.to_string(),
     }
@@ -180,29 +151,21 @@ mod tests {
 
     #[test]
     fn a_page_of_objects_is_a_table_with_every_column_once() {
-        let page = json!({"items": [{"active": true, "id": "ada"}, {"id": "minh", "tags": ["a", "b"]}], "next": "minh"});
-        assert_eq!(
-            text(&page),
-            "active  id    tags\ntrue    ada\n        minh  a, b\nmore: --after minh\n"
-        );
+        let page =
+            json!({"items": [{"active": true, "id": "ada"}, {"id": "minh", "tags": ["a", "b"]}], "next": "minh"});
+        assert_eq!(text(&page), "active  id    tags\ntrue    ada\n        minh  a, b\nmore: --after minh\n");
     }
 
     #[test]
     fn an_object_is_a_line_for_each_field() {
         let changed = json!({"item": {"id": "ada", "name": null}, "receipt": 7});
-        assert_eq!(
-            text(&changed),
-            "item.id    ada\nitem.name  -\nreceipt    7\n"
-        );
+        assert_eq!(text(&changed), "item.id    ada\nitem.name  -\nreceipt    7\n");
     }
 
     #[test]
     fn what_has_parts_is_told_in_full_alone_and_sketched_in_a_table() {
         let person = json!({"held": [{"id": "a"}, {"id": "b"}], "holder": {"kind": "person", "person": "ada"}});
-        assert_eq!(
-            text(&person),
-            "held[0].id     a\nheld[1].id     b\nholder.kind    person\nholder.person  ada\n"
-        );
+        assert_eq!(text(&person), "held[0].id     a\nheld[1].id     b\nholder.kind    person\nholder.person  ada\n");
         assert_eq!(text(&json!([person])), "held  holder\n(2)   person ada\n");
     }
 

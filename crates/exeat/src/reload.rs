@@ -26,9 +26,7 @@ pub(crate) struct Reloader {
 
 impl fmt::Debug for Reloader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reloader")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Reloader").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -41,23 +39,15 @@ impl Reloader {
         gateway: Arc<Gateway>,
         level: logging::Level,
     ) -> Self {
-        Self {
-            path,
-            in_force,
-            control,
-            gateway,
-            level,
-        }
+        Self { path, in_force, control, gateway, level }
     }
 
     /// Reloads because of SIGHUP; the outcome is logged.
     pub(crate) fn by_signal(&self) {
         match control::Reload::reload(self) {
-            Ok(effect) => tracing::info!(
-                examined = effect.examined,
-                recalled = effect.recalled,
-                "configuration reloaded"
-            ),
+            Ok(effect) => {
+                tracing::info!(examined = effect.examined, recalled = effect.recalled, "configuration reloaded")
+            }
             Err(faults) => {
                 for fault in faults {
                     tracing::error!(%fault, "configuration not reloaded; the old one stays in force whole");
@@ -71,24 +61,16 @@ impl Reloader {
         self.compiles(new)?;
         self.settings(new)?;
         let (models, aliases, lab) = (new.models.clone(), new.aliases.clone(), new.lab.clone());
-        self.control
-            .reconfigure(models, aliases, lab)
-            .map_err(|fault| {
-                // The settings of a moment ago were in force, so they are accepted again.
-                let back = self.settings(old).err().unwrap_or_default();
-                [vec![fault.to_string()], back].concat()
-            })
+        self.control.reconfigure(models, aliases, lab).map_err(|fault| {
+            // The settings of a moment ago were in force, so they are accepted again.
+            let back = self.settings(old).err().unwrap_or_default();
+            [vec![fault.to_string()], back].concat()
+        })
     }
 
     fn settings(&self, meant: &Meant) -> Result<(), Vec<String>> {
-        let checked = meant
-            .settings
-            .clone()
-            .check()
-            .map_err(|faults| words(&faults))?;
-        self.gateway
-            .reload(checked)
-            .map_err(|error| vec![error.to_string()])
+        let checked = meant.settings.clone().check().map_err(|faults| words(&faults))?;
+        self.gateway.reload(checked).map_err(|error| vec![error.to_string()])
     }
 
     /// Compiles what would be in force, so that nothing is touched if it does not.
@@ -102,22 +84,15 @@ impl Reloader {
         };
         document.models.sort_by(|a, b| a.id.cmp(&b.id));
         document.aliases.sort_by(|a, b| a.name.cmp(&b.name));
-        Snapshot::compile(document)
-            .map(drop)
-            .map_err(|faults| words(&faults))
+        Snapshot::compile(document).map(drop).map_err(|faults| words(&faults))
     }
 }
 
 impl control::Reload for Reloader {
     fn reload(&self) -> Result<Effect, Vec<String>> {
         let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = config::load(&self.path).map_err(|problems| {
-            problems
-                .to_string()
-                .lines()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })?;
+        let new = config::load(&self.path)
+            .map_err(|problems| problems.to_string().lines().map(str::to_owned).collect::<Vec<_>>())?;
         let fixed = fixed_but_changed(&in_force, &new);
         if !fixed.is_empty() {
             return Err(fixed);
@@ -143,9 +118,7 @@ fn fixed_but_changed(old: &Meant, new: &Meant) -> Vec<String> {
     ];
     let changed = fixed.iter().filter(|(_, same)| !same);
     changed
-        .map(|(key, _)| {
-            format!("`{key}` cannot change without a restart: restart, or put the old value back")
-        })
+        .map(|(key, _)| format!("`{key}` cannot change without a restart: restart, or put the old value back"))
         .collect()
 }
 
@@ -170,11 +143,8 @@ mod tests {
     fn what_is_bound_at_the_start_is_refused_by_name_and_all_of_it_at_once() {
         let old = meant(|text| text);
         let new = meant(|text| {
-            let text = text
-                .replace("127.0.0.1:8080", "127.0.0.1:8090")
-                .replace("127.0.0.1:8081", "127.0.0.1:8091");
-            text.replace("data_dir = \"exeat-data\"", "data_dir = \"other\"")
-                .replace("exeat/1", "exeat/2")
+            let text = text.replace("127.0.0.1:8080", "127.0.0.1:8090").replace("127.0.0.1:8081", "127.0.0.1:8091");
+            text.replace("data_dir = \"exeat-data\"", "data_dir = \"other\"").replace("exeat/1", "exeat/2")
         });
         let faults = fixed_but_changed(&old, &new).join("\n");
         for key in ["server.listen", "control", "data_dir", "ledger"] {
@@ -186,12 +156,8 @@ mod tests {
     fn models_limits_and_the_level_may_change() {
         let new = meant(|text| {
             let text = text.replace("mythos.example.com", "mythos2.example.com");
-            text.replace("in_flight = 4096", "in_flight = 9000")
-                .replace("level = \"info\"", "level = \"debug\"")
+            text.replace("in_flight = 4096", "in_flight = 9000").replace("level = \"info\"", "level = \"debug\"")
         });
-        assert_eq!(
-            fixed_but_changed(&meant(|text| text), &new),
-            Vec::<String>::new()
-        );
+        assert_eq!(fixed_but_changed(&meant(|text| text), &new), Vec::<String>::new());
     }
 }

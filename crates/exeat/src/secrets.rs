@@ -40,10 +40,7 @@ pub(crate) fn pepper(data_dir: &Path) -> anyhow::Result<Pepper> {
         }
     };
     let Ok(bytes) = <[u8; 32]>::try_from(bytes) else {
-        bail!(
-            "`{}` is not 32 bytes: restore it from a backup, or no key will be known",
-            file.display()
-        );
+        bail!("`{}` is not 32 bytes: restore it from a backup, or no key will be known", file.display());
     };
     Ok(Pepper::new(bytes))
 }
@@ -64,11 +61,7 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let part = file.with_extension("part");
     let write = || -> io::Result<()> {
         let _ = fs::remove_file(&part);
-        let mut open = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&part)?;
+        let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
         open.write_all(bytes)?;
         open.sync_all()?;
         fs::rename(&part, file)?;
@@ -79,9 +72,7 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Returns the folder of a file; that of a bare name is the working folder.
 fn folder_of(file: &Path) -> &Path {
-    let folder = file
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or_else(|| Path::new("."))
 }
 
@@ -99,10 +90,7 @@ mod tests {
         let first = fs::read(&file).unwrap();
         pepper(dir.path()).unwrap();
         assert_eq!(fs::read(&file).unwrap(), first);
-        assert_eq!(
-            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

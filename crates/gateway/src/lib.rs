@@ -92,6 +92,6 @@ async fn serve_call(worker: &Worker, call: Call) -> Result<Response<Output>, Pro
     let (pending, settlement) = record::submit(worker.shared(), call.id, permit, &decided, &requested)?;
     let live = Live::new(worker, &call, &caller, decided, lease, settlement, slot);
     let reply = forward(worker, &pending, &call, &live).await;
-    let recorded = pending.durable().await.map_err(record::unavailable)?;
+    let recorded = record::durable(pending).await?;
     relay(recorded, reply, live).await
 }

@@ -1,8 +1,8 @@
 //! Submits to the ledger what was decided, before anything comes of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use ledger::{Draft, Pending, Unavailable};
+use ledger::{Draft, Pending, Recorded, Unavailable};
 use policy::{Permit, Refusal};
 use proof::entry::{Entry, Kind};
 use terms::{CallId, ModelVersionId, ProvisionId};
@@ -35,6 +35,25 @@ pub(crate) fn submit(
     Ok((pending, settlement))
 }
 
+/// The longest a call waits for the disk; longer, and it is refused. A disk at its worst takes tens of milliseconds,
+/// one that is full may take for ever.
+const DURABLE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Waits until an entry is durable.
+///
+/// # Errors
+///
+/// [`Problem::LedgerUnavailable`]: it is not, or not in time; nothing may be released.
+pub(crate) async fn durable<T>(pending: Pending<T>) -> Result<Recorded<T>, Problem> {
+    match tokio::time::timeout(DURABLE_WITHIN, pending.durable()).await {
+        Ok(recorded) => recorded.map_err(unavailable),
+        Err(_) => {
+            tracing::error!("the ledger did not make an entry durable in time");
+            Err(Problem::LedgerUnavailable)
+        }
+    }
+}
+
 /// Records a refusal, durable before the caller hears of it.
 ///
 /// # Errors
@@ -54,7 +73,7 @@ pub(crate) async fn refusal(
     entry.code = Some(refusal.code().as_str().to_owned());
     entry.requested = other_than(requested, refusal.model());
     let pending = shared.ledger.append(draft(entry, decided.facts.to_vec())).map_err(unavailable)?;
-    pending.durable().await.map(|recorded| recorded.index()).map_err(unavailable)
+    durable(pending).await.map(|recorded| recorded.index())
 }
 
 /// Spells provisions as the record does.

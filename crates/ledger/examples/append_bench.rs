@@ -30,9 +30,7 @@ const OUTSTANDING: [usize; 3] = [1, 64, 256];
 
 fn main() -> Result<(), Failure> {
     let settings = Settings::parse(std::env::args().skip(1))?;
-    let place = settings
-        .dir
-        .join(format!("append-bench-{}", std::process::id()));
+    let place = settings.dir.join(format!("append-bench-{}", std::process::id()));
     std::fs::create_dir_all(&place)?;
     let measured = measure(&settings, &place);
     std::fs::remove_dir_all(&place)?;
@@ -54,18 +52,9 @@ struct Settings {
 
 impl Settings {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, Failure> {
-        let mut settings = Self {
-            seconds: 3.0,
-            rounds: 3,
-            dir: std::env::temp_dir(),
-            json: false,
-        };
+        let mut settings = Self { seconds: 3.0, rounds: 3, dir: std::env::temp_dir(), json: false };
         while let Some(word) = words.next() {
-            let mut value = || {
-                words
-                    .next()
-                    .ok_or_else(|| format!("`{word}` needs a value"))
-            };
+            let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value"));
             match word.as_str() {
                 "--seconds" => settings.seconds = value()?.parse()?,
                 "--rounds" => settings.rounds = value()?.parse()?,
@@ -94,16 +83,10 @@ fn measure(settings: &Settings, place: &Path) -> Result<(Vec<Run>, Duration), Fa
     let time = Duration::from_secs_f64(settings.seconds);
     let mut runs = Vec::new();
     for round in 0..settings.rounds {
-        runs.push(Run {
-            round,
-            ..floor(place, time)?
-        });
+        runs.push(Run { round, ..floor(place, time)? });
         for outstanding in OUTSTANDING {
             let dir = place.join(format!("{round}-{outstanding}"));
-            runs.push(Run {
-                round,
-                ..appends(&dir, time, outstanding)?
-            });
+            runs.push(Run { round, ..appends(&dir, time, outstanding)? });
             std::fs::remove_dir_all(dir)?;
         }
     }
@@ -153,9 +136,8 @@ fn appends(dir: &Path, time: Duration, outstanding: usize) -> Result<Run, Failur
     let commits = ledger.health().commits;
     let (begin, cpu) = (Instant::now(), process_cpu()?);
     let latencies = local.block_on(&runtime, async {
-        let tasks: Vec<_> = (0..outstanding)
-            .map(|_| tokio::task::spawn_local(one_caller(ledger.clone(), begin + time)))
-            .collect();
+        let tasks: Vec<_> =
+            (0..outstanding).map(|_| tokio::task::spawn_local(one_caller(ledger.clone(), begin + time))).collect();
         let mut latencies = Vec::new();
         for task in tasks {
             latencies.extend(task.await.map_err(io::Error::other)?);
@@ -201,15 +183,9 @@ fn draft(call: u64, opened: Option<u64>) -> Draft {
     entry.subject = Some([7; 16]);
     entry.model = Some("mythos-5".to_owned());
     entry.snapshot = Some([9; 32]);
-    entry.basis = Some(vec![
-        "larkspur.standing.us-person".to_owned(),
-        "larkspur.license.annex-a".to_owned(),
-    ]);
+    entry.basis = Some(vec!["larkspur.standing.us-person".to_owned(), "larkspur.license.annex-a".to_owned()]);
     entry.request = Some([3; 32]);
-    Draft {
-        entry,
-        private: vec![b'f'; 400],
-    }
+    Draft { entry, private: vec![b'f'; 400] }
 }
 
 /// Measures what submitting takes on the caller's thread.
@@ -297,10 +273,7 @@ fn print_table(runs: &[Run], submit: Duration) {
             run.cpu_micros(),
         );
     }
-    println!(
-        "submit: {:.2} us on the caller's thread",
-        submit.as_secs_f64() * 1e6
-    );
+    println!("submit: {:.2} us on the caller's thread", submit.as_secs_f64() * 1e6);
 }
 
 fn print_json(runs: &[Run], submit: Duration) {

@@ -87,10 +87,7 @@ impl Header {
     pub(crate) fn decode(bytes: &[u8; HEADER]) -> Option<Self> {
         let (covered, crc) = bytes.split_last_chunk::<4>()?;
         let mut fields = Fields(covered);
-        if checksum(&[covered]) != u32::from_le_bytes(*crc)
-            || fields.array()? != MAGIC
-            || fields.u32()? != VERSION
-        {
+        if checksum(&[covered]) != u32::from_le_bytes(*crc) || fields.array()? != MAGIC || fields.u32()? != VERSION {
             return None;
         }
         Some(Self {
@@ -171,11 +168,7 @@ impl Chain {
     }
 
     /// Checks the batch in `bytes`, which begin with its frames and end with its padding, and moves past it.
-    pub(crate) fn check<'a>(
-        &mut self,
-        header: &Header,
-        bytes: &'a [u8],
-    ) -> Result<Vec<Frame<'a>>, BadBatch> {
+    pub(crate) fn check<'a>(&mut self, header: &Header, bytes: &'a [u8]) -> Result<Vec<Frame<'a>>, BadBatch> {
         self.place(header)?;
         let frames = frames(header, bytes)?;
         let mut tree = self.tree.clone();
@@ -197,9 +190,7 @@ impl Chain {
 
 /// Returns the frames in `bytes`, checked against their checksums and the header's count, and the zeros after them.
 pub(crate) fn frames<'a>(header: &Header, bytes: &'a [u8]) -> Result<Vec<Frame<'a>>, BadBatch> {
-    let (body, padding) = bytes
-        .split_at_checked(length(header.bytes))
-        .ok_or(BadBatch::Short)?;
+    let (body, padding) = bytes.split_at_checked(length(header.bytes)).ok_or(BadBatch::Short)?;
     let mut fields = Fields(body);
     let mut frames = Vec::new();
     while !fields.0.is_empty() {
@@ -222,15 +213,8 @@ mod tests {
     use crate::bytes::pad;
 
     fn batch(chain: &mut Chain, leaves: &[Vec<u8>]) -> Vec<u8> {
-        let frame = |leaf| Frame {
-            leaf,
-            salt: [5; 16],
-            private: b"private",
-        };
-        let frames: Vec<u8> = leaves
-            .iter()
-            .flat_map(|leaf| frame(leaf.as_slice()).encode().unwrap())
-            .collect();
+        let frame = |leaf| Frame { leaf, salt: [5; 16], private: b"private" };
+        let frames: Vec<u8> = leaves.iter().flat_map(|leaf| frame(leaf.as_slice()).encode().unwrap()).collect();
         let hashes: Vec<Hash> = leaves.iter().map(|leaf| frame(leaf).hash()).collect();
         let header = chain.append(&hashes, size(&frames));
         let mut bytes = [header.encode().as_slice(), &frames].concat();
@@ -274,14 +258,8 @@ mod tests {
         let mut chain = Chain::default();
         let first = batch(&mut chain, &[b"one".to_vec()]);
         let second = batch(&mut chain.clone(), &[b"two".to_vec()]);
-        assert_eq!(
-            check(&mut Chain::default(), &second),
-            Err(BadBatch::Place("number"))
-        );
-        assert_eq!(
-            check(&mut chain.clone(), &first),
-            Err(BadBatch::Place("number"))
-        );
+        assert_eq!(check(&mut Chain::default(), &second), Err(BadBatch::Place("number")));
+        assert_eq!(check(&mut chain.clone(), &first), Err(BadBatch::Place("number")));
         chain.segment = 1;
         assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("segment")));
         chain.segment = 0;
@@ -289,9 +267,6 @@ mod tests {
         assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("epoch")));
         chain.epoch = 0;
         chain.prev = [1; 32];
-        assert_eq!(
-            check(&mut chain, &second),
-            Err(BadBatch::Place("predecessor"))
-        );
+        assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("predecessor")));
     }
 }

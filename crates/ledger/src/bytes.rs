@@ -55,7 +55,5 @@ pub(crate) fn pad(bytes: &mut Vec<u8>) {
 
 /// Returns the CRC-32C of several pieces as if they were one.
 pub(crate) fn checksum(pieces: &[&[u8]]) -> u32 {
-    pieces
-        .iter()
-        .fold(0, |crc, piece| crc32c::crc32c_append(crc, piece))
+    pieces.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece))
 }

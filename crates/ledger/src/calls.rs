@@ -25,14 +25,9 @@ impl Change {
     /// Returns what `entry`, at `index`, does; `None` if it neither opens nor closes a call.
     pub(crate) fn of(entry: Entry, index: u64) -> Option<Self> {
         match (entry.kind, entry.call, entry.opened) {
-            (Kind::Open, Some(call), _) => Some(Self::Opens(
-                index,
-                OpenCall {
-                    call,
-                    subject: entry.subject,
-                    model: entry.model,
-                },
-            )),
+            (Kind::Open, Some(call), _) => {
+                Some(Self::Opens(index, OpenCall { call, subject: entry.subject, model: entry.model }))
+            }
             (Kind::Close, _, Some(opened)) => Some(Self::Closes(opened)),
             _ => None,
         }

@@ -40,17 +40,8 @@ impl<'a> Frame<'a> {
         let leaf = u32::try_from(self.leaf.len()).ok()?.to_le_bytes();
         let crc = checksum(&[&length, &leaf, &self.salt, self.leaf, self.private]);
         let mut bytes = Vec::with_capacity(body + 8);
-        let pieces: [&[u8]; 6] = [
-            &length,
-            &crc.to_le_bytes(),
-            &leaf,
-            &self.salt,
-            self.leaf,
-            self.private,
-        ];
-        pieces
-            .iter()
-            .for_each(|piece| bytes.extend_from_slice(piece));
+        let pieces: [&[u8]; 6] = [&length, &crc.to_le_bytes(), &leaf, &self.salt, self.leaf, self.private];
+        pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
         Some(bytes)
     }
 
@@ -72,11 +63,7 @@ impl<'a> Frame<'a> {
         let salt = fields.array()?;
         let leaf = fields.take(leaf)?;
         let private = fields.0;
-        Some(Self {
-            leaf,
-            salt,
-            private,
-        })
+        Some(Self { leaf, salt, private })
     }
 
     /// Returns the hash of the leaf in the tree.

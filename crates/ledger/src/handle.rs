@@ -155,11 +155,7 @@ impl Ledger {
     /// # Errors
     ///
     /// [`OpenError`]; nothing was changed and the caller must not serve.
-    pub fn open(
-        dir: &Path,
-        options: Options,
-        clock: Arc<dyn Clock>,
-    ) -> Result<(Self, Recovery), OpenError> {
+    pub fn open(dir: &Path, options: Options, clock: Arc<dyn Clock>) -> Result<(Self, Recovery), OpenError> {
         Self::open_on(Arc::new(Disk), dir, options, clock)
     }
 
@@ -186,12 +182,7 @@ impl Ledger {
     /// [`Unavailable`]: nothing was submitted; the call must be refused.
     pub fn submit<T>(&self, inner: T, draft: Draft) -> Result<Pending<T>, Unavailable> {
         let ticket = self.inner.submit(draft)?;
-        Ok(Pending {
-            inner,
-            index: ticket.index,
-            leaf: ticket.leaf,
-            slot: ticket.slot,
-        })
+        Ok(Pending { inner, index: ticket.index, leaf: ticket.leaf, slot: ticket.slot })
     }
 
     /// Submits any other entry (`T` is usually `()`); same as [`Ledger::submit`] in all but intent.
@@ -285,11 +276,7 @@ impl<T> Pending<T> {
     pub async fn durable(self) -> Result<Recorded<T>, Unavailable> {
         let told = self.slot.wait().await;
         told.map_err(|_| Unavailable::Fenced)?;
-        Ok(Recorded {
-            inner: self.inner,
-            index: self.index,
-            leaf: self.leaf,
-        })
+        Ok(Recorded { inner: self.inner, index: self.index, leaf: self.leaf })
     }
 
     /// Like [`Pending::durable`], blocking the thread; for tools and tests.

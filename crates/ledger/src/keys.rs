@@ -31,16 +31,8 @@ pub(crate) struct LogKey {
 
 impl LogKey {
     /// Reads the log's key, or makes it if the log is `new`.
-    pub(crate) fn open(
-        storage: &dyn Storage,
-        layout: &Layout,
-        origin: &str,
-        new: bool,
-    ) -> Result<Self, OpenError> {
-        let damaged = |why: String| OpenError::Damaged {
-            dir: layout.dir().display().to_string(),
-            why,
-        };
+    pub(crate) fn open(storage: &dyn Storage, layout: &Layout, origin: &str, new: bool) -> Result<Self, OpenError> {
+        let damaged = |why: String| OpenError::Damaged { dir: layout.dir().display().to_string(), why };
         let path = layout.key();
         let secret = read_or_make(storage, layout, &path, new, || make_signer(origin))?;
         let signer = std::str::from_utf8(&secret)
@@ -49,19 +41,12 @@ impl LogKey {
             .ok_or_else(|| damaged(format!("`{}` is no signer key", path.display())))?;
         if signer.name() != origin {
             let name = signer.name();
-            return Err(damaged(format!(
-                "it is the log `{name}`, and the log asked for is `{origin}`"
-            )));
+            return Err(damaged(format!("it is the log `{name}`, and the log asked for is `{origin}`")));
         }
         let verifier = signer.verifier();
         let text = verifier.to_string();
-        let key = Self {
-            signer,
-            verifier,
-            text,
-        };
-        key.publish(storage, layout)
-            .map_err(|source| io_error("write", &layout.verifier_key(), source))?;
+        let key = Self { signer, verifier, text };
+        key.publish(storage, layout).map_err(|source| io_error("write", &layout.verifier_key(), source))?;
         Ok(key)
     }
 
@@ -111,15 +96,9 @@ impl std::fmt::Debug for Pseudonyms {
 
 impl Pseudonyms {
     /// Reads the key, or makes it if the log is `new`.
-    pub(crate) fn open(
-        storage: &dyn Storage,
-        layout: &Layout,
-        new: bool,
-    ) -> Result<Self, OpenError> {
+    pub(crate) fn open(storage: &dyn Storage, layout: &Layout, new: bool) -> Result<Self, OpenError> {
         let path = layout.pseudonym_key();
-        let secret = read_or_make(storage, layout, &path, new, || {
-            Ok(Zeroizing::new(random()?.to_vec()))
-        })?;
+        let secret = read_or_make(storage, layout, &path, new, || Ok(Zeroizing::new(random()?.to_vec())))?;
         let key: Result<[u8; 32], _> = secret.as_slice().try_into();
         let key = key.map_err(|_| OpenError::Damaged {
             dir: layout.dir().display().to_string(),
@@ -175,8 +154,7 @@ fn read_or_make(
 
 fn make_signer(origin: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     let seed = random()?;
-    let key = SignerKey::from_seed(origin, &seed)
-        .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+    let key = SignerKey::from_seed(origin, &seed).map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
     let text = Zeroizing::new(key.to_secret_text());
     Ok(Zeroizing::new([text.as_bytes(), b"\n"].concat()))
 }

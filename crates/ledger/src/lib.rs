@@ -26,7 +26,6 @@ mod wal;
 mod writer;
 
 pub use handle::{
-    Draft, Health, Ledger, LookupError, OpenError, Options, Pending, Receipt, Recorded, Recovery,
-    Stored, Unavailable,
+    Draft, Health, Ledger, LookupError, OpenError, Options, Pending, Receipt, Recorded, Recovery, Stored, Unavailable,
 };
 pub use reader::{Entries, Reader};

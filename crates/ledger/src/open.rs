@@ -14,9 +14,7 @@ use terms::Clock;
 use crate::{
     bytes::BLOCK,
     calls::OpenCall,
-    handle::{
-        Draft, Health, LookupError, OpenError, Options, Receipt, Recovery, Stored, Unavailable,
-    },
+    handle::{Draft, Health, LookupError, OpenError, Options, Receipt, Recovery, Stored, Unavailable},
     keys::{LogKey, Pseudonyms},
     layout::Layout,
     queue::{CLOCK_TOLERANCE_MS, Limits, Queue, Ticket, lock},
@@ -53,7 +51,7 @@ struct Threads {
     spares: JoinHandle<()>,
     sequencer: JoinHandle<()>,
     /// Held as long as anything may still be written.
-    lock: File,
+    lock: Held,
 }
 
 /// Opens or creates the log in `dir`.
@@ -64,8 +62,7 @@ pub(crate) fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<(Inner, Recovery), OpenError> {
     let layout = Layout::new(dir);
-    make_dirs(storage.as_ref(), &layout)
-        .map_err(|source| io_error("make the log's directories in", dir, source))?;
+    make_dirs(storage.as_ref(), &layout).map_err(|source| io_error("make the log's directories in", dir, source))?;
     let held = hold(&layout)?;
     let wal = Wal::list(&layout.wal()).map_err(|error| recover::open_error(dir, error))?;
     let key = LogKey::open(storage.as_ref(), &layout, &options.origin, wal.is_empty())?;
@@ -74,21 +71,8 @@ pub(crate) fn open(
     let found = find(&layout, &wal, signed.as_ref())?;
     found.check_clock(clock.now())?;
     let recovery = recovery(&found);
-    let calls: Vec<_> = found
-        .start
-        .calls
-        .iter()
-        .map(|(index, call)| (index, call.clone()))
-        .collect();
-    let inner = Starting {
-        storage,
-        layout,
-        key,
-        wal,
-        signed,
-        found,
-    }
-    .start(options, clock, pseudonyms, held)?;
+    let calls: Vec<_> = found.start.calls.iter().map(|(index, call)| (index, call.clone())).collect();
+    let inner = Starting { storage, layout, key, wal, signed, found }.start(options, clock, pseudonyms, held)?;
     inner.begin(&recovery, calls)?;
     Ok((inner, recovery))
 }
@@ -104,21 +88,25 @@ fn make_dirs(storage: &dyn Storage, layout: &Layout) -> io::Result<()> {
     }
 }
 
-/// Takes the lock that keeps every other process out, until it is dropped.
-fn hold(layout: &Layout) -> Result<File, OpenError> {
+/// The lock that keeps every other process out, until this is dropped.
+#[derive(Debug)]
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Closing the file is not enough while a child that is just being spawned still has a copy of it.
+        let _unlocked = self.0.unlock();
+    }
+}
+
+/// Takes the lock.
+fn hold(layout: &Layout) -> Result<Held, OpenError> {
     let path = layout.lock();
     let failed = |source| io_error("open", &path, source);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            Err(OpenError::Held(layout.dir().display().to_string()))
-        }
+        Ok(()) => Ok(Held(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::Held(layout.dir().display().to_string())),
         Err(std::fs::TryLockError::Error(source)) => Err(io_error("lock", &path, source)),
     }
 }
@@ -169,40 +157,23 @@ impl Starting {
         options: &Options,
         clock: Arc<dyn Clock>,
         pseudonyms: Pseudonyms,
-        held: File,
+        held: Held,
     ) -> Result<Inner, OpenError> {
         let wal_dir = self.layout.wal();
         let failed = |action| {
             let dir = wal_dir.clone();
             move |source| io_error(action, &dir, source)
         };
-        let segment_bytes = options
-            .segment_bytes
-            .max(SEGMENT_MIN)
-            .next_multiple_of(BLOCK);
+        let segment_bytes = options.segment_bytes.max(SEGMENT_MIN).next_multiple_of(BLOCK);
         let starved = Arc::new(AtomicBool::new(false));
-        let spares = Arc::new(Spares::new(
-            Arc::clone(&self.storage),
-            &wal_dir,
-            segment_bytes,
-            Arc::clone(&starved),
-        ));
+        let spares = Arc::new(Spares::new(Arc::clone(&self.storage), &wal_dir, segment_bytes, Arc::clone(&starved)));
         self.enter_epoch().map_err(failed("write the epoch in"))?;
-        spare::remove_left(self.storage.as_ref(), &wal_dir)
-            .map_err(failed("remove left files from"))?;
-        let tail = self
-            .tail(&spares)
-            .map_err(failed("write the first segment in"))?;
+        spare::remove_left(self.storage.as_ref(), &wal_dir).map_err(failed("remove left files from"))?;
+        let tail = self.tail(&spares).map_err(failed("write the first segment in"))?;
         let room = segment_bytes.saturating_sub(tail.offset);
         let tree = &tail.start.chain.tree;
         let status = Status::new(tree.size(), tree.root(), self.signed);
-        let queue = Queue::new(
-            limits(options, segment_bytes),
-            starved,
-            tree.size(),
-            tail.start.last_at_ms,
-            room,
-        );
+        let queue = Queue::new(limits(options, segment_bytes), starved, tree.size(), tail.start.last_at_ms, room);
         let shared = Arc::new(Shared {
             layout: self.layout,
             storage: self.storage,
@@ -214,16 +185,8 @@ impl Starting {
             wal: Mutex::new(self.wal),
             closing: Signal::default(),
         });
-        let threads =
-            Threads::spawn(&shared, &spares, tail, held).map_err(failed("start the threads of"))?;
-        Ok(Inner {
-            shared,
-            pseudonyms,
-            clock,
-            spares,
-            finder: Finder::default(),
-            threads: Mutex::new(Some(threads)),
-        })
+        let threads = Threads::spawn(&shared, &spares, tail, held).map_err(failed("start the threads of"))?;
+        Ok(Inner { shared, pseudonyms, clock, spares, finder: Finder::default(), threads: Mutex::new(Some(threads)) })
     }
 
     /// Counts this opening, durably, so that no batch of an earlier one can follow its batches.
@@ -245,12 +208,7 @@ impl Starting {
         };
         let file = storage.open(&self.wal.path(found.first))?;
         cut(file.as_ref(), &found)?;
-        Ok(Tail {
-            file,
-            offset: found.offset,
-            fresh: found.fresh,
-            start,
-        })
+        Ok(Tail { file, offset: found.offset, fresh: found.fresh, start })
     }
 }
 
@@ -266,24 +224,12 @@ fn cut(file: &dyn crate::storage::StorageFile, found: &FoundTail) -> io::Result<
 
 fn limits(options: &Options, segment_bytes: u64) -> Limits {
     let batch = (segment_bytes / 4).min(BATCH_MAX);
-    Limits {
-        entries: options.queue_entries.max(1),
-        batch: crate::bytes::length(batch),
-    }
+    Limits { entries: options.queue_entries.max(1), batch: crate::bytes::length(batch) }
 }
 
 impl Threads {
-    fn spawn(
-        shared: &Arc<Shared>,
-        spares: &Arc<Spares>,
-        tail: Tail,
-        lock: File,
-    ) -> io::Result<Self> {
-        let writer = Writer {
-            shared: Arc::clone(shared),
-            spares: Arc::clone(spares),
-            tail,
-        };
+    fn spawn(shared: &Arc<Shared>, spares: &Arc<Spares>, tail: Tail, lock: Held) -> io::Result<Self> {
+        let writer = Writer { shared: Arc::clone(shared), spares: Arc::clone(spares), tail };
         let mut sequencer = Sequencer::new(Arc::clone(shared));
         // The tiles that a crash may have taken are there again before anybody can ask for a receipt.
         if let Err(fault) = sequencer.advance(false) {
@@ -310,41 +256,28 @@ impl Inner {
         if recovery.entries == 0 {
             drafts.push(self.genesis());
         }
-        drafts.extend(
-            calls
-                .into_iter()
-                .map(|(index, call)| interrupted(index, call)),
-        );
+        drafts.extend(calls.into_iter().map(|(index, call)| interrupted(index, call)));
         drafts.push(start(recovery));
         // One after another in chunks that the queue takes.
         let chunk = 64.min(self.shared.queue.capacity());
         while !drafts.is_empty() {
             let rest = drafts.split_off(drafts.len().min(chunk));
             let now = std::mem::replace(&mut drafts, rest);
-            self.append_all(now).map_err(|why| {
-                io_error(
-                    "append to the log in",
-                    self.shared.layout.dir(),
-                    io::Error::other(why),
-                )
-            })?;
+            self.append_all(now)
+                .map_err(|why| io_error("append to the log in", self.shared.layout.dir(), io::Error::other(why)))?;
         }
         Ok(())
     }
 
     fn append_all(&self, drafts: Vec<Draft>) -> Result<(), Unavailable> {
-        let tickets: Result<Vec<_>, _> =
-            drafts.into_iter().map(|draft| self.submit(draft)).collect();
+        let tickets: Result<Vec<_>, _> = drafts.into_iter().map(|draft| self.submit(draft)).collect();
         tickets?.into_iter().try_for_each(durable)
     }
 
     fn genesis(&self) -> Draft {
         let key = &self.shared.key;
         let private = serde_json::json!({ "origin": key.origin(), "key": key.verifier_key() });
-        Draft {
-            entry: Entry::new(Kind::Genesis),
-            private: private.to_string().into_bytes(),
-        }
+        Draft { entry: Entry::new(Kind::Genesis), private: private.to_string().into_bytes() }
     }
 
     /// Submits an entry at the time the clock tells.
@@ -365,10 +298,7 @@ impl Inner {
         if index >= durable {
             return Err(LookupError::Unknown(index));
         }
-        let found = self
-            .finder
-            .find(&self.shared.wal, index)
-            .map_err(|error| reader::lookup_error(index, error))?;
+        let found = self.finder.find(&self.shared.wal, index).map_err(|error| reader::lookup_error(index, error))?;
         reader::checked(found.ok_or(LookupError::Damaged(index))?)
     }
 
@@ -404,26 +334,15 @@ impl Inner {
         let Some(threads) = lock(&self.threads).take() else {
             return Ok(());
         };
-        let draft = Draft {
-            entry: Entry::new(Kind::Stop),
-            private: Vec::new(),
-        };
-        let stopped = self
-            .now()
-            .and_then(|now| self.shared.queue.submit(draft, now, true))
-            .and_then(durable);
+        let draft = Draft { entry: Entry::new(Kind::Stop), private: Vec::new() };
+        let stopped = self.now().and_then(|now| self.shared.queue.submit(draft, now, true)).and_then(durable);
         self.end(threads);
         stopped
     }
 
     /// Ends the threads after what waits is written; with a last checkpoint, if the log is in order.
     fn end(&self, threads: Threads) {
-        let Threads {
-            writer,
-            spares,
-            sequencer,
-            lock,
-        } = threads;
+        let Threads { writer, spares, sequencer, lock } = threads;
         self.shared.queue.close();
         self.spares.hurry();
         let _panicked = writer.join();
@@ -454,10 +373,7 @@ fn start(recovery: &Recovery) -> Draft {
         "unclean": recovery.unclean,
         "interrupted": recovery.interrupted,
     });
-    Draft {
-        entry,
-        private: private.to_string().into_bytes(),
-    }
+    Draft { entry, private: private.to_string().into_bytes() }
 }
 
 fn interrupted(opened: u64, call: OpenCall) -> Draft {
@@ -468,17 +384,10 @@ fn interrupted(opened: u64, call: OpenCall) -> Draft {
     entry.model = call.model;
     entry.outcome = Some(Outcome::Interrupted);
     entry.code = Some("interrupted".to_owned());
-    Draft {
-        entry,
-        private: Vec::new(),
-    }
+    Draft { entry, private: Vec::new() }
 }
 
 /// Says in the words of an opening what the operating system answered.
 pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> OpenError {
-    OpenError::Io {
-        action,
-        path: path.display().to_string(),
-        source,
-    }
+    OpenError::Io { action, path: path.display().to_string(), source }
 }

@@ -116,40 +116,14 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Makes the queue of a log with `next` entries, the last of them at `last_at_ms`, all durable.
-    pub(crate) fn new(
-        limits: Limits,
-        starved: Arc<AtomicBool>,
-        next: u64,
-        last_at_ms: u64,
-        room: u64,
-    ) -> Self {
-        let work = Work {
-            last_at_ms,
-            ..Work::default()
-        };
-        let state = State {
-            mode: Mode::Open,
-            work,
-            next,
-            durable: next,
-            room,
-            idle: false,
-        };
-        Self {
-            limits,
-            starved,
-            state: Mutex::new(state),
-            arrived: Condvar::new(),
-        }
+    pub(crate) fn new(limits: Limits, starved: Arc<AtomicBool>, next: u64, last_at_ms: u64, room: u64) -> Self {
+        let work = Work { last_at_ms, ..Work::default() };
+        let state = State { mode: Mode::Open, work, next, durable: next, room, idle: false };
+        Self { limits, starved, state: Mutex::new(state), arrived: Condvar::new() }
     }
 
     /// Takes an entry at `now_ms`; with `last`, the queue closes behind it.
-    pub(crate) fn submit(
-        &self,
-        draft: Draft,
-        now_ms: u64,
-        last: bool,
-    ) -> Result<Ticket, Unavailable> {
+    pub(crate) fn submit(&self, draft: Draft, now_ms: u64, last: bool) -> Result<Ticket, Unavailable> {
         let Draft { mut entry, private } = draft;
         let salt = salt()?;
         entry.version = ENTRY_VERSION;
@@ -158,7 +132,7 @@ impl Queue {
         let mut ready = Ready::new(&entry, salt, &private)?;
         let slot = Arc::new(Slot::default());
         let mut state = self.lock();
-        self.admit(&state, ready.frame.len(), now_ms)?;
+        self.admit(&state, ready.frame.len(), now_ms, last)?;
         if entry.at_ms < state.work.last_at_ms {
             // Another thread read the clock later and came first; the length does not change.
             entry.at_ms = state.work.last_at_ms;
@@ -177,7 +151,8 @@ impl Queue {
         Ok(Ticket { index, leaf, slot })
     }
 
-    fn admit(&self, state: &State, frame: usize, now_ms: u64) -> Result<(), Unavailable> {
+    /// Returns why an entry is not taken, if it is not. The last one is taken also where the queue is full.
+    fn admit(&self, state: &State, frame: usize, now_ms: u64, last: bool) -> Result<(), Unavailable> {
         if state.mode != Mode::Open {
             return Err(Unavailable::Fenced);
         }
@@ -188,9 +163,8 @@ impl Queue {
             return Err(Unavailable::TooLong);
         }
         let waiting = state.next - state.durable;
-        if waiting >= self.limits.entries as u64
-            || state.work.bytes.len() + frame > self.limits.batch
-        {
+        let full = waiting >= self.limits.entries as u64 || state.work.bytes.len() + frame > self.limits.batch;
+        if full && !last {
             return Err(Unavailable::Full);
         }
         if state.work.bytes_with(frame) > state.room && self.starved.load(Ordering::Relaxed) {
@@ -201,7 +175,7 @@ impl Queue {
 
     /// Returns why the next entry would be refused, if so.
     pub(crate) fn refuses(&self, now_ms: u64) -> Option<Unavailable> {
-        self.admit(&self.lock(), 0, now_ms).err()
+        self.admit(&self.lock(), 0, now_ms, false).err()
     }
 
     /// Waits for work and takes all of it in exchange for an empty one; false once there will be no more.
@@ -212,10 +186,7 @@ impl Queue {
                 return false;
             }
             state.idle = true;
-            state = self
-                .arrived
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.idle = false;
         work.last_at_ms = state.work.last_at_ms;
@@ -303,15 +274,8 @@ struct Ready {
 impl Ready {
     fn new(entry: &Entry, salt: [u8; 16], private: &[u8]) -> Result<Self, Unavailable> {
         let leaf = entry.encode().map_err(|_| Unavailable::TooLong)?;
-        let frame = Frame {
-            leaf: &leaf,
-            salt,
-            private,
-        };
-        Ok(Self {
-            frame: frame.encode().ok_or(Unavailable::TooLong)?,
-            leaf: leaf_hash(&leaf),
-        })
+        let frame = Frame { leaf: &leaf, salt, private };
+        Ok(Self { frame: frame.encode().ok_or(Unavailable::TooLong)?, leaf: leaf_hash(&leaf) })
     }
 }
 
@@ -332,16 +296,10 @@ mod tests {
         Queue::new(limits, Arc::new(AtomicBool::new(true)), 10, 1_000, room)
     }
 
-    const WIDE: Limits = Limits {
-        entries: 100,
-        batch: 1 << 20,
-    };
+    const WIDE: Limits = Limits { entries: 100, batch: 1 << 20 };
 
     fn draft(private: usize) -> Draft {
-        Draft {
-            entry: Entry::new(Kind::Admin),
-            private: vec![0; private],
-        }
+        Draft { entry: Entry::new(Kind::Admin), private: vec![0; private] }
     }
 
     #[test]
@@ -384,13 +342,7 @@ mod tests {
 
     #[test]
     fn what_can_never_fit_is_too_long_and_what_does_not_fit_now_is_full() {
-        let queue = queue(
-            Limits {
-                batch: 8_192,
-                ..WIDE
-            },
-            1 << 30,
-        );
+        let queue = queue(Limits { batch: 8_192, ..WIDE }, 1 << 30);
         let long = queue.submit(draft(9_000), 2_000, false);
         assert_eq!(long.unwrap_err(), Unavailable::TooLong);
         drop(queue.submit(draft(5_000), 2_000, false).unwrap());
@@ -410,12 +362,15 @@ mod tests {
 
     #[test]
     fn a_closed_queue_gives_up_what_waits_and_then_ends() {
-        let queue = queue(WIDE, 1 << 30);
+        let queue = queue(Limits { entries: 1, ..WIDE }, 1 << 30);
+        drop(queue.submit(draft(0), 2_000, false).unwrap());
+        // The last one is taken although the queue is full.
         drop(queue.submit(draft(0), 2_000, true).unwrap());
         let after = queue.submit(draft(0), 2_000, false);
         assert_eq!(after.unwrap_err(), Unavailable::Fenced);
         let mut work = Work::default();
         assert!(queue.take(&mut work));
+        assert_eq!(work.leaves.len(), 2);
         work.clear();
         assert!(!queue.take(&mut work));
     }

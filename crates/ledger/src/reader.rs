@@ -48,11 +48,7 @@ impl Reader {
         let wal = reader.layout.wal();
         let segments = Wal::list(&wal).map_err(|error| open_error(dir, error))?;
         if segments.is_empty() {
-            return Err(io_error(
-                "find a log in",
-                dir,
-                io::ErrorKind::NotFound.into(),
-            ));
+            return Err(io_error("find a log in", dir, io::ErrorKind::NotFound.into()));
         }
         Ok(reader)
     }
@@ -95,11 +91,7 @@ impl Reader {
         let key: VerifierKey = self.verifier_key()?.parse().map_err(invalid)?;
         let keys = std::slice::from_ref(&key);
         let checkpoint = Checkpoint::open(text.as_bytes(), key.name(), keys).map_err(invalid)?;
-        Ok(Some(Signed {
-            size: checkpoint.size,
-            root: checkpoint.root,
-            text: Arc::from(text),
-        }))
+        Ok(Some(Signed { size: checkpoint.size, root: checkpoint.root, text: Arc::from(text) }))
     }
 
     /// Returns the size of the log in the latest signed checkpoint, its signature checked; 0 without one.
@@ -121,14 +113,7 @@ impl Reader {
         let dir = self.layout.wal();
         let wal = Wal::list(&dir).map_err(|error| lookup_error(from, error))?;
         let walker = Walker::begin(&wal, from).map_err(|error| lookup_error(from, error))?;
-        Ok(Entries {
-            layout: self.layout.clone(),
-            wal,
-            walker,
-            ready: VecDeque::new(),
-            from,
-            signed,
-        })
+        Ok(Entries { layout: self.layout.clone(), wal, walker, ready: VecDeque::new(), from, signed })
     }
 
     /// Returns the entry at `index` with its private part and salt.
@@ -138,9 +123,7 @@ impl Reader {
     /// [`LookupError`].
     pub fn stored(&self, index: u64) -> Result<Stored, LookupError> {
         let wal = Wal::list(&self.layout.wal()).map_err(|error| lookup_error(index, error))?;
-        let found = Finder::default()
-            .find(&Mutex::new(wal), index)
-            .map_err(|error| lookup_error(index, error))?;
+        let found = Finder::default().find(&Mutex::new(wal), index).map_err(|error| lookup_error(index, error))?;
         checked(found.ok_or(LookupError::Unknown(index))?)
     }
 
@@ -226,11 +209,7 @@ pub(crate) fn checked(stored: Stored) -> Result<Stored, LookupError> {
         .ok()
         .and_then(|entry| entry.private)
         .is_some_and(|commitment| matches(&commitment, &stored.salt, &stored.private));
-    if holds {
-        Ok(stored)
-    } else {
-        Err(LookupError::Damaged(stored.index))
-    }
+    if holds { Ok(stored) } else { Err(LookupError::Damaged(stored.index)) }
 }
 
 /// Proves from the tiles in `log` that `signed` covers the entry at `index`, which must be below its size.
@@ -241,26 +220,15 @@ pub(crate) fn receipt(log: &Path, signed: &Signed, index: u64) -> Result<Receipt
         .map_err(|error| LookupError::Io(io::Error::other(error.to_string())))?;
     verify_inclusion(&leaf_hash(&leaf), index, signed.size, &hashes, &signed.root)
         .map_err(|_| LookupError::Damaged(index))?;
-    let proof = receipt::Receipt {
-        extra: None,
-        index,
-        hashes,
-        checkpoint: signed.text.to_string(),
-    };
-    Ok(Receipt {
-        index,
-        leaf,
-        proof: proof.to_text(),
-    })
+    let proof = receipt::Receipt { extra: None, index, hashes, checkpoint: signed.text.to_string() };
+    Ok(Receipt { index, leaf, proof: proof.to_text() })
 }
 
 /// Says in the words of a look-up what reading the log answered.
 pub(crate) fn lookup_error(index: u64, error: WalError) -> LookupError {
     match error {
         WalError::Io { source, .. } => LookupError::Io(source),
-        WalError::Batch { .. } | WalError::Followed { .. } | WalError::Start { .. } => {
-            LookupError::Damaged(index)
-        }
+        WalError::Batch { .. } | WalError::Followed { .. } | WalError::Start { .. } => LookupError::Damaged(index),
     }
 }
 

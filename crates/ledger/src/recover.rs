@@ -54,32 +54,21 @@ impl FoundTail {
 /// # Errors
 ///
 /// [`OpenError::Damaged`] if a batch is bad and others follow it, or the log is not the one that was signed.
-pub(crate) fn find(
-    dir: &Path,
-    wal: &Wal,
-    from: u64,
-    signed: Option<(u64, Hash)>,
-) -> Result<Found, OpenError> {
-    let damaged = |why| OpenError::Damaged {
-        dir: dir.display().to_string(),
-        why,
-    };
+pub(crate) fn find(dir: &Path, wal: &Wal, from: u64, signed: Option<(u64, Hash)>) -> Result<Found, OpenError> {
+    let damaged = |why| OpenError::Damaged { dir: dir.display().to_string(), why };
     let asked = signed.map(|(size, _)| size);
     let found = match Walker::begin(wal, from).map_err(|error| open_error(dir, error))? {
-        None => Found {
-            stopped: true,
-            ..Found::default()
-        },
+        None => Found { stopped: true, ..Found::default() },
         Some(walker) => walk(dir, wal, walker, asked)?,
     };
     let size = found.start.chain.tree.size();
     match signed {
-        Some((signed, _)) if size < signed => Err(damaged(format!(
-            "it has {size} entries, and a signed checkpoint says {signed}"
-        ))),
-        Some((signed, root)) if signed > 0 && found.root != Some(root) => Err(damaged(format!(
-            "its first {signed} entries do not have the root of the signed checkpoint"
-        ))),
+        Some((signed, _)) if size < signed => {
+            Err(damaged(format!("it has {size} entries, and a signed checkpoint says {signed}")))
+        }
+        Some((signed, root)) if signed > 0 && found.root != Some(root) => {
+            Err(damaged(format!("its first {signed} entries do not have the root of the signed checkpoint")))
+        }
         _ => Ok(found),
     }
 }
@@ -99,10 +88,7 @@ fn walk(dir: &Path, wal: &Wal, mut walker: Walker, asked: Option<u64>) -> Result
         let Step::Batch(batch) = step else { break };
         fresh = false;
         fresh_before = walker.first;
-        found.apply(&batch).map_err(|why| OpenError::Damaged {
-            dir: dir.display().to_string(),
-            why,
-        })?;
+        found.apply(&batch).map_err(|why| OpenError::Damaged { dir: dir.display().to_string(), why })?;
         found.note_root(&walker, asked);
     }
     fresh = fresh || walker.first != fresh_before;
@@ -122,17 +108,14 @@ impl Found {
         let entries = batch.entries().map_err(|why| why.to_string())?;
         for stored in entries {
             let index = stored.index;
-            let entry =
-                Entry::decode(&stored.leaf).map_err(|why| format!("entry {index}: {why}"))?;
+            let entry = Entry::decode(&stored.leaf).map_err(|why| format!("entry {index}: {why}"))?;
             if entry.at_ms < self.start.last_at_ms {
                 return Err(format!("entry {index} is earlier than the one before it"));
             }
             self.start.last_at_ms = entry.at_ms;
             self.stopped = entry.kind == Kind::Stop;
             let calls: &mut OpenCalls = &mut self.start.calls;
-            Change::of(entry, index)
-                .into_iter()
-                .for_each(|change| calls.apply(change));
+            Change::of(entry, index).into_iter().for_each(|change| calls.apply(change));
         }
         Ok(())
     }
@@ -157,32 +140,16 @@ fn tail(walker: &Walker, fresh: bool) -> Result<FoundTail, WalError> {
         let later = segment.batch_after(offset, walker.chain.seq)?;
         if let Some(later) = later {
             let path = segment.path.display().to_string();
-            return Err(WalError::Followed {
-                path,
-                offset,
-                later,
-            });
+            return Err(WalError::Followed { path, offset, later });
         }
     }
-    Ok(FoundTail {
-        first: walker.first,
-        offset,
-        torn_end,
-        fresh,
-    })
+    Ok(FoundTail { first: walker.first, offset, torn_end, fresh })
 }
 
 /// Says in the words of an opening what reading the log answered.
 pub(crate) fn open_error(dir: &Path, error: WalError) -> OpenError {
     match error {
-        WalError::Io { path, source } => OpenError::Io {
-            action: "read",
-            path,
-            source,
-        },
-        other => OpenError::Damaged {
-            dir: dir.display().to_string(),
-            why: other.to_string(),
-        },
+        WalError::Io { path, source } => OpenError::Io { action: "read", path, source },
+        other => OpenError::Damaged { dir: dir.display().to_string(), why: other.to_string() },
     }
 }

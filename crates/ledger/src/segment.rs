@@ -45,21 +45,13 @@ impl Start {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
-        let Chain {
-            epoch,
-            segment,
-            seq,
-            prev,
-            tree,
-        } = &self.chain;
+        let Chain { epoch, segment, seq, prev, tree } = &self.chain;
         for field in [*epoch, *segment, *seq, self.last_at_ms] {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
         bytes.extend_from_slice(prev);
         bytes.extend_from_slice(&tree.size().to_le_bytes());
-        tree.hashes()
-            .iter()
-            .for_each(|hash| bytes.extend_from_slice(hash));
+        tree.hashes().iter().for_each(|hash| bytes.extend_from_slice(hash));
         self.calls.encode(&mut bytes);
         let length = u32::try_from(bytes.len() + 4).unwrap_or(u32::MAX);
         if let Some(field) = bytes.get_mut(12..PREFIX) {
@@ -92,18 +84,8 @@ impl Start {
         let prev = fields.array()?;
         let tree = decode_tree(&mut fields)?;
         let calls = OpenCalls::decode(&mut fields)?;
-        let chain = Chain {
-            epoch,
-            segment,
-            seq,
-            prev,
-            tree,
-        };
-        fields.0.is_empty().then_some(Self {
-            chain,
-            last_at_ms,
-            calls,
-        })
+        let chain = Chain { epoch, segment, seq, prev, tree };
+        fields.0.is_empty().then_some(Self { chain, last_at_ms, calls })
     }
 }
 
@@ -137,24 +119,14 @@ mod tests {
     use crate::calls::{Change, OpenCall};
 
     fn start(entries: u64, calls: u64) -> Start {
-        let mut start = Start {
-            last_at_ms: 1_781_299_260_000,
-            ..Start::default()
-        };
+        let mut start = Start { last_at_ms: 1_781_299_260_000, ..Start::default() };
         start.chain.epoch = 3;
         start.chain.prev = [9; 32];
         for index in 0..entries {
-            start
-                .chain
-                .tree
-                .push(proof::tree::leaf_hash(&index.to_be_bytes()));
+            start.chain.tree.push(proof::tree::leaf_hash(&index.to_be_bytes()));
         }
         for index in 0..calls {
-            let call = OpenCall {
-                call: [1; 16],
-                subject: Some([2; 16]),
-                model: Some("ember-2".to_owned()),
-            };
+            let call = OpenCall { call: [1; 16], subject: Some([2; 16]), model: Some("ember-2".to_owned()) };
             start.calls.apply(Change::Opens(index, call));
         }
         start
@@ -186,12 +158,7 @@ mod tests {
     fn a_segment_is_named_by_its_first_index_in_twenty_digits() {
         assert_eq!(name(42), "00000000000000000042.seg");
         assert_eq!(first_of(&name(u64::MAX)), Some(u64::MAX));
-        for other in [
-            "42.seg",
-            "00000000000000000042",
-            "spare.pre",
-            "+0000000000000000042.seg",
-        ] {
+        for other in ["42.seg", "00000000000000000042", "spare.pre", "+0000000000000000042.seg"] {
             assert_eq!(first_of(other), None, "{other}");
         }
     }

@@ -30,10 +30,7 @@ use crate::{
 pub(crate) enum Fault {
     /// Worth another try: nothing was signed.
     #[error("cannot {action}: {source}")]
-    Io {
-        action: &'static str,
-        source: io::Error,
-    },
+    Io { action: &'static str, source: io::Error },
     /// Two ways to compute the same thing disagree, or a durable batch no longer reads back: nothing may be signed.
     #[error("the log contradicts itself: {0}")]
     Damaged(String),
@@ -57,10 +54,7 @@ pub(crate) struct Sequencer {
 
 impl Sequencer {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            progress: None,
-        }
+        Self { shared, progress: None }
     }
 
     /// Signs a checkpoint at each interval that brought entries, and a last one when the log closes.
@@ -113,14 +107,11 @@ impl Sequencer {
         while walker.chain.tree.size() < size {
             walk(walker, &wal, |leaf| tiler.push(leaf))?;
         }
-        tiler
-            .flush()
-            .map_err(|source| io_fault("write tiles", source))?;
+        tiler.flush().map_err(|source| io_fault("write tiles", source))?;
         let tiles = tiles_root(&self.shared, size)?;
         if walker.chain.tree.root() != expected || tiles != expected {
-            let why = format!(
-                "the first {size} entries have different roots in memory, in the segments and in the tiles"
-            );
+            let why =
+                format!("the first {size} entries have different roots in memory, in the segments and in the tiles");
             return Err(Fault::Damaged(why));
         }
         Ok(())
@@ -168,25 +159,20 @@ fn resume(shared: &Shared) -> Result<Progress, Fault> {
 
 fn resume_at(shared: &Shared, mark: u64) -> Result<Progress, Fault> {
     let wal = lock(&shared.wal).clone();
-    let mut walker = Walker::begin(&wal, mark)
-        .map_err(fault)?
-        .ok_or_else(|| Fault::Damaged("there are no segments".to_owned()))?;
+    let mut walker =
+        Walker::begin(&wal, mark).map_err(fault)?.ok_or_else(|| Fault::Damaged("there are no segments".to_owned()))?;
     let synced = walker.first;
     while walker.chain.tree.size() < mark {
         walk(&mut walker, &wal, |_| Ok(()))?;
     }
     let tiles = Tiles::new(&shared.layout.log());
-    let tiler = Tiler::resume(Arc::clone(&shared.storage), tiles, mark)
-        .map_err(|source| io_fault("read tiles", source))?;
+    let tiler =
+        Tiler::resume(Arc::clone(&shared.storage), tiles, mark).map_err(|source| io_fault("read tiles", source))?;
     let tree = &walker.chain.tree;
     if tree.size() != mark || tiles_root(shared, mark)? != tree.root() {
         return Err(Fault::Damaged("the tiles have another root".to_owned()));
     }
-    Ok(Progress {
-        walker,
-        tiler,
-        synced,
-    })
+    Ok(Progress { walker, tiler, synced })
 }
 
 /// Returns the size up to which tiles were made durable; 0 if that is not known.
@@ -207,16 +193,10 @@ fn tiles_root(shared: &Shared, size: u64) -> Result<Hash, Fault> {
 }
 
 /// Reads one batch that is known to be durable.
-fn walk(
-    walker: &mut Walker,
-    wal: &Wal,
-    mut each: impl FnMut(&[u8]) -> io::Result<()>,
-) -> Result<(), Fault> {
+fn walk(walker: &mut Walker, wal: &Wal, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), Fault> {
     let why = match walker.step(wal).map_err(fault)? {
         Step::Batch(batch) => {
-            let entries = batch
-                .entries()
-                .map_err(|why| Fault::Damaged(why.to_string()))?;
+            let entries = batch.entries().map_err(|why| Fault::Damaged(why.to_string()))?;
             return entries
                 .iter()
                 .try_for_each(|entry| each(&entry.leaf))

@@ -82,10 +82,7 @@ impl Status {
     /// Returns how many commits there were and how long the last one took.
     pub(crate) fn commits(&self) -> (u64, Duration) {
         let nanos = self.last_commit_ns.load(Ordering::Relaxed);
-        (
-            self.commits.load(Ordering::Relaxed),
-            Duration::from_nanos(nanos),
-        )
+        (self.commits.load(Ordering::Relaxed), Duration::from_nanos(nanos))
     }
 }
 
@@ -105,10 +102,8 @@ impl Signal {
     /// Waits until it happens, at most for `timeout`; returns whether it has happened.
     pub(crate) fn wait(&self, timeout: Duration) -> bool {
         let given = lock(&self.given);
-        let (given, _) = self
-            .changed
-            .wait_timeout_while(given, timeout, |given| !*given)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (given, _) =
+            self.changed.wait_timeout_while(given, timeout, |given| !*given).unwrap_or_else(PoisonError::into_inner);
         *given
     }
 }

@@ -50,20 +50,8 @@ struct State {
 
 impl Spares {
     /// Makes spares of `bytes` in `dir`; `starved` is set while that fails.
-    pub(crate) fn new(
-        storage: Arc<dyn Storage>,
-        dir: &Path,
-        bytes: u64,
-        starved: Arc<AtomicBool>,
-    ) -> Self {
-        Self {
-            storage,
-            dir: dir.to_owned(),
-            bytes,
-            starved,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        }
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: &Path, bytes: u64, starved: Arc<AtomicBool>) -> Self {
+        Self { storage, dir: dir.to_owned(), bytes, starved, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Makes spares until closed; runs on a thread of its own.
@@ -108,10 +96,7 @@ impl Spares {
     pub(crate) fn take(&self) -> Option<Spare> {
         let mut state = lock(&self.state);
         while state.ready.is_none() && !state.closed && !self.hopeless(&state) {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let spare = state.ready.take();
         drop(state);
@@ -138,10 +123,7 @@ impl Spares {
     fn wait_until_wanted(&self) -> bool {
         let mut state = lock(&self.state);
         while state.ready.is_some() && !state.closed {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         !state.closed
     }
@@ -157,9 +139,7 @@ impl Spares {
         self.starved.store(true, Ordering::Relaxed);
         let state = lock(&self.state);
         self.changed.notify_all();
-        let _woken = self
-            .changed
-            .wait_timeout_while(state, RETRY, |state| !state.closed);
+        let _woken = self.changed.wait_timeout_while(state, RETRY, |state| !state.closed);
     }
 }
 
@@ -167,10 +147,7 @@ impl Spares {
 pub(crate) fn remove_left(storage: &dyn Storage, dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == EXTENSION)
-        {
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
             storage.remove(&path)?;
         }
     }

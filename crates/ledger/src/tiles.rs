@@ -9,8 +9,8 @@ use std::{
 
 use proof::{
     tile::{
-        BadTile, TILE_WIDTH, TileKind, TilePath, TileReader, decode_entries, decode_hashes,
-        encode_entries, perfect_root,
+        BadTile, TILE_WIDTH, TileKind, TilePath, TileReader, decode_entries, decode_hashes, encode_entries,
+        perfect_root,
     },
     tree::{Hash, leaf_hash},
 };
@@ -39,8 +39,7 @@ impl Tiles {
     fn read(&self, tile: TilePath) -> io::Result<(Vec<u8>, u16)> {
         match std::fs::read(self.path(tile)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && tile.is_partial() => {
-                let full = TilePath::new(tile.kind(), tile.index(), TILE_WIDTH)
-                    .map_err(io::Error::other)?;
+                let full = TilePath::new(tile.kind(), tile.index(), TILE_WIDTH).map_err(io::Error::other)?;
                 Ok((std::fs::read(self.path(full))?, TILE_WIDTH))
             }
             read => Ok((read?, tile.width())),
@@ -55,10 +54,7 @@ impl Tiles {
         let (bytes, _) = self.read(path)?;
         let entries = decode_entries(&bytes).map_err(invalid)?;
         let at = usize::try_from(index % width).map_err(io::Error::other)?;
-        entries
-            .get(at)
-            .map(|leaf| leaf.to_vec())
-            .ok_or_else(missing)
+        entries.get(at).map(|leaf| leaf.to_vec()).ok_or_else(missing)
     }
 }
 
@@ -290,20 +286,12 @@ fn resumed<T>(index: u64, items: Vec<T>, width: usize) -> io::Result<Edge<T>> {
     if items.len() != width {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
     }
-    Ok(Edge {
-        index,
-        items,
-        put: width,
-    })
+    Ok(Edge { index, items, put: width })
 }
 
 /// Returns the directories from `top` down to the one that `path` is in, with `top`.
 fn ancestors(top: &Path, path: &Path) -> Vec<PathBuf> {
-    parent(path)
-        .ancestors()
-        .take_while(|dir| dir.starts_with(top))
-        .map(Path::to_owned)
-        .collect()
+    parent(path).ancestors().take_while(|dir| dir.starts_with(top)).map(Path::to_owned).collect()
 }
 
 #[cfg(test)]

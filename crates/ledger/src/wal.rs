@@ -24,17 +24,9 @@ pub(crate) enum WalError {
     #[error("cannot read `{path}`: {source}")]
     Io { path: String, source: io::Error },
     #[error("`{path}` at byte {offset}: {why}")]
-    Batch {
-        path: String,
-        offset: u64,
-        why: BadBatch,
-    },
+    Batch { path: String, offset: u64, why: BadBatch },
     #[error("`{path}` has a bad batch at byte {offset} and a good one after it, at byte {later}")]
-    Followed {
-        path: String,
-        offset: u64,
-        later: u64,
-    },
+    Followed { path: String, offset: u64, later: u64 },
     #[error("`{path}` does not begin with a segment header that fits: {why}")]
     Start { path: String, why: &'static str },
 }
@@ -77,10 +69,7 @@ impl Wal {
     /// Returns the beginning of the segment that has, or would have, the entry at `index`; `None` without segments.
     pub(crate) fn containing(&self, index: u64) -> Option<u64> {
         let after = self.firsts.partition_point(|first| *first <= index);
-        after
-            .checked_sub(1)
-            .and_then(|at| self.firsts.get(at))
-            .copied()
+        after.checked_sub(1).and_then(|at| self.firsts.get(at)).copied()
     }
 
     /// Returns the beginning of the segment after the one that begins at `first`.
@@ -112,10 +101,7 @@ impl Finder {
         let Some((first, path)) = place else {
             return Ok(None);
         };
-        let hint = lock(&self.hints)
-            .range(first..=index)
-            .next_back()
-            .map(|(_, offset)| *offset);
+        let hint = lock(&self.hints).range(first..=index).next_back().map(|(_, offset)| *offset);
         let mut passed = Vec::new();
         let found = find_from(&Segment::open(&path)?, hint, index, &mut passed);
         self.remember(&passed);
@@ -166,10 +152,7 @@ impl Segment {
     /// Opens the segment at `path` and reads its header.
     pub(crate) fn open(path: &Path) -> Result<Self, WalError> {
         let failed = |source| io_error(path, source);
-        let bad = |why| WalError::Start {
-            path: path.display().to_string(),
-            why,
-        };
+        let bad = |why| WalError::Start { path: path.display().to_string(), why };
         let file = File::open(path).map_err(failed)?;
         let mut prefix = [0; PREFIX];
         if read(&file, &mut prefix, 0).map_err(failed)? < PREFIX {
@@ -184,22 +167,14 @@ impl Segment {
         read(&file, &mut bytes, 0).map_err(failed)?;
         let start = Start::decode(&bytes).ok_or_else(|| bad("it does not match its checksum"))?;
         let path = path.to_owned();
-        Ok(Self {
-            file,
-            path,
-            start,
-            batches: segment::first_batch(count),
-        })
+        Ok(Self { file, path, start, batches: segment::first_batch(count) })
     }
 
     /// Returns the header of the batch at `offset`; `None` where nothing was written or what was is no header.
     fn header(&self, offset: u64) -> Result<Option<Header>, WalError> {
         let mut bytes = [0; batch::HEADER];
-        let count =
-            read(&self.file, &mut bytes, offset).map_err(|source| io_error(&self.path, source))?;
-        Ok(Some(bytes)
-            .filter(|bytes| count == bytes.len())
-            .and_then(|bytes| Header::decode(&bytes)))
+        let count = read(&self.file, &mut bytes, offset).map_err(|source| io_error(&self.path, source))?;
+        Ok(Some(bytes).filter(|bytes| count == bytes.len()).and_then(|bytes| Header::decode(&bytes)))
     }
 
     /// Returns the frames and padding of the batch at `offset`; fewer bytes if the file ends before.
@@ -207,9 +182,7 @@ impl Segment {
         let failed = |source| io_error(&self.path, source);
         let begin = offset + batch::HEADER as u64;
         let present = self.file.metadata().map_err(failed)?.len();
-        let end = offset
-            .saturating_add(header.length())
-            .min(present.max(begin));
+        let end = offset.saturating_add(header.length()).min(present.max(begin));
         let mut bytes = vec![0; length(end - begin)];
         let count = read(&self.file, &mut bytes, begin).map_err(failed)?;
         bytes.truncate(count);
@@ -219,9 +192,7 @@ impl Segment {
     fn stored(&self, offset: u64, header: &Header, index: u64) -> Result<Stored, WalError> {
         let bytes = self.body(offset, header)?;
         let frames = batch::frames(header, &bytes).map_err(|why| self.bad(offset, why))?;
-        let frame = frames
-            .get(length(index - header.first))
-            .ok_or_else(|| self.bad(offset, BadBatch::Count))?;
+        let frame = frames.get(length(index - header.first)).ok_or_else(|| self.bad(offset, BadBatch::Count))?;
         Ok(stored(frame, index))
     }
 
@@ -231,8 +202,7 @@ impl Segment {
         let end = self.file.metadata().map_err(failed)?.len();
         let mut at = offset + BLOCK;
         while at < end {
-            let belongs =
-                |header: &Header| header.segment == self.start.chain.segment && header.seq >= seq;
+            let belongs = |header: &Header| header.segment == self.start.chain.segment && header.seq >= seq;
             if self.header(at)?.as_ref().is_some_and(belongs) {
                 return Ok(Some(at));
             }
@@ -247,8 +217,7 @@ impl Segment {
         let mut at = from;
         let mut bytes = vec![0; 1 << 20];
         loop {
-            let count =
-                read(&self.file, &mut bytes, at).map_err(|source| io_error(&self.path, source))?;
+            let count = read(&self.file, &mut bytes, at).map_err(|source| io_error(&self.path, source))?;
             let chunk = bytes.get(..count).unwrap_or_default();
             if let Some(last) = chunk.iter().rposition(|byte| *byte != 0) {
                 end = at + last as u64 + 1;
@@ -261,11 +230,7 @@ impl Segment {
     }
 
     pub(crate) fn bad(&self, offset: u64, why: BadBatch) -> WalError {
-        WalError::Batch {
-            path: self.path.display().to_string(),
-            offset,
-            why,
-        }
+        WalError::Batch { path: self.path.display().to_string(), offset, why }
     }
 }
 
@@ -286,12 +251,7 @@ impl Batch {
 }
 
 fn stored(frame: &Frame<'_>, index: u64) -> Stored {
-    Stored {
-        index,
-        leaf: frame.leaf.to_vec(),
-        salt: frame.salt,
-        private: frame.private.to_vec(),
-    }
+    Stored { index, leaf: frame.leaf.to_vec(), salt: frame.salt, private: frame.private.to_vec() }
 }
 
 /// What comes next in the log.
@@ -325,12 +285,7 @@ impl Walker {
             return Err(start_error(&segment, "its name tells another first entry"));
         }
         let (offset, chain) = (segment.batches, segment.start.chain.clone());
-        Ok(Some(Self {
-            segment,
-            first,
-            offset,
-            chain,
-        }))
+        Ok(Some(Self { segment, first, offset, chain }))
     }
 
     /// Reads the next batch. After [`Step::End`] or [`Step::Bad`] it can be asked again, should there be more by then.
@@ -351,11 +306,7 @@ impl Walker {
     fn read(&mut self) -> Result<Step, WalError> {
         let Some(header) = self.segment.header(self.offset)? else {
             let end = self.segment.written_end_of_block(self.offset)?;
-            return Ok(if end {
-                Step::End
-            } else {
-                Step::Bad(BadBatch::Header)
-            });
+            return Ok(if end { Step::End } else { Step::Bad(BadBatch::Header) });
         };
         if let Err(why) = self.chain.place(&header) {
             return Ok(Step::Bad(why));
@@ -376,10 +327,7 @@ impl Walker {
         let found = &segment.start.chain;
         expected.epoch = found.epoch.max(expected.epoch);
         if *found != expected {
-            return Err(start_error(
-                &segment,
-                "it does not continue the segment before",
-            ));
+            return Err(start_error(&segment, "it does not continue the segment before"));
         }
         self.chain = expected;
         self.offset = segment.batches;
@@ -393,8 +341,7 @@ impl Segment {
     /// Returns true if nothing was written in the block at `offset`, or the file ends there.
     fn written_end_of_block(&self, offset: u64) -> Result<bool, WalError> {
         let mut block = [0; 4_096];
-        let count =
-            read(&self.file, &mut block, offset).map_err(|source| io_error(&self.path, source))?;
+        let count = read(&self.file, &mut block, offset).map_err(|source| io_error(&self.path, source))?;
         Ok(block.iter().take(count).all(|byte| *byte == 0))
     }
 }
@@ -414,15 +361,9 @@ fn read(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
 }
 
 fn io_error(path: &Path, source: io::Error) -> WalError {
-    WalError::Io {
-        path: path.display().to_string(),
-        source,
-    }
+    WalError::Io { path: path.display().to_string(), source }
 }
 
 fn start_error(segment: &Segment, why: &'static str) -> WalError {
-    WalError::Start {
-        path: segment.path.display().to_string(),
-        why,
-    }
+    WalError::Start { path: segment.path.display().to_string(), why }
 }

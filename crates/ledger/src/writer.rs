@@ -38,12 +38,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// Makes `spare` the segment that `start` begins, durably.
-    pub(crate) fn begin(
-        storage: &dyn Storage,
-        wal: &mut Wal,
-        spare: Spare,
-        start: Start,
-    ) -> io::Result<Self> {
+    pub(crate) fn begin(storage: &dyn Storage, wal: &mut Wal, spare: Spare, start: Start) -> io::Result<Self> {
         let header = start.encode();
         spare.file.write_at(&header, 0)?;
         spare.file.sync()?;
@@ -52,12 +47,7 @@ impl Tail {
         storage.rename(&spare.path, &path)?;
         storage.sync_dir(parent(&path))?;
         wal.push(first);
-        Ok(Self {
-            file: spare.file,
-            offset: size(&header),
-            fresh: true,
-            start,
-        })
+        Ok(Self { file: spare.file, offset: size(&header), fresh: true, start })
     }
 }
 
@@ -105,9 +95,7 @@ impl Writer {
         self.tail.fresh = false;
         self.tail.start.last_at_ms = work.last_at_ms;
         let calls: &mut OpenCalls = &mut self.tail.start.calls;
-        work.changes
-            .drain(..)
-            .for_each(|change| calls.apply(change));
+        work.changes.drain(..).for_each(|change| calls.apply(change));
         Ok(header)
     }
 
@@ -122,10 +110,7 @@ impl Writer {
 
     /// Goes on to the next segment, whose first batch will take `length` bytes.
     fn roll(&mut self, length: u64) -> io::Result<()> {
-        let spare = self
-            .spares
-            .take()
-            .ok_or_else(|| io::Error::other("the log was closed before there was room"))?;
+        let spare = self.spares.take().ok_or_else(|| io::Error::other("the log was closed before there was room"))?;
         let mut start = std::mem::take(&mut self.tail.start);
         start.chain.segment += 1;
         let storage = self.shared.storage.as_ref();
@@ -134,9 +119,7 @@ impl Writer {
         self.tail = Tail::begin(storage, &mut wal, spare, start)?;
         *lock(&self.shared.wal) = wal;
         let used = self.tail.offset + length;
-        self.shared
-            .queue
-            .rolled(self.shared.segment_bytes.saturating_sub(used));
+        self.shared.queue.rolled(self.shared.segment_bytes.saturating_sub(used));
         Ok(())
     }
 

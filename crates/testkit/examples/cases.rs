@@ -25,69 +25,33 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(other) => bail!("`{other}`: the one option is --json"),
     };
     let cases = cases::load(&cases::directory())?;
-    let pairs = cases
-        .iter()
-        .flat_map(|case| case.checks.iter().map(move |check| (case, check)));
-    let rows = pairs
-        .map(|(case, check)| row(case, check))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let text = if as_json {
-        document(&rows)
-    } else {
-        table(&rows)
-    };
+    let pairs = cases.iter().flat_map(|case| case.checks.iter().map(move |check| (case, check)));
+    let rows = pairs.map(|(case, check)| row(case, check)).collect::<anyhow::Result<Vec<_>>>()?;
+    let text = if as_json { document(&rows) } else { table(&rows) };
     writeln!(io::stdout(), "{text}").context("standard output is closed")?;
-    Ok(if rows.iter().all(|row| row.met) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if rows.iter().all(|row| row.met) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn row<'a>(case: &'a Case, check: &'a Check) -> anyhow::Result<Row<'a>> {
     let compiled = Snapshot::compile(check.document.clone());
-    let snapshot =
-        compiled.map_err(|faults| anyhow!("case {} under {}: {faults:?}", case.id, check.stage))?;
+    let snapshot = compiled.map_err(|faults| anyhow!("case {} under {}: {faults:?}", case.id, check.stage))?;
     let determination = decide(&snapshot, &check.facts);
     let met = check.expected.is_met_by(&determination);
-    let got = if met {
-        check.expected.to_string()
-    } else {
-        spelled(&determination)
-    };
-    Ok(Row {
-        case,
-        check,
-        got,
-        met,
-    })
+    let got = if met { check.expected.to_string() } else { spelled(&determination) };
+    Ok(Row { case, check, got, met })
 }
 
 fn spelled(determination: &Determination) -> String {
     let reason = match determination {
-        Determination::Permit(permit) => permit
-            .basis()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
+        Determination::Permit(permit) => permit.basis().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         Determination::Refuse(refusal) => refusal.code().as_str().to_owned(),
     };
     format!("{} {reason}", Verdict::of(determination))
 }
 
 fn table(rows: &[Row<'_>]) -> String {
-    let mut text = format!(
-        "{:<24} {:<8} {:<11} {:<44} {}\n",
-        "case", "stage", "model", "decided", "title"
-    );
-    for Row {
-        case,
-        check,
-        got,
-        met,
-    } in rows
-    {
+    let mut text = format!("{:<24} {:<8} {:<11} {:<44} {}\n", "case", "stage", "model", "decided", "title");
+    for Row { case, check, got, met } in rows {
         text += &format!(
             "{:<24} {:<8} {:<11} {got:<44} {}\n",
             case.id,
@@ -100,10 +64,7 @@ fn table(rows: &[Row<'_>]) -> String {
         }
     }
     let wrong = rows.iter().filter(|row| !row.met).count();
-    text + &format!(
-        "\n{} checks, {wrong} decided otherwise than expected",
-        rows.len()
-    )
+    text + &format!("\n{} checks, {wrong} decided otherwise than expected", rows.len())
 }
 
 fn document(rows: &[Row<'_>]) -> String {

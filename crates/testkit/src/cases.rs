@@ -12,15 +12,13 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use policy::{
-    CallerFacts, Consumed, CountryGroups, CredentialFacts, Determination, Directive, Facts,
-    License, SnapshotDocument,
+    CallerFacts, Consumed, CountryGroups, CredentialFacts, Determination, Directive, Facts, License, SnapshotDocument,
 };
 use serde::Deserialize;
 use terms::{
-    Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, Clearance, Control,
-    Country, Coverage, Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily,
-    ModelVersion, ModelVersionId, Moment, Organization, OrganizationId, OrganizationKind, Person,
-    PersonId, Screening, UsPersonLimb, Workload, WorkloadId,
+    Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, Clearance, Control, Country, Coverage,
+    Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily, ModelVersion, ModelVersionId, Moment,
+    Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening, UsPersonLimb, Workload, WorkloadId,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -103,10 +101,7 @@ impl Expected {
     #[must_use]
     pub fn is_met_by(&self, determination: &Determination) -> bool {
         let reason = match determination {
-            Determination::Permit(permit) => permit
-                .basis()
-                .iter()
-                .any(|basis| basis.as_str() == self.reason),
+            Determination::Permit(permit) => permit.basis().iter().any(|basis| basis.as_str() == self.reason),
             Determination::Refuse(refusal) => refusal.code().as_str() == self.reason,
         };
         reason && Verdict::of(determination) == self.verdict
@@ -122,9 +117,7 @@ impl fmt::Display for Expected {
 impl TryFrom<String> for Expected {
     type Error = anyhow::Error;
     fn try_from(text: String) -> anyhow::Result<Self> {
-        let (verdict, reason) = text
-            .split_once(' ')
-            .context("write a verdict and its reason")?;
+        let (verdict, reason) = text.split_once(' ').context("write a verdict and its reason")?;
         let verdict = match verdict {
             "permit" => Verdict::Permit,
             "permit_with_flag" => Verdict::PermitWithFlag,
@@ -153,9 +146,7 @@ pub fn load(directory: &Path) -> anyhow::Result<Vec<Case>> {
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(directory).with_context(|| directory.display().to_string())? {
         let path = entry?.path();
-        let is_yaml = path
-            .extension()
-            .is_some_and(|extension| extension == "yaml");
+        let is_yaml = path.extension().is_some_and(|extension| extension == "yaml");
         if is_yaml && !path.ends_with("world.yaml") {
             paths.push(path);
         }
@@ -167,16 +158,9 @@ pub fn load(directory: &Path) -> anyhow::Result<Vec<Case>> {
 
 fn load_case(directory: &Path, world: &World, path: &Path) -> anyhow::Result<Case> {
     let lines: CaseLines = read_yaml(path)?;
-    let named = path
-        .file_stem()
-        .is_some_and(|stem| stem == lines.id.as_str());
+    let named = path.file_stem().is_some_and(|stem| stem == lines.id.as_str());
     ensure!(named, "{}: the id is not the file's name", path.display());
-    let case = Scene {
-        directory,
-        world,
-        lines: &lines,
-    }
-    .case();
+    let case = Scene { directory, world, lines: &lines }.case();
     case.with_context(|| path.display().to_string())
 }
 
@@ -196,10 +180,7 @@ struct Scene<'a> {
 impl Scene<'_> {
     fn case(&self) -> anyhow::Result<Case> {
         let lines = self.lines;
-        let stages = lines
-            .instruments
-            .as_ref()
-            .unwrap_or(&self.world.instruments);
+        let stages = lines.instruments.as_ref().unwrap_or(&self.world.instruments);
         let [before, june_12, june_26] =
             [&Vec::new(), &stages.june_12, &stages.june_26].map(|files| self.document(files));
         let (before, june_12, june_26) = (before?, june_12?, june_26?);
@@ -214,26 +195,12 @@ impl Scene<'_> {
         ];
         let mut checks = Vec::new();
         for (stage, document, model, expected) in plan {
-            let model = lines
-                .call
-                .model
-                .clone()
-                .map_or_else(|| ModelVersionId::parse(model), Ok)?;
+            let model = lines.call.model.clone().map_or_else(|| ModelVersionId::parse(model), Ok)?;
             let (document, expected) = (document.clone(), expected.clone());
-            checks.push(Check {
-                stage,
-                document,
-                facts: self.facts(model)?,
-                expected,
-            });
+            checks.push(Check { stage, document, facts: self.facts(model)?, expected });
         }
         let (id, title, basis) = (lines.id.clone(), lines.title.clone(), lines.basis.clone());
-        Ok(Case {
-            id,
-            title,
-            basis,
-            checks,
-        })
+        Ok(Case { id, title, basis, checks })
     }
 
     fn document(&self, files: &[PathBuf]) -> anyhow::Result<SnapshotDocument> {
@@ -242,12 +209,7 @@ impl Scene<'_> {
             epoch: 1,
             lab: Some(self.world.lab.clone()),
             country_groups: CountryGroups::bundled(),
-            models: self
-                .world
-                .models
-                .iter()
-                .map(|(id, line)| line.model(id))
-                .collect(),
+            models: self.world.models.iter().map(|(id, line)| line.model(id)).collect(),
             aliases: Vec::new(),
             directives: Vec::new(),
             licenses: Vec::new(),
@@ -266,11 +228,7 @@ impl Scene<'_> {
 
     fn facts(&self, model: ModelVersionId) -> anyhow::Result<Facts> {
         let at = self.at();
-        let organizations = self
-            .world
-            .organizations
-            .iter()
-            .chain(&self.lines.organizations);
+        let organizations = self.world.organizations.iter().chain(&self.lines.organizations);
         let organizations: BTreeMap<&OrganizationId, &OrganizationLine> = organizations.collect();
         let consumed = self.lines.consumed.iter();
         Ok(Facts {
@@ -283,16 +241,8 @@ impl Scene<'_> {
                 organization: self.lines.call.tenant.clone(),
             },
             caller: self.caller()?,
-            organizations: organizations
-                .into_iter()
-                .map(|(id, line)| Arc::new(line.organization(id)))
-                .collect(),
-            consumed: consumed
-                .map(|(id, tokens)| Consumed {
-                    instrument: id.clone(),
-                    tokens: *tokens,
-                })
-                .collect(),
+            organizations: organizations.into_iter().map(|(id, line)| Arc::new(line.organization(id))).collect(),
+            consumed: consumed.map(|(id, tokens)| Consumed { instrument: id.clone(), tokens: *tokens }).collect(),
         })
     }
 
@@ -303,9 +253,7 @@ impl Scene<'_> {
     fn caller(&self) -> anyhow::Result<CallerFacts> {
         let call = &self.lines.call;
         match (&call.person, &call.workload) {
-            (Some(person), None) => Ok(CallerFacts::Person {
-                person: self.person(person)?,
-            }),
+            (Some(person), None) => Ok(CallerFacts::Person { person: self.person(person)? }),
             (None, Some(workload)) => self.workload(workload),
             (None, None) => Ok(CallerFacts::Unbound),
             (Some(_), Some(_)) => bail!("a call is by a person or by a workload, not both"),
@@ -313,11 +261,7 @@ impl Scene<'_> {
     }
 
     fn workload(&self, line: &WorkloadLine) -> anyhow::Result<CallerFacts> {
-        let people = |ids: &[PersonId]| {
-            ids.iter()
-                .map(|id| self.person(id))
-                .collect::<anyhow::Result<Vec<_>>>()
-        };
+        let people = |ids: &[PersonId]| ids.iter().map(|id| self.person(id)).collect::<anyhow::Result<Vec<_>>>();
         let workload = Workload {
             id: WorkloadId::parse("workload-of-the-case")?,
             purpose: self.lines.title.clone(),
@@ -334,11 +278,7 @@ impl Scene<'_> {
     }
 
     fn person(&self, id: &PersonId) -> anyhow::Result<Arc<Person>> {
-        let line = self
-            .lines
-            .people
-            .get(id)
-            .with_context(|| format!("`{id}` is not among the people"))?;
+        let line = self.lines.people.get(id).with_context(|| format!("`{id}` is not among the people"))?;
         Ok(Arc::new(Person {
             id: id.clone(),
             display_name: line.name.clone(),
@@ -354,26 +294,11 @@ impl Scene<'_> {
         let usual = Moment::from_millis(self.at().as_millis() - 6 * 3_600_000);
         let mut claims: Vec<(Claim, Moment)> = Vec::new();
         claims.extend(line.standing.map(|standing| (standing.claim(), usual)));
-        claims.extend(
-            line.attested
-                .iter()
-                .map(|word| (word.standing.claim(), word.at)),
-        );
-        let citizenship = |country: &Country| Claim::Citizenship {
-            country: *country,
-            from: None,
-            until: None,
-        };
-        claims.extend(
-            line.citizenships
-                .iter()
-                .map(|country| (citizenship(country), usual)),
-        );
+        claims.extend(line.attested.iter().map(|word| (word.standing.claim(), word.at)));
+        let citizenship = |country: &Country| Claim::Citizenship { country: *country, from: None, until: None };
+        claims.extend(line.citizenships.iter().map(|country| (citizenship(country), usual)));
         let method = LocationMethod::Managed;
-        claims.extend(
-            line.location
-                .map(|country| (Claim::Location { country, method }, usual)),
-        );
+        claims.extend(line.location.map(|country| (Claim::Location { country, method }, usual)));
         let attest = |(at, (claim, issued_at)): (usize, (Claim, Moment))| {
             Ok(Attestation {
                 id: AttestationId::parse(&format!("{id}-{at}"))?,

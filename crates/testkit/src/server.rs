@@ -177,8 +177,17 @@ impl Server {
     /// # Errors
     ///
     /// The operating system's error.
-    pub fn terminate(mut self) -> anyhow::Result<ExitStatus> {
+    pub fn terminate(self) -> anyhow::Result<ExitStatus> {
         self.signal("TERM")?;
+        self.wait()
+    }
+
+    /// Waits until the server is gone by itself; returns how it ended.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error.
+    pub fn wait(mut self) -> anyhow::Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
 
@@ -207,7 +216,8 @@ impl Server {
     pub fn admin(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
         let token = fs::read_to_string(self.data().join("admin.token")).context("no admin token")?;
         let bearer = format!("Bearer {}", token.trim());
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("connection", "close")];
+        let headers =
+            [("authorization", bearer.as_str()), ("content-type", "application/json"), ("connection", "close")];
         let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body)? };
         let answer = http::send(self.admin, method, path, &headers, &bytes)?;
         let status = answer.head.status;
@@ -225,13 +235,18 @@ impl Server {
     pub fn person(&self, id: &str, us: bool) -> anyhow::Result<String> {
         let screened = json!({"id": id, "display_name": id, "screening": "cleared"});
         self.admin("POST", "/admin/v1/people", &screened)?;
-        let claim = if us { json!({"kind": "us_person", "limb": "citizen"}) } else { json!({"kind": "foreign_person"}) };
+        let claim =
+            if us { json!({"kind": "us_person", "limb": "citizen"}) } else { json!({"kind": "foreign_person"}) };
         self.attest(id, &claim)?;
         self.attest(id, &json!({"kind": "location", "country": "US", "method": "declared"}))?;
-        self.admin("POST", "/admin/v1/affiliations", &json!({
-            "person": id, "organization": "larkspur-labs", "engagement": "employee", "issuer": "larkspur-hr",
-            "evidence": "roster", "attested_at": past(), "ends_at": future(),
-        }))?;
+        self.admin(
+            "POST",
+            "/admin/v1/affiliations",
+            &json!({
+                "person": id, "organization": "larkspur-labs", "engagement": "employee", "issuer": "larkspur-hr",
+                "evidence": "roster", "attested_at": past(), "ends_at": future(),
+            }),
+        )?;
         let key = json!({"holder": {"kind": "person", "person": id}, "organization": "larkspur-labs"});
         let minted = self.admin("POST", "/admin/v1/keys", &key)?;
         find(&minted, "key").context("no key in the answer")
@@ -243,10 +258,15 @@ impl Server {
     ///
     /// As [`Server::admin`].
     pub fn lab(&self) -> anyhow::Result<()> {
-        self.admin("POST", "/admin/v1/organizations", &json!({
-            "id": "larkspur-labs", "legal_name": "Larkspur Labs, Inc.", "country": "US", "kind": "us",
-            "screening": "cleared", "coverage": "none",
-        })).map(drop)
+        self.admin(
+            "POST",
+            "/admin/v1/organizations",
+            &json!({
+                "id": "larkspur-labs", "legal_name": "Larkspur Labs, Inc.", "country": "US", "kind": "us",
+                "screening": "cleared", "coverage": "none",
+            }),
+        )
+        .map(drop)
     }
 
     /// Sends a call with a key.
@@ -261,10 +281,15 @@ impl Server {
     }
 
     fn attest(&self, person: &str, claim: &Value) -> anyhow::Result<()> {
-        self.admin("POST", "/admin/v1/attestations", &json!({
-            "person": person, "claim": claim, "issuer": "verity-idv", "evidence": "case 1", "assurance": "ial2",
-            "issued_at": past(), "expires_at": future(),
-        })).map(drop)
+        self.admin(
+            "POST",
+            "/admin/v1/attestations",
+            &json!({
+                "person": person, "claim": claim, "issuer": "verity-idv", "evidence": "case 1", "assurance": "ial2",
+                "issued_at": past(), "expires_at": future(),
+            }),
+        )
+        .map(drop)
     }
 
     fn wait_ready(&mut self) -> anyhow::Result<()> {

@@ -99,20 +99,11 @@ impl FakeUpstream {
         let address = socket.local_addr()?;
         let state = Arc::new(State::default());
         let (stop, stopped) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let for_thread = Arc::clone(&state);
         let serve = move || runtime.block_on(serve(socket, for_thread, stopped));
-        let thread = thread::Builder::new()
-            .name("fake-upstream".into())
-            .spawn(serve)?;
-        Ok(Self {
-            address,
-            state,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        let thread = thread::Builder::new().name("fake-upstream".into()).spawn(serve)?;
+        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Returns where it listens.
@@ -162,9 +153,7 @@ impl FakeUpstream {
     /// Waits until the last request that came in has been aborted by its client; returns whether it was in time.
     pub fn wait_aborted(&self, within: Duration) -> bool {
         self.wait_until(within, |received| {
-            received
-                .last()
-                .is_some_and(|last| matches!(last.fate, Fate::Aborted { .. }))
+            received.last().is_some_and(|last| matches!(last.fate, Fate::Aborted { .. }))
         })
     }
 }
@@ -257,13 +246,7 @@ async fn converse(stream: TcpStream, number: usize, state: Arc<State>) {
                 }
             }
             Err(gone) => {
-                return state.settle(
-                    noted,
-                    Fate::Aborted {
-                        pieces: gone.pieces,
-                        after: begun.elapsed(),
-                    },
-                );
+                return state.settle(noted, Fate::Aborted { pieces: gone.pieces, after: begun.elapsed() });
             }
         }
     }
@@ -286,12 +269,9 @@ mod tests {
     fn ask(fake: &FakeUpstream, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(fake.address()).unwrap();
         let length = body.len();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: fake\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-        );
-        stream
-            .write_all(format!("{head}{body}").as_bytes())
-            .unwrap();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: fake\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         String::from_utf8_lossy(&answer).into_owned()
@@ -301,41 +281,18 @@ mod tests {
     fn every_operation_is_answered_the_same_each_time() {
         let fake = FakeUpstream::start().unwrap();
         for (path, body, want) in [
-            (
-                "/v1/chat/completions",
-                r#"{"model":"m"}"#,
-                "chat.completion",
-            ),
-            (
-                "/v1/chat/completions",
-                r#"{"model":"m","stream":true}"#,
-                "data: [DONE]",
-            ),
+            ("/v1/chat/completions", r#"{"model":"m"}"#, "chat.completion"),
+            ("/v1/chat/completions", r#"{"model":"m","stream":true}"#, "data: [DONE]"),
             ("/v1/completions", r#"{"model":"m"}"#, "text_completion"),
             ("/v1/responses", r#"{"model":"m"}"#, "output_text"),
-            (
-                "/v1/responses",
-                r#"{"model":"m","stream":true}"#,
-                "response.completed",
-            ),
+            ("/v1/responses", r#"{"model":"m","stream":true}"#, "response.completed"),
             ("/v1/embeddings", r#"{"model":"m"}"#, "embedding"),
             ("/v1/messages", r#"{"model":"m"}"#, "end_turn"),
-            (
-                "/v1/messages",
-                r#"{"model":"m","stream":true}"#,
-                "message_stop",
-            ),
-            (
-                "/v1/messages/count_tokens",
-                r#"{"model":"m"}"#,
-                "input_tokens",
-            ),
+            ("/v1/messages", r#"{"model":"m","stream":true}"#, "message_stop"),
+            ("/v1/messages/count_tokens", r#"{"model":"m"}"#, "input_tokens"),
         ] {
             let first = ask(&fake, path, body);
-            assert!(
-                first.starts_with("HTTP/1.1 200") && first.contains(want),
-                "{path}: {first}"
-            );
+            assert!(first.starts_with("HTTP/1.1 200") && first.contains(want), "{path}: {first}");
             assert_eq!(ask(&fake, path, body), first);
         }
         assert!(ask(&fake, "/v1/nothing", "{}").starts_with("HTTP/1.1 404"));
@@ -347,10 +304,7 @@ mod tests {
         ask(&fake, "/v1/messages", r#"{"model":"m"}"#);
         let received = fake.received();
         assert_eq!(received[0].json()["model"], "m");
-        assert_eq!(
-            (received[0].header("host"), received[0].fate),
-            (Some("fake"), Fate::Given)
-        );
+        assert_eq!((received[0].header("host"), received[0].fate), (Some("fake"), Fate::Given));
         let mut stream = TcpStream::connect(fake.address()).unwrap();
         stream.write_all(b"POST /v1/messages HTTP/1.1\r\ncontent-length: 39\r\n\r\n{\"model\":\"slow-1000-20\",\"stream\":true} ").unwrap();
         let mut first = [0; 10];

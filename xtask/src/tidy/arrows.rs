@@ -16,20 +16,12 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("gateway", LOWER),
     ("control", LOWER),
     ("verifier", &["policy", "proof", "terms"]),
-    (
-        "exeat",
-        &[
-            "control", "gateway", "identity", "ledger", "policy", "proof", "terms", "verifier",
-        ],
-    ),
+    ("exeat", &["control", "gateway", "identity", "ledger", "policy", "proof", "terms", "verifier"]),
     ("testkit", LOWER),
     ("xtask", &[]),
     // Measures the binary from outside, with the servers of `testkit`.
     ("exeat-bench", &["testkit"]),
-    (
-        "exeat-fuzz",
-        &["gateway", "identity", "ledger", "policy", "proof", "terms"],
-    ),
+    ("exeat-fuzz", &["gateway", "identity", "ledger", "policy", "proof", "terms"]),
 ];
 const LOWER: &[&str] = &["identity", "ledger", "policy", "proof", "terms"];
 
@@ -51,9 +43,7 @@ pub(crate) fn check_inherited(tree: &Tree) -> Vec<Fault> {
     for (path, manifest) in manifests(tree, &mut Vec::new()) {
         for (_, name, value) in dependencies(&manifest) {
             if !is_inherited(&value) && name != FUZZER {
-                let why = format!(
-                    "write `{name}.workspace = true` and put `{name}` into the workspace's manifest"
-                );
+                let why = format!("write `{name}.workspace = true` and put `{name}` into the workspace's manifest");
                 faults.push(Fault::new(path, why));
             }
         }
@@ -79,38 +69,27 @@ fn manifests<'a>(tree: &'a Tree, faults: &mut Vec<Fault>) -> Vec<(&'a str, Table
 }
 
 fn check_crate(path: &str, manifest: &Table, faults: &mut Vec<Fault>) {
-    let name = manifest
-        .get("package")
-        .and_then(|package| package.get("name"))
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let name =
+        manifest.get("package").and_then(|package| package.get("name")).and_then(Value::as_str).unwrap_or_default();
     let Some(allowed) = allowed_for(name) else {
         let why = format!("crate `{name}` has no place in the table of xtask/src/tidy/arrows.rs");
         faults.push(Fault::new(path, why));
         return;
     };
     for (kind, dependency, value) in dependencies(manifest) {
-        let package = value
-            .get("package")
-            .and_then(Value::as_str)
-            .unwrap_or(&dependency);
+        let package = value.get("package").and_then(Value::as_str).unwrap_or(&dependency);
         let permitted = match kind {
             Kind::Dev => package != "exeat",
             Kind::Normal => allowed.contains(&package),
         };
         if allowed_for(package).is_some() && !permitted {
-            faults.push(Fault::new(
-                path,
-                format!("`{name}` may not depend on `{package}`"),
-            ));
+            faults.push(Fault::new(path, format!("`{name}` may not depend on `{package}`")));
         }
     }
 }
 
 fn allowed_for(name: &str) -> Option<&'static [&'static str]> {
-    let row = MAY_DEPEND_ON
-        .iter()
-        .find(|(crate_name, _)| *crate_name == name);
+    let row = MAY_DEPEND_ON.iter().find(|(crate_name, _)| *crate_name == name);
     row.map(|(_, allowed)| *allowed)
 }
 
@@ -124,30 +103,17 @@ enum Kind {
 fn dependencies(manifest: &Table) -> Vec<(Kind, String, Value)> {
     let mut found = dependencies_in(manifest);
     let targets = manifest.get("target").and_then(Value::as_table);
-    for table in targets
-        .into_iter()
-        .flat_map(Table::values)
-        .filter_map(Value::as_table)
-    {
+    for table in targets.into_iter().flat_map(Table::values).filter_map(Value::as_table) {
         found.extend(dependencies_in(table));
     }
     found
 }
 
 fn dependencies_in(table: &Table) -> Vec<(Kind, String, Value)> {
-    let kinds = [
-        ("dependencies", Kind::Normal),
-        ("build-dependencies", Kind::Normal),
-        ("dev-dependencies", Kind::Dev),
-    ];
+    let kinds = [("dependencies", Kind::Normal), ("build-dependencies", Kind::Normal), ("dev-dependencies", Kind::Dev)];
     let mut found = Vec::new();
     for (key, kind) in kinds {
-        for (name, value) in table
-            .get(key)
-            .and_then(Value::as_table)
-            .into_iter()
-            .flatten()
-        {
+        for (name, value) in table.get(key).and_then(Value::as_table).into_iter().flatten() {
             found.push((kind, name.clone(), value.clone()));
         }
     }
@@ -159,14 +125,9 @@ fn is_inherited(value: &Value) -> bool {
 }
 
 fn check_features(tree: &Tree) -> Vec<Fault> {
-    let manifest: Table = tree
-        .text("Cargo.toml")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_default();
-    let shared = manifest
-        .get("workspace")
-        .and_then(|workspace| workspace.get("dependencies"))
-        .and_then(Value::as_table);
+    let manifest: Table = tree.text("Cargo.toml").and_then(|text| text.parse().ok()).unwrap_or_default();
+    let shared =
+        manifest.get("workspace").and_then(|workspace| workspace.get("dependencies")).and_then(Value::as_table);
     let loose = shared.into_iter().flatten().filter(|(_, value)| {
         let features = value.get("default-features").and_then(Value::as_bool);
         value.get("path").is_none() && features != Some(false)
@@ -175,9 +136,7 @@ fn check_features(tree: &Tree) -> Vec<Fault> {
         .map(|(name, _)| {
             Fault::new(
                 "Cargo.toml",
-                format!(
-                    "`{name}` needs `default-features = false` and the features it is used for"
-                ),
+                format!("`{name}` needs `default-features = false` and the features it is used for"),
             )
         })
         .collect()
@@ -194,18 +153,9 @@ mod tests {
 
     #[test]
     fn an_arrow_that_the_table_does_not_have_is_a_fault_wherever_it_hides() {
-        for table in [
-            "dependencies",
-            "build-dependencies",
-            "target.'cfg(unix)'.dependencies",
-        ] {
-            let manifest =
-                format!("[package]\nname = \"policy\"\n[{table}]\nledger.workspace = true\n");
-            assert_eq!(
-                faults_of(&manifest),
-                ["`policy` may not depend on `ledger`"],
-                "{table}"
-            );
+        for table in ["dependencies", "build-dependencies", "target.'cfg(unix)'.dependencies"] {
+            let manifest = format!("[package]\nname = \"policy\"\n[{table}]\nledger.workspace = true\n");
+            assert_eq!(faults_of(&manifest), ["`policy` may not depend on `ledger`"], "{table}");
         }
         let renamed = "[package]\nname = \"policy\"\n[dependencies]\nl = { package = \"ledger\", path = \"../l\" }\n";
         assert_eq!(faults_of(renamed).len(), 1);
@@ -230,10 +180,7 @@ mod tests {
         let own = "[package]\nname = \"terms\"\n[dependencies]\nserde = \"1\"\n";
         let tree = Tree::of(&[
             ("crates/terms/Cargo.toml", own),
-            (
-                "Cargo.toml",
-                "[workspace.dependencies]\nserde = \"1\"\nterms = { path = \"x\" }\n",
-            ),
+            ("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"\nterms = { path = \"x\" }\n"),
         ]);
         assert_eq!(check_inherited(&tree).len(), 3);
     }

@@ -23,10 +23,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     fn new(at: impl Into<String>, why: impl Into<String>) -> Self {
-        Self {
-            at: at.into(),
-            why: why.into(),
-        }
+        Self { at: at.into(), why: why.into() }
     }
 }
 
@@ -35,10 +32,7 @@ type Check = fn(&Tree) -> Vec<Fault>;
 /// Every check, under the name that is printed.
 const CHECKS: &[(&str, Check)] = &[
     ("arrows between crates", arrows::check),
-    (
-        "dependencies through the workspace",
-        arrows::check_inherited,
-    ),
+    ("dependencies through the workspace", arrows::check_inherited),
     ("length and heading of files", sources::check),
     ("length of functions", shape::check_lengths),
     ("no test is switched off", shape::check_ignored),
@@ -53,10 +47,7 @@ const CHECKS: &[(&str, Check)] = &[
 /// The working tree could not be read; a fault found is a count, not an error.
 pub(crate) fn run(repo: &Repo) -> Result<Tally> {
     let tree = Tree::read(&repo.root)?;
-    Ok(CHECKS
-        .iter()
-        .map(|(name, check)| report(name, &check(&tree)))
-        .sum())
+    Ok(CHECKS.iter().map(|(name, check)| report(name, &check(&tree))).sum())
 }
 
 fn report(name: &str, faults: &[Fault]) -> Tally {

@@ -24,17 +24,11 @@ pub(crate) fn check(tree: &Tree) -> Vec<Fault> {
     for (path, text) in tree.with_ending("md") {
         let rows = rows(text);
         if path == REQUIRED && rows.is_empty() {
-            faults.push(Fault::new(
-                path,
-                format!("has no table with a column `{COLUMN}`"),
-            ));
+            faults.push(Fault::new(path, format!("has no table with a column `{COLUMN}`")));
         }
         for (number, cell) in rows {
             let whys = check_cell(tree, &known, cell);
-            faults.extend(
-                whys.into_iter()
-                    .map(|why| Fault::new(format!("{path}:{number}"), why)),
-            );
+            faults.extend(whys.into_iter().map(|why| Fault::new(format!("{path}:{number}"), why)));
         }
     }
     faults
@@ -49,11 +43,7 @@ fn rows(text: &str) -> Vec<(usize, &str)> {
             column = None;
             continue;
         };
-        let cells: Vec<_> = inner
-            .trim_end_matches('|')
-            .split('|')
-            .map(str::trim)
-            .collect();
+        let cells: Vec<_> = inner.trim_end_matches('|').split('|').map(str::trim).collect();
         match column {
             None => column = Some(cells.iter().position(|cell| *cell == COLUMN)),
             Some(Some(at)) if !is_rule(&cells) => {
@@ -66,20 +56,14 @@ fn rows(text: &str) -> Vec<(usize, &str)> {
 }
 
 fn is_rule(cells: &[&str]) -> bool {
-    cells
-        .iter()
-        .all(|cell| cell.chars().all(|c| "-: ".contains(c)))
+    cells.iter().all(|cell| cell.chars().all(|c| "-: ".contains(c)))
 }
 
 fn check_cell(tree: &Tree, known: &BTreeSet<String>, cell: &str) -> Vec<String> {
     let spans = code_spans(cell);
     let (paths, names): (Vec<_>, Vec<_>) = spans.into_iter().partition(|span| tree.has(span));
-    let unknown = names
-        .iter()
-        .filter(|name| !known.contains(last_segment(name)));
-    let mut whys: Vec<_> = unknown
-        .map(|name| format!("there is no test `{name}`"))
-        .collect();
+    let unknown = names.iter().filter(|name| !known.contains(last_segment(name)));
+    let mut whys: Vec<_> = unknown.map(|name| format!("there is no test `{name}`")).collect();
     if names.is_empty() && !has_doctest(tree, &paths, cell) {
         whys.push(format!("`{cell}` names no test"));
     }
@@ -87,10 +71,7 @@ fn check_cell(tree: &Tree, known: &BTreeSet<String>, cell: &str) -> Vec<String> 
 }
 
 fn has_doctest(tree: &Tree, paths: &[&str], cell: &str) -> bool {
-    let compiled = |path: &&str| {
-        tree.text(path)
-            .is_some_and(|text| text.contains("```compile_fail"))
-    };
+    let compiled = |path: &&str| tree.text(path).is_some_and(|text| text.contains("```compile_fail"));
     cell.contains("doctest") && paths.iter().any(compiled)
 }
 
@@ -102,17 +83,11 @@ fn known_tests(tree: &Tree) -> BTreeSet<String> {
     let mut known = BTreeSet::new();
     for (_, text) in tree.with_ending("rs") {
         let tests = shape::functions(text).unwrap_or_default().into_iter();
-        known.extend(
-            tests
-                .filter(|f| f.is_test)
-                .map(|f| last_segment(&f.name).to_owned()),
-        );
+        known.extend(tests.filter(|f| f.is_test).map(|f| last_segment(&f.name).to_owned()));
         known.extend(property_tests(text));
     }
     for (_, text) in tree.with_ending("py") {
-        known.extend(
-            defined(text, &["def ", "async def "]).filter(|name| name.starts_with("test_")),
-        );
+        known.extend(defined(text, &["def ", "async def "]).filter(|name| name.starts_with("test_")));
     }
     known
 }
@@ -120,17 +95,13 @@ fn known_tests(tree: &Tree) -> BTreeSet<String> {
 /// Returns the tests inside `proptest!`, which the parser does not look into.
 fn property_tests(text: &str) -> Vec<String> {
     let after = text.split("proptest! {").skip(1);
-    after
-        .flat_map(|block| defined(block, &["fn "]).collect::<Vec<_>>())
-        .collect()
+    after.flat_map(|block| defined(block, &["fn "]).collect::<Vec<_>>()).collect()
 }
 
 fn defined<'a>(text: &'a str, keywords: &'a [&'a str]) -> impl Iterator<Item = String> + 'a {
     text.lines().filter_map(|line| {
         let line = line.trim_start();
-        let rest = keywords
-            .iter()
-            .find_map(|keyword| line.strip_prefix(keyword))?;
+        let rest = keywords.iter().find_map(|keyword| line.strip_prefix(keyword))?;
         rest.split_once('(').map(|(name, _)| name.to_owned())
     })
 }
@@ -155,26 +126,16 @@ mod tests {
 
     #[test]
     fn a_cell_names_tests_that_exist() {
-        for cell in [
-            "`a_key_is_refused`",
-            "`gateway::a_key_is_refused`, `any_key` in `a.rs`",
-            "`test_cut`",
-            "`b.rs` (doctest)",
-        ] {
+        for cell in
+            ["`a_key_is_refused`", "`gateway::a_key_is_refused`, `any_key` in `a.rs`", "`test_cut`", "`b.rs` (doctest)"]
+        {
             assert_eq!(whys(cell), Vec::<String>::new(), "{cell}");
         }
     }
 
     #[test]
     fn an_empty_cell_or_a_test_that_does_not_exist_is_a_fault() {
-        for cell in [
-            "",
-            "later",
-            "`a.rs`",
-            "`helper`",
-            "`a_key_is_accepted`",
-            "`a.rs` (doctest)",
-        ] {
+        for cell in ["", "later", "`a.rs`", "`helper`", "`a_key_is_accepted`", "`a.rs` (doctest)"] {
             assert_eq!(whys(cell).len(), 1, "{cell}");
         }
     }
@@ -182,12 +143,6 @@ mod tests {
     #[test]
     fn the_table_of_evasions_may_not_be_missing() {
         assert_eq!(check(&Tree::of(&[(REQUIRED, "# Evasions\n")])).len(), 1);
-        assert!(
-            check(&Tree::of(&[(
-                "docs/other.md",
-                "| a | b |\n|---|---|\n| c | d |\n"
-            )]))
-            .is_empty()
-        );
+        assert!(check(&Tree::of(&[("docs/other.md", "| a | b |\n|---|---|\n| c | d |\n")])).is_empty());
     }
 }

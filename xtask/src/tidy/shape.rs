@@ -32,10 +32,7 @@ pub(crate) fn check_ignored(tree: &Tree) -> Vec<Fault> {
     for (path, text) in tree.with_ending("rs") {
         for function in functions(text).unwrap_or_default() {
             if function.ignored {
-                let why = format!(
-                    "test `{}` is switched off: mend it or remove it",
-                    function.name
-                );
+                let why = format!("test `{}` is switched off: mend it or remove it", function.name);
                 faults.push(Fault::new(format!("{path}:{}", function.line), why));
             }
         }
@@ -79,9 +76,7 @@ fn over_limit(path: &str, all: &[Function]) -> BTreeMap<(String, String), usize>
     let mut long = BTreeMap::new();
     for function in all {
         if function.lines > LINES_MAX && !function.in_tests && !in_tests(path) {
-            let longest: &mut usize = long
-                .entry((path.to_owned(), function.name.clone()))
-                .or_default();
+            let longest: &mut usize = long.entry((path.to_owned(), function.name.clone())).or_default();
             *longest = function.lines.max(*longest);
         }
     }
@@ -104,9 +99,7 @@ fn compare(mut long: BTreeMap<(String, String), usize>, exceptions: &str) -> Vec
         }
     }
     faults.extend(long.into_iter().map(|((path, name), lines)| {
-        let why = format!(
-            "`{name}` is {lines} lines, at most {LINES_MAX}: give its parts names of their own"
-        );
+        let why = format!("`{name}` is {lines} lines, at most {LINES_MAX}: give its parts names of their own");
         Fault::new(path, why)
     }));
     faults
@@ -115,30 +108,18 @@ fn compare(mut long: BTreeMap<(String, String), usize>, exceptions: &str) -> Vec
 fn compare_one(found: Option<usize>, allowed: &str) -> Option<String> {
     match (found, allowed.parse::<usize>()) {
         (_, Err(_)) => Some(format!("`{allowed}` is not a number of lines")),
-        (None, _) => {
-            Some("no such function is over the limit any more: remove the line".to_owned())
-        }
-        (Some(lines), Ok(allowed)) if lines > allowed => {
-            Some(format!("it has grown to {lines} lines: shorten it"))
-        }
-        (Some(lines), Ok(allowed)) if lines < allowed => {
-            Some(format!("it has shrunk: write {lines} here"))
-        }
+        (None, _) => Some("no such function is over the limit any more: remove the line".to_owned()),
+        (Some(lines), Ok(allowed)) if lines > allowed => Some(format!("it has grown to {lines} lines: shorten it")),
+        (Some(lines), Ok(allowed)) if lines < allowed => Some(format!("it has shrunk: write {lines} here")),
         _ => None,
     }
 }
 
 fn is_ignored_doctest(line: &str) -> bool {
     let line = line.trim_start();
-    let doc = line
-        .strip_prefix("///")
-        .or_else(|| line.strip_prefix("//!"));
+    let doc = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
     let fence = doc.and_then(|doc| doc.trim_start().strip_prefix("```"));
-    fence.is_some_and(|words| {
-        words
-            .split(',')
-            .any(|word| word.trim().starts_with("ignore"))
-    })
+    fence.is_some_and(|words| words.split(',').any(|word| word.trim().starts_with("ignore")))
 }
 
 #[derive(Debug, Default)]
@@ -247,10 +228,7 @@ mod tests {
     use super::*;
 
     fn function_of(lines: usize) -> String {
-        format!(
-            "//! x\n\n#[inline]\nfn long(a: u8) {{\n{}}}\n",
-            "    // {\n".repeat(lines - 2)
-        )
+        format!("//! x\n\n#[inline]\nfn long(a: u8) {{\n{}}}\n", "    // {\n".repeat(lines - 2))
     }
 
     fn whys(files: &[(&str, &str)]) -> Vec<String> {
@@ -281,28 +259,18 @@ mod tests {
         let text = format!(
             "//! x\n#[cfg(test)]\nmod tests {{\n#[test]\nfn t() {{\n{body}}}\n}}\nimpl A {{ fn m(&self) {{\n{body}}} }}\n"
         );
-        let faults = whys(&[
-            ("a.rs", &text),
-            ("crates/a/tests/it/main.rs", &function_of(99)),
-        ]);
+        let faults = whys(&[("a.rs", &text), ("crates/a/tests/it/main.rs", &function_of(99))]);
         assert_eq!(faults.len(), 1, "{faults:?}");
         assert!(faults[0].contains("`A::m`"));
     }
 
     #[test]
     fn a_test_that_is_switched_off_is_found_however_it_is_written() {
-        let off = concat!(
-            "#[test]\n#[",
-            "ignore]\nfn a() {}\n#[test]\n#[cfg_attr(unix, ",
-            "ignore)]\nfn b() {}\n"
-        );
+        let off = concat!("#[test]\n#[", "ignore]\nfn a() {}\n#[test]\n#[cfg_attr(unix, ", "ignore)]\nfn b() {}\n");
         let doc = concat!("/// ```", "ignore\n/// x\n/// ```\nfn c() {}\n");
         let found = check_ignored(&Tree::of(&[("a.rs", &format!("{off}{doc}"))]));
         assert_eq!(found.len(), 3, "{found:?}");
-        let on = check_ignored(&Tree::of(&[(
-            "a.rs",
-            "/// ignore ```\n#[test]\nfn a() {}\n",
-        )]));
+        let on = check_ignored(&Tree::of(&[("a.rs", "/// ignore ```\n#[test]\nfn a() {}\n")]));
         assert!(on.is_empty());
     }
 }

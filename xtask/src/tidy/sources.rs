@@ -16,10 +16,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Fault> {
     }
     for (path, text) in tree.with_ending("rs") {
         if !text.starts_with("//!") {
-            faults.push(Fault::new(
-                path,
-                "begin with a `//!` line that says what the file is for",
-            ));
+            faults.push(Fault::new(path, "begin with a `//!` line that says what the file is for"));
         }
     }
     for (path, text) in tree.with_ending("json") {

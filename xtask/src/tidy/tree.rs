@@ -66,15 +66,12 @@ impl Tree {
 
     fn add_folder(&mut self, root: &Path, folder: &str) -> Result<()> {
         let at = root.join(folder);
-        let entries =
-            fs::read_dir(&at).with_context(|| format!("cannot list `{}`", at.display()))?;
+        let entries = fs::read_dir(&at).with_context(|| format!("cannot list `{}`", at.display()))?;
         for entry in entries {
             let entry = entry.with_context(|| format!("cannot list `{}`", at.display()))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = join(folder, &name);
-            let kind = entry
-                .file_type()
-                .with_context(|| format!("cannot look at `{path}`"))?;
+            let kind = entry.file_type().with_context(|| format!("cannot look at `{path}`"))?;
             if kind.is_dir() && !is_skipped(&name) {
                 self.paths.insert(path.clone());
                 self.add_folder(root, &path)?;
@@ -86,12 +83,10 @@ impl Tree {
     }
 
     fn add_file(&mut self, root: &Path, path: String) -> Result<()> {
-        let read = path
-            .rsplit_once('.')
-            .is_some_and(|(_, ending)| READ.contains(&ending));
+        let read = path.rsplit_once('.').is_some_and(|(_, ending)| READ.contains(&ending));
         if read {
-            let text = fs::read_to_string(root.join(&path))
-                .with_context(|| format!("cannot read `{path}` as UTF-8"))?;
+            let text =
+                fs::read_to_string(root.join(&path)).with_context(|| format!("cannot read `{path}` as UTF-8"))?;
             self.texts.insert(path.clone(), text);
         }
         self.paths.insert(path);
@@ -104,11 +99,7 @@ fn is_skipped(name: &str) -> bool {
 }
 
 fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{folder}/{name}")
-    }
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
 #[cfg(test)]
@@ -118,13 +109,7 @@ mod tests {
     #[test]
     fn a_tree_holds_our_files_and_not_what_was_built_or_installed() {
         let root = tempfile::tempdir().unwrap();
-        for path in [
-            "a/b.rs",
-            "a/target/c.rs",
-            ".git/config.toml",
-            ".ci/run",
-            "a/node_modules/d.json",
-        ] {
+        for path in ["a/b.rs", "a/target/c.rs", ".git/config.toml", ".ci/run", "a/node_modules/d.json"] {
             let path = root.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "text").unwrap();

@@ -19,23 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Connection {
     /// The admin listener.
-    #[arg(
-        long,
-        global = true,
-        env = "EXEAT_ADMIN_URL",
-        default_value = "http://127.0.0.1:8081"
-    )]
+    #[arg(long, global = true, env = "EXEAT_ADMIN_URL", default_value = "http://127.0.0.1:8081")]
     pub(crate) url: String,
     /// The admin token; better in the environment or in a file, since other users can see a command line.
     #[arg(long, global = true, env = "EXEAT_ADMIN_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// The file that holds the admin token, if `--token` is not given.
-    #[arg(
-        long,
-        global = true,
-        env = "EXEAT_ADMIN_TOKEN_FILE",
-        default_value = "exeat-data/admin.token"
-    )]
+    #[arg(long, global = true, env = "EXEAT_ADMIN_TOKEN_FILE", default_value = "exeat-data/admin.token")]
     pub(crate) token_file: PathBuf,
 }
 
@@ -60,28 +50,17 @@ pub(crate) trait AsCall {
 impl Call {
     /// A `GET`.
     pub(crate) fn get(path: impl Into<String>) -> Self {
-        Self {
-            method: "GET",
-            path: path.into(),
-            body: None,
-        }
+        Self { method: "GET", path: path.into(), body: None }
     }
 
     /// A `POST`.
     pub(crate) fn post(path: impl Into<String>, body: Value) -> Self {
-        Self {
-            method: "POST",
-            path: path.into(),
-            body: Some(body),
-        }
+        Self { method: "POST", path: path.into(), body: Some(body) }
     }
 
     /// A `PATCH`.
     pub(crate) fn patch(path: impl Into<String>, body: Value) -> Self {
-        Self {
-            method: "PATCH",
-            ..Self::post(path, body)
-        }
+        Self { method: "PATCH", ..Self::post(path, body) }
     }
 }
 
@@ -125,10 +104,7 @@ impl Admin {
     ///
     /// If `url` cannot be called.
     pub(crate) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
-        Ok(Self {
-            server: Server::at(url)?,
-            token: token.to_owned(),
-        })
+        Ok(Self { server: Server::at(url)?, token: token.to_owned() })
     }
 
     /// Calls and returns the answer.
@@ -161,12 +137,8 @@ impl Admin {
         let status = response.status;
         let text = response.text()?;
         let answer = serde_json::from_str(&text);
-        let answer = answer.map_err(|_| {
-            anyhow!(
-                "{} answered {status} and no JSON: is it the admin listener?",
-                self.server
-            )
-        })?;
+        let answer =
+            answer.map_err(|_| anyhow!("{} answered {status} and no JSON: is it the admin listener?", self.server))?;
         Ok((status, answer))
     }
 }
@@ -174,15 +146,8 @@ impl Admin {
 /// Says what a problem document (RFC 9457) says: the detail, then each field.
 fn refusal(status: u16, problem: &Value) -> String {
     let detail = problem.get("detail").or_else(|| problem.get("title"));
-    let mut text = detail
-        .and_then(Value::as_str)
-        .map_or_else(|| problem.to_string(), str::to_owned);
-    for fault in problem
-        .get("errors")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    let mut text = detail.and_then(Value::as_str).map_or_else(|| problem.to_string(), str::to_owned);
+    for fault in problem.get("errors").and_then(Value::as_array).into_iter().flatten() {
         let part = |name: &str| fault.get(name).and_then(Value::as_str).unwrap_or_default();
         let at = part("field");
         let colon = if at.is_empty() { "" } else { ": " };
@@ -242,10 +207,7 @@ impl Page {
     /// Returns the call for this page of `path`, further narrowed by `filters`.
     pub(crate) fn of(&self, path: &str, filters: &[(&str, Option<&str>)]) -> Call {
         let limit = self.limit.map(|limit| limit.to_string());
-        let own = [
-            ("after", self.after.as_deref()),
-            ("limit", limit.as_deref()),
-        ];
+        let own = [("after", self.after.as_deref()), ("limit", limit.as_deref())];
         let set = filters
             .iter()
             .chain(&own)
@@ -259,9 +221,7 @@ impl Page {
 /// Percent-encodes all but the unreserved characters (RFC 3986 section 2.3).
 pub(crate) fn escaped(text: &str) -> String {
     let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-            char::from(byte).to_string()
-        }
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
         other => format!("%{other:02X}"),
     };
     text.bytes().map(escape).collect()
@@ -276,14 +236,8 @@ mod tests {
     #[test]
     fn what_a_user_types_cannot_leave_its_part_of_the_path() {
         assert_eq!(escaped("a/../b?c=d e"), "a%2F..%2Fb%3Fc%3Dd%20e");
-        let page = Page {
-            after: Some("x&y".into()),
-            limit: Some(3),
-        };
-        assert_eq!(
-            page.of("/p", &[("person", None)]).path,
-            "/p?after=x%26y&limit=3"
-        );
+        let page = Page { after: Some("x&y".into()), limit: Some(3) };
+        assert_eq!(page.of("/p", &[("person", None)]).path, "/p?after=x%26y&limit=3");
     }
 
     #[test]

@@ -11,14 +11,8 @@ use super::{
     parties::present,
 };
 
-const LIMBS: [&str; 6] = [
-    "citizen",
-    "national",
-    "lawful_permanent_resident",
-    "temporary_resident",
-    "refugee",
-    "asylee",
-];
+const LIMBS: [&str; 6] =
+    ["citizen", "national", "lawful_permanent_resident", "temporary_resident", "refugee", "asylee"];
 
 /// Who states something, where the evidence is, and for how long it is good.
 #[derive(Clone, Debug, Args)]
@@ -43,8 +37,7 @@ impl Evidence {
     }
 
     fn until(&self) -> Moment {
-        self.from()
-            .plus(Duration::from_hours(self.days.saturating_mul(24)))
+        self.from().plus(Duration::from_hours(self.days.saturating_mul(24)))
     }
 }
 
@@ -71,7 +64,8 @@ pub(crate) struct Claim {
 
 impl Claim {
     fn json(&self, method: &str) -> Value {
-        let of = |kind: &str, country: &String| json!({ "kind": kind, "country": country, "from": null, "until": null });
+        let of =
+            |kind: &str, country: &String| json!({ "kind": kind, "country": country, "from": null, "until": null });
         if let Some(limb) = &self.us_person {
             return json!({ "kind": "us_person", "limb": limb });
         }
@@ -135,14 +129,7 @@ impl AsCall for AttestationCommand {
     fn call(&self) -> anyhow::Result<Call> {
         const PATH: &str = "/admin/v1/attestations";
         Ok(match self {
-            Self::Add {
-                person,
-                claim,
-                method,
-                assurance,
-                evidence,
-                supersedes,
-            } => Call::post(
+            Self::Add { person, claim, method, assurance, evidence, supersedes } => Call::post(
                 PATH,
                 present(json!({
                     "person": person, "claim": claim.json(method), "assurance": assurance,
@@ -151,10 +138,9 @@ impl AsCall for AttestationCommand {
                 })),
             ),
             Self::List { person, page } => page.of(PATH, &[("person", person.as_deref())]),
-            Self::Withdraw { id, reason } => Call::post(
-                format!("{PATH}/{}/withdraw", escaped(id)),
-                json!({ "reason": reason }),
-            ),
+            Self::Withdraw { id, reason } => {
+                Call::post(format!("{PATH}/{}/withdraw", escaped(id)), json!({ "reason": reason }))
+            }
         })
     }
 }
@@ -201,12 +187,7 @@ impl AsCall for AffiliationCommand {
     fn call(&self) -> anyhow::Result<Call> {
         const PATH: &str = "/admin/v1/affiliations";
         Ok(match self {
-            Self::Add {
-                person,
-                organization,
-                engagement,
-                evidence,
-            } => Call::post(
+            Self::Add { person, organization, engagement, evidence } => Call::post(
                 PATH,
                 json!({
                     "person": person, "organization": organization, "engagement": engagement,
@@ -217,10 +198,7 @@ impl AsCall for AffiliationCommand {
             Self::List { person, page } => page.of(PATH, &[("person", person.as_deref())]),
             Self::End { id, at } => {
                 let at = at.map(|at| at.to_string());
-                Call::post(
-                    format!("{PATH}/{}/end", escaped(id)),
-                    present(json!({ "ends_at": at })),
-                )
+                Call::post(format!("{PATH}/{}/end", escaped(id)), present(json!({ "ends_at": at })))
             }
         })
     }

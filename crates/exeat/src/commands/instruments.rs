@@ -73,10 +73,7 @@ pub(crate) struct About<'a> {
 impl InstrumentCommand {
     /// Says which kind it is about: `directives` or `licenses`.
     pub(crate) fn of(&self, kind: &'static str) -> About<'_> {
-        About {
-            command: self,
-            kind,
-        }
+        About { command: self, kind }
     }
 }
 
@@ -105,13 +102,9 @@ impl AsCall for About<'_> {
 fn document(file: &Path) -> anyhow::Result<Value> {
     let mut text = String::new();
     if file == Path::new("-") {
-        io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read standard input")?;
+        io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
     } else {
-        text = fs::read_to_string(file)
-            .with_context(|| format!("cannot read `{}`", file.display()))?;
+        text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     }
-    serde_json::from_str(&text)
-        .with_context(|| format!("`{}` is not a JSON document", file.display()))
+    serde_json::from_str(&text).with_context(|| format!("`{}` is not a JSON document", file.display()))
 }

@@ -76,11 +76,7 @@ impl AsCall for KeyCommand {
         const PATH: &str = "/admin/v1/keys";
         let one = |id: &str| format!("{PATH}/{}", escaped(id));
         Ok(match self {
-            Self::Mint {
-                holder,
-                organization,
-                not_after,
-            } => {
+            Self::Mint { holder, organization, not_after } => {
                 let not_after = not_after.map(|at| at.to_string());
                 let body = json!({ "holder": holder.json(), "organization": organization, "not_after": not_after });
                 Call::post(PATH, present(body))
@@ -96,9 +92,7 @@ impl AsCall for KeyCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum AdminTokenCommand {
     /// Mints an admin token and shows it once.
-    #[command(
-        after_help = "Example:\n  exeat admin-token mint --role officer --label 'directive desk'"
-    )]
+    #[command(after_help = "Example:\n  exeat admin-token mint --role officer --label 'directive desk'")]
     Mint {
         /// What its holder may do.
         #[arg(long, value_parser = ["root", "registrar", "officer", "auditor", "operator"])]
@@ -126,16 +120,9 @@ impl AsCall for AdminTokenCommand {
     fn call(&self) -> anyhow::Result<Call> {
         const PATH: &str = "/admin/v1/admin-tokens";
         Ok(match self {
-            Self::Mint {
-                role,
-                label,
-                not_after,
-            } => {
+            Self::Mint { role, label, not_after } => {
                 let not_after = not_after.map(|at| at.to_string());
-                Call::post(
-                    PATH,
-                    present(json!({ "role": role, "label": label, "not_after": not_after })),
-                )
+                Call::post(PATH, present(json!({ "role": role, "label": label, "not_after": not_after })))
             }
             Self::List { page } => page.of(PATH, &[]),
             Self::Revoke { id } => Call::post(format!("{PATH}/{}/revoke", escaped(id)), json!({})),

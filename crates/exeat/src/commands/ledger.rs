@@ -48,9 +48,7 @@ pub(crate) enum LedgerCommand {
         place: Place,
     },
     /// Shows one entry.
-    #[command(
-        after_help = "Examples:\n  exeat ledger show 17\n  exeat ledger show 17 --private --json"
-    )]
+    #[command(after_help = "Examples:\n  exeat ledger show 17\n  exeat ledger show 17 --private --json")]
     Show {
         /// Its index.
         index: u64,
@@ -83,11 +81,7 @@ pub(crate) fn run(command: &LedgerCommand, format: Format) -> anyhow::Result<Exi
             output::answer(format, &json!({ "bundle": out, "entries": size }))?;
             Ok(Exit::Done)
         }
-        LedgerCommand::Show {
-            index,
-            private,
-            place,
-        } => {
+        LedgerCommand::Show { index, private, place } => {
             let stored = Reader::open(&place.ledger)?.stored(*index)?;
             output::answer(format, &shown(&stored, *private)?)?;
             Ok(Exit::Done)
@@ -116,33 +110,23 @@ fn verify(dir: &Path, key: Option<&str>, format: Format) -> anyhow::Result<Exit>
     let bundle = dir.join(format!("verify-{}.part", std::process::id()));
     let checked = record::export(&Reader::open(dir)?, &bundle)
         .and_then(|_| record::verify(&bundle, key, &mut record::OnTerminal::new()));
-    let removed = fs::remove_dir_all(&bundle)
-        .with_context(|| format!("cannot remove `{}`", bundle.display()));
+    let removed = fs::remove_dir_all(&bundle).with_context(|| format!("cannot remove `{}`", bundle.display()));
     let report = checked?;
     removed?;
     match format {
         Format::Json => output::answer(format, &serde_json::to_value(&report)?)?,
         Format::Text => output::line(report.to_string().trim_end())?,
     }
-    Ok(if report.holds() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    })
+    Ok(if report.holds() { Exit::Done } else { Exit::Failed })
 }
 
 fn receipt(dir: &Path, index: u64, format: Format) -> anyhow::Result<Exit> {
     let receipt = Reader::open(dir)?.receipt(index)?;
     match format {
-        Format::Json => output::answer(
-            format,
-            &json!({ "index": index, "leaf": hex(&receipt.leaf), "proof": receipt.proof }),
-        )?,
-        Format::Text => output::line(&format!(
-            "leaf {}\n\n{}",
-            hex(&receipt.leaf),
-            receipt.proof.trim_end()
-        ))?,
+        Format::Json => {
+            output::answer(format, &json!({ "index": index, "leaf": hex(&receipt.leaf), "proof": receipt.proof }))?
+        }
+        Format::Text => output::line(&format!("leaf {}\n\n{}", hex(&receipt.leaf), receipt.proof.trim_end()))?,
     }
     Ok(Exit::Done)
 }
@@ -155,9 +139,7 @@ fn entry(stored: &Stored) -> anyhow::Result<Entry> {
 fn shown(stored: &Stored, with_private: bool) -> anyhow::Result<Value> {
     let entry = entry(stored)?;
     let kind = format!("{:?}", entry.kind).to_lowercase();
-    let outcome = entry
-        .outcome
-        .map(|outcome| format!("{outcome:?}").to_lowercase());
+    let outcome = entry.outcome.map(|outcome| format!("{outcome:?}").to_lowercase());
     let mut shown = json!({
         "index": stored.index, "kind": kind, "at": moment(entry.at_ms).to_string(),
         "call": entry.call.map(|call| hex(&call)), "opened": entry.opened,
@@ -184,8 +166,7 @@ fn used(usage: Usage) -> Value {
 
 /// What opens the commitment: the salt, and the private part as JSON where it is.
 fn opening(stored: &Stored) -> Value {
-    let private = serde_json::from_slice(&stored.private)
-        .unwrap_or_else(|_| Value::String(hex(&stored.private)));
+    let private = serde_json::from_slice(&stored.private).unwrap_or_else(|_| Value::String(hex(&stored.private)));
     json!({ "salt": hex(&stored.salt), "private": private })
 }
 

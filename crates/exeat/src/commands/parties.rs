@@ -5,13 +5,7 @@ use serde_json::json;
 
 use super::admin::{AsCall, Call, Page, escaped};
 
-const SCREENINGS: [&str; 5] = [
-    "cleared",
-    "review",
-    "entity_listed",
-    "denied_person",
-    "blocked",
-];
+const SCREENINGS: [&str; 5] = ["cleared", "review", "entity_listed", "denied_person", "blocked"];
 const COVERAGES: [&str; 5] = ["none", "red_flag", "undetermined", "entity_list", "blocked"];
 
 /// People.
@@ -59,19 +53,12 @@ impl AsCall for PersonCommand {
         const PATH: &str = "/admin/v1/people";
         let one = |id: &str| format!("{PATH}/{}", escaped(id));
         Ok(match self {
-            Self::Add {
-                id,
-                name,
-                screening,
-            } => Call::post(
-                PATH,
-                json!({ "id": id, "display_name": name, "screening": screening }),
-            ),
+            Self::Add { id, name, screening } => {
+                Call::post(PATH, json!({ "id": id, "display_name": name, "screening": screening }))
+            }
             Self::Show { id } => Call::get(one(id)),
             Self::List { page } => page.of(PATH, &[]),
-            Self::Screen { id, screening } => {
-                Call::patch(one(id), json!({ "screening": screening }))
-            }
+            Self::Screen { id, screening } => Call::patch(one(id), json!({ "screening": screening })),
             Self::Deactivate { id } => Call::patch(one(id), json!({ "active": false })),
         })
     }
@@ -137,15 +124,7 @@ impl AsCall for OrganizationCommand {
         const PATH: &str = "/admin/v1/organizations";
         let one = |id: &str| format!("{PATH}/{}", escaped(id));
         Ok(match self {
-            Self::Add {
-                id,
-                name,
-                country,
-                kind,
-                screening,
-                coverage,
-                resells,
-            } => Call::post(
+            Self::Add { id, name, country, kind, screening, coverage, resells } => Call::post(
                 PATH,
                 json!({
                     "id": id, "legal_name": name, "country": country, "kind": kind,
@@ -154,16 +133,9 @@ impl AsCall for OrganizationCommand {
             ),
             Self::Show { id } => Call::get(one(id)),
             Self::List { page } => page.of(PATH, &[]),
-            Self::Set {
-                id,
-                screening,
-                coverage,
-                resells,
-            } => Call::patch(
+            Self::Set { id, screening, coverage, resells } => Call::patch(
                 one(id),
-                present(
-                    json!({ "screening": screening, "coverage": coverage, "resells": resells }),
-                ),
+                present(json!({ "screening": screening, "coverage": coverage, "resells": resells })),
             ),
         })
     }
@@ -214,13 +186,7 @@ impl AsCall for WorkloadCommand {
         const PATH: &str = "/admin/v1/workloads";
         let one = |id: &str| format!("{PATH}/{}", escaped(id));
         Ok(match self {
-            Self::Add {
-                id,
-                purpose,
-                organization,
-                owners,
-                recipients,
-            } => Call::post(
+            Self::Add { id, purpose, organization, owners, recipients } => Call::post(
                 PATH,
                 json!({
                     "id": id, "purpose": purpose, "organization": organization,

@@ -22,53 +22,27 @@ use crate::output;
 ///
 /// If `out` is there already, no checkpoint was signed yet, or the files cannot be read or written.
 pub(crate) fn export(reader: &Reader, out: &Path) -> anyhow::Result<u64> {
-    let checkpoint = reader
-        .checkpoint()?
-        .context("the log has no signed checkpoint yet: try again in a second")?;
+    let checkpoint = reader.checkpoint()?.context("the log has no signed checkpoint yet: try again in a second")?;
     let key = reader.verifier_key()?;
-    let name: VerifierKey = key
-        .parse()
-        .context("the log's verifier key cannot be read")?;
+    let name: VerifierKey = key.parse().context("the log's verifier key cannot be read")?;
     // Its first lines are the origin, the size and the root (C2SP tlog-checkpoint); the reader checked the signature.
-    let size: u64 = checkpoint
-        .lines()
-        .nth(1)
-        .and_then(|size| size.parse().ok())
-        .context("the checkpoint has no size")?;
-    fs::create_dir(out).with_context(|| {
-        format!(
-            "cannot make `{}`: name a folder that is not there yet",
-            out.display()
-        )
-    })?;
-    let source = BundleSource {
-        origin: name.name(),
-        key: &key,
-        checkpoint: &checkpoint,
-    };
-    let covered = reader
-        .entries(0)?
-        .take_while(|stored| stored.as_ref().map_or(true, |stored| stored.index < size));
+    let size: u64 =
+        checkpoint.lines().nth(1).and_then(|size| size.parse().ok()).context("the checkpoint has no size")?;
+    fs::create_dir(out)
+        .with_context(|| format!("cannot make `{}`: name a folder that is not there yet", out.display()))?;
+    let source = BundleSource { origin: name.name(), key: &key, checkpoint: &checkpoint };
+    let covered = reader.entries(0)?.take_while(|stored| stored.as_ref().map_or(true, |stored| stored.index < size));
     let manifest = write_bundle(out, &source, covered.map(bundled))?;
     if manifest.size != size {
-        bail!(
-            "the log has {} entries and its checkpoint says {size}: it is damaged",
-            manifest.size
-        );
+        bail!("the log has {} entries and its checkpoint says {size}: it is damaged", manifest.size);
     }
     Ok(size)
 }
 
 fn bundled(stored: Result<Stored, LookupError>) -> io::Result<BundleEntry> {
     let stored = stored.map_err(io::Error::other)?;
-    let opening = Opening {
-        salt: stored.salt,
-        private: stored.private,
-    };
-    Ok(BundleEntry {
-        leaf: stored.leaf,
-        opening: Some(opening),
-    })
+    let opening = Opening { salt: stored.salt, private: stored.private };
+    Ok(BundleEntry { leaf: stored.leaf, opening: Some(opening) })
 }
 
 /// Verifies a bundle offline: `key` is the log's, or a file that holds it, got elsewhere.
@@ -78,16 +52,9 @@ fn bundled(stored: Result<Stored, LookupError>) -> io::Result<BundleEntry> {
 /// # Errors
 ///
 /// If the bundle or the key cannot be read.
-pub(crate) fn verify(
-    bundle: &Path,
-    key: Option<&str>,
-    progress: &mut dyn Progress,
-) -> anyhow::Result<Report> {
+pub(crate) fn verify(bundle: &Path, key: Option<&str>, progress: &mut dyn Progress) -> anyhow::Result<Report> {
     let key = key.map(verifier_key).transpose()?;
-    let options = Options {
-        key,
-        ..Options::default()
-    };
+    let options = Options { key, ..Options::default() };
     Ok(verify_bundle(bundle, &options, progress)?)
 }
 
@@ -97,9 +64,9 @@ fn verifier_key(given: &str) -> anyhow::Result<VerifierKey> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => given.to_owned(),
         Err(error) => return Err(error).with_context(|| format!("cannot read `{given}`")),
     };
-    text.trim().parse().with_context(|| {
-        format!("`{given}` is neither a verifier key (`name+hash+key`) nor a file that holds one")
-    })
+    text.trim()
+        .parse()
+        .with_context(|| format!("`{given}` is neither a verifier key (`name+hash+key`) nor a file that holds one"))
 }
 
 /// Says on standard error, once a second, how far a long check has come.
@@ -162,14 +129,7 @@ mod tests {
         let (ledger, _) = Ledger::open(dir, options, Arc::new(SystemClock::default())).unwrap();
         let mut entry = Entry::new(Kind::Admin);
         entry.code = Some("test".to_owned());
-        let _recorded = ledger
-            .append(Draft {
-                entry,
-                private: b"{}".to_vec(),
-            })
-            .unwrap()
-            .wait()
-            .unwrap();
+        let _recorded = ledger.append(Draft { entry, private: b"{}".to_vec() }).unwrap().wait().unwrap();
         ledger.stop().unwrap();
         (Reader::open(dir).unwrap(), ledger.verifier_key())
     }

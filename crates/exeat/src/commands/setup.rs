@@ -43,11 +43,7 @@ pub(crate) fn config(command: &ConfigCommand, format: Format) -> anyhow::Result<
         ConfigCommand::Example => output::line(config::EXAMPLE.trim_end())?,
         ConfigCommand::Check { config } => {
             let meant = config::load(config)?;
-            let models: Vec<String> = meant
-                .models
-                .iter()
-                .map(|model| model.id.to_string())
-                .collect();
+            let models: Vec<String> = meant.models.iter().map(|model| model.id.to_string()).collect();
             let answer = json!({ "config": config, "ok": true, "data_dir": meant.data_dir, "models": models });
             output::answer(format, &answer)?;
         }
@@ -71,23 +67,18 @@ fn begin(dir: &Path) -> anyhow::Result<Value> {
     write_new(&file)?;
     let data = dir.join("exeat-data");
     secrets::private_dir(&data)?;
-    let next = format!(
-        "edit the file, then run `exeat doctor --config {0}` and `exeat serve --config {0}`",
-        file.display()
-    );
+    let next =
+        format!("edit the file, then run `exeat doctor --config {0}` and `exeat serve --config {0}`", file.display());
     Ok(json!({ "config": file, "data_dir": data, "next": next }))
 }
 
 fn write_new(file: &Path) -> anyhow::Result<()> {
     match OpenOptions::new().write(true).create_new(true).open(file) {
-        Ok(mut open) => open
-            .write_all(config::EXAMPLE.as_bytes())
-            .with_context(|| format!("cannot write `{}`", file.display())),
+        Ok(mut open) => {
+            open.write_all(config::EXAMPLE.as_bytes()).with_context(|| format!("cannot write `{}`", file.display()))
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!(
-                "`{}` is there already: edit it, or move it away first",
-                file.display()
-            )
+            bail!("`{}` is there already: edit it, or move it away first", file.display())
         }
         Err(error) => Err(error).with_context(|| format!("cannot write `{}`", file.display())),
     }
@@ -114,13 +105,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         begin(dir.path()).unwrap();
         let file = dir.path().join("exeat.toml");
-        assert_eq!(
-            config::load_with(&file, std::iter::empty())
-                .unwrap()
-                .models
-                .len(),
-            2
-        );
+        assert_eq!(config::load_with(&file, std::iter::empty()).unwrap().models.len(), 2);
         fs::write(&file, "mine").unwrap();
         assert!(begin(dir.path()).is_err());
         assert_eq!(fs::read_to_string(&file).unwrap(), "mine");

@@ -53,11 +53,7 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
     check_control(&config.control, &mut faults);
     check_ledger(&config.ledger, &mut faults);
     check_log(&config.log, &mut faults);
-    let models: Vec<_> = config
-        .models
-        .iter()
-        .map(super::ModelConfig::version)
-        .collect();
+    let models: Vec<_> = config.models.iter().map(super::ModelConfig::version).collect();
     check_models(&models, &mut faults);
     check_aliases(&config.aliases, &models, &mut faults);
     let settings = with_upstreams(&config, &mut faults);
@@ -82,24 +78,13 @@ fn with_upstreams(config: &Config, faults: &mut Vec<Fault>) -> Settings {
         let why = "belongs to the model it serves: write `endpoints` under `[[models]]`";
         faults.push(("server.upstreams".into(), why.into()));
     }
-    let upstreams = config
-        .models
-        .iter()
-        .map(super::ModelConfig::upstream)
-        .collect();
-    Settings {
-        upstreams,
-        ..config.server.clone()
-    }
+    let upstreams = config.models.iter().map(super::ModelConfig::upstream).collect();
+    Settings { upstreams, ..config.server.clone() }
 }
 
 fn check_settings(settings: &Settings, faults: &mut Vec<Fault>) {
     let found = settings.clone().check().err().unwrap_or_default();
-    faults.extend(
-        found
-            .into_iter()
-            .map(|fault| (key_in_file(&fault.at), fault.why)),
-    );
+    faults.extend(found.into_iter().map(|fault| (key_in_file(&fault.at), fault.why)));
 }
 
 /// The gateway speaks of `upstreams[n]`, the file of `models[n]`; all else lies under `server`.
@@ -133,13 +118,7 @@ fn check_ledger(ledger: &LedgerConfig, faults: &mut Vec<Fault>) {
         faults.push(("ledger.origin".into(), why));
     }
     range("ledger.segment_mib", ledger.segment_mib, 1, 4_096, faults);
-    range(
-        "ledger.checkpoint_ms",
-        ledger.checkpoint_ms,
-        50,
-        60_000,
-        faults,
-    );
+    range("ledger.checkpoint_ms", ledger.checkpoint_ms, 50, 60_000, faults);
     let queue = u64::try_from(ledger.queue_entries).unwrap_or(u64::MAX);
     range("ledger.queue_entries", queue, 64, 16_777_216, faults);
 }
@@ -153,10 +132,7 @@ fn check_log(log: &LogConfig, faults: &mut Vec<Fault>) {
 
 fn range(key: &str, value: u64, low: u64, high: u64, faults: &mut Vec<Fault>) {
     if !(low..=high).contains(&value) {
-        faults.push((
-            key.into(),
-            format!("{value} is not between {low} and {high}"),
-        ));
+        faults.push((key.into(), format!("{value} is not between {low} and {high}")));
     }
 }
 
@@ -173,8 +149,7 @@ fn check_aliases(aliases: &[policy::Alias], models: &[ModelVersion], faults: &mu
     for (n, alias) in aliases.iter().enumerate() {
         let name = alias.name.as_str();
         if !seen.insert(name) || known.contains(name) {
-            let why =
-                format!("`{name}` is already the name of a model or an alias: choose another");
+            let why = format!("`{name}` is already the name of a model or an alias: choose another");
             faults.push((format!("aliases[{n}].name"), why));
         }
         check_alias(n, alias, &known, faults);
@@ -183,10 +158,7 @@ fn check_aliases(aliases: &[policy::Alias], models: &[ModelVersion], faults: &mu
 
 fn check_alias(n: usize, alias: &policy::Alias, known: &BTreeSet<&str>, faults: &mut Vec<Fault>) {
     if alias.versions.is_empty() {
-        faults.push((
-            format!("aliases[{n}].versions"),
-            "is empty: name model versions, best first".into(),
-        ));
+        faults.push((format!("aliases[{n}].versions"), "is empty: name model versions, best first".into()));
     }
     for (m, version) in alias.versions.iter().enumerate() {
         if !known.contains(version.as_str()) {

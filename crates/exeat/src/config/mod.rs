@@ -64,10 +64,7 @@ pub(crate) struct ControlConfig {
 
 impl Default for ControlConfig {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
-            allow_plaintext: false,
-        }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)), allow_plaintext: false }
     }
 }
 
@@ -115,10 +112,7 @@ impl ModelConfig {
             idle_seconds: self.idle_seconds.unwrap_or(unset.idle_seconds),
             in_flight: self.in_flight.unwrap_or(unset.in_flight),
             retries: self.retries.unwrap_or(unset.retries),
-            failover_statuses: self
-                .failover_statuses
-                .clone()
-                .unwrap_or(unset.failover_statuses),
+            failover_statuses: self.failover_statuses.clone().unwrap_or(unset.failover_statuses),
             eject_after: self.eject_after.unwrap_or(unset.eject_after),
             health_path: self.health_path.clone().or(unset.health_path),
             health_seconds: self.health_seconds.unwrap_or(unset.health_seconds),
@@ -145,12 +139,7 @@ pub(crate) struct LedgerConfig {
 
 impl Default for LedgerConfig {
     fn default() -> Self {
-        Self {
-            origin: "exeat.local/log".to_owned(),
-            segment_mib: 64,
-            checkpoint_ms: 1_000,
-            queue_entries: 65_536,
-        }
+        Self { origin: "exeat.local/log".to_owned(), segment_mib: 64, checkpoint_ms: 1_000, queue_entries: 65_536 }
     }
 }
 
@@ -166,10 +155,7 @@ pub(crate) struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Json,
-            level: "info".to_owned(),
-        }
+        Self { format: LogFormat::Json, level: "info".to_owned() }
     }
 }
 
@@ -216,22 +202,14 @@ fn parse(path: &Path, text: &str, set: &[overrides::Override]) -> Result<Config,
     if set.is_empty() {
         return toml::from_str(text).map_err(|error| Problem::of_toml(path, text, &error).into());
     }
-    let mut table: toml::Table = toml::from_str(text)
-        .map_err(|error| Problems::from(Problem::of_toml(path, text, &error)))?;
+    let mut table: toml::Table =
+        toml::from_str(text).map_err(|error| Problems::from(Problem::of_toml(path, text, &error)))?;
     overrides::apply(&mut table, set)?;
-    table
-        .clone()
-        .try_into()
-        .map_err(|error| blame(path, text, set, &error))
+    table.clone().try_into().map_err(|error| blame(path, text, set, &error))
 }
 
 /// Says whether the file or which variable is at fault for a table that does not fit.
-fn blame(
-    path: &Path,
-    text: &str,
-    set: &[overrides::Override],
-    error: &toml::de::Error,
-) -> Problems {
+fn blame(path: &Path, text: &str, set: &[overrides::Override], error: &toml::de::Error) -> Problems {
     if let Err(own) = toml::from_str::<Config>(text) {
         return Problem::of_toml(path, text, &own).into();
     }
@@ -255,10 +233,7 @@ impl Config {
         }
         for model in &mut self.models {
             model.ca_file.iter_mut().for_each(place);
-            let keys = model
-                .endpoints
-                .iter_mut()
-                .filter_map(|end| end.api_key_file.as_mut());
+            let keys = model.endpoints.iter_mut().filter_map(|end| end.api_key_file.as_mut());
             keys.for_each(place);
         }
         self
@@ -286,14 +261,9 @@ versions = ["mythos-5"]
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exeat.toml");
         fs::write(&path, text).unwrap();
-        let vars = environment
-            .iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        load_with(&path, vars).map_err(|problems| {
-            problems
-                .to_string()
-                .replace(&format!("{}/", dir.path().display()), "")
-        })
+        let vars = environment.iter().map(|(name, value)| (name.into(), value.into()));
+        load_with(&path, vars)
+            .map_err(|problems| problems.to_string().replace(&format!("{}/", dir.path().display()), ""))
     }
 
     fn fault(text: &str, environment: &[(&str, &str)]) -> String {
@@ -320,49 +290,29 @@ versions = ["mythos-5"]
     fn a_mistake_is_named_with_file_line_key_and_what_to_write() {
         let text = SMALL.replace("control = \"subject\"", "control = \"secret\"");
         let fault = fault(&text, &[]);
-        assert!(
-            fault.starts_with("exeat.toml:6: models[0].control: "),
-            "{fault}"
-        );
-        assert!(
-            fault.contains("`published`") && fault.contains("`subject`"),
-            "{fault}"
-        );
+        assert!(fault.starts_with("exeat.toml:6: models[0].control: "), "{fault}");
+        assert!(fault.contains("`published`") && fault.contains("`subject`"), "{fault}");
     }
 
     #[test]
     fn an_unknown_key_is_named_with_its_line() {
         let fault = fault(&format!("{SMALL}[server]\nlistne = []\n"), &[]);
-        assert!(
-            fault.starts_with("exeat.toml:13: server.listne: unknown field"),
-            "{fault}"
-        );
+        assert!(fault.starts_with("exeat.toml:13: server.listne: unknown field"), "{fault}");
     }
 
     #[test]
     fn a_fault_of_meaning_is_found_in_the_file_too() {
         let text = format!("{SMALL}[server]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:8080\"]\n");
         let fault = fault(&text, &[]);
-        assert!(
-            fault.starts_with("exeat.toml:13: server.listen[1]: "),
-            "{fault}"
-        );
+        assert!(fault.starts_with("exeat.toml:13: server.listen[1]: "), "{fault}");
     }
 
     #[test]
     fn every_fault_of_meaning_is_reported_at_once() {
-        let text = SMALL
-            .replace("http:", "ftp:")
-            .replace("[\"mythos-5\"]", "[\"fable-5\"]");
+        let text = SMALL.replace("http:", "ftp:").replace("[\"mythos-5\"]", "[\"fable-5\"]");
         let fault = fault(&text, &[]);
-        assert!(
-            fault.contains("exeat.toml:8: models[0].endpoints[0].url: "),
-            "{fault}"
-        );
-        assert!(
-            fault.contains("exeat.toml:11: aliases[0].versions[0]: "),
-            "{fault}"
-        );
+        assert!(fault.contains("exeat.toml:8: models[0].endpoints[0].url: "), "{fault}");
+        assert!(fault.contains("exeat.toml:11: aliases[0].versions[0]: "), "{fault}");
     }
 
     #[test]
@@ -371,20 +321,14 @@ versions = ["mythos-5"]
             ("EXEAT__SERVER__LISTEN", r#"["127.0.0.1:9999"]"#),
             ("EXEAT__SERVER__DRAIN_SECONDS", "7"),
             ("EXEAT__CONTROL__LISTEN", "127.0.0.1:9998"),
-            (
-                "EXEAT__MODELS__0__ENDPOINTS__0__URL",
-                "http://127.0.0.1:9001",
-            ),
+            ("EXEAT__MODELS__0__ENDPOINTS__0__URL", "http://127.0.0.1:9001"),
             ("EXEAT_ADMIN_TOKEN", "is not an override"),
         ];
         let meant = load_text(SMALL, &set).unwrap();
         assert_eq!(meant.settings.listen, ["127.0.0.1:9999".parse().unwrap()]);
         assert_eq!(meant.settings.drain_seconds, 7);
         assert_eq!(meant.control.listen.port(), 9998);
-        assert_eq!(
-            meant.settings.upstreams[0].endpoints[0].url,
-            "http://127.0.0.1:9001"
-        );
+        assert_eq!(meant.settings.upstreams[0].endpoints[0].url, "http://127.0.0.1:9001");
     }
 
     #[test]

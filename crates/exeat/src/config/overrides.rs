@@ -27,9 +27,7 @@ pub(crate) fn from_environment(
 ) -> Result<Vec<Override>, Problems> {
     let ours = environment.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let ours = ours.filter(|(name, _)| name.starts_with(PREFIX));
-    let mut set = ours
-        .map(|(name, value)| read(name, value))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut set = ours.map(|(name, value)| read(name, value)).collect::<Result<Vec<_>, _>>()?;
     set.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(set)
 }
@@ -58,8 +56,7 @@ fn read(name: String, value: OsString) -> Result<Override, Problem> {
     let path = name.strip_prefix(PREFIX).unwrap_or_default().split("__");
     let path: Vec<String> = path.map(str::to_ascii_lowercase).collect();
     if path.iter().any(String::is_empty) {
-        let why =
-            "has an empty part in its name: write `EXEAT__SERVER__LISTEN` for `server.listen`";
+        let why = "has an empty part in its name: write `EXEAT__SERVER__LISTEN` for `server.listen`";
         return Err(Problem::of_variable(&name, why));
     }
     let value = typed(&text);
@@ -70,8 +67,7 @@ fn read(name: String, value: OsString) -> Result<Override, Problem> {
 fn typed(text: &str) -> Value {
     let parsed = toml::from_str::<Table>(&format!("v = {text}"));
     let only = parsed.ok().filter(|table| table.len() == 1);
-    only.and_then(|mut table| table.remove("v"))
-        .unwrap_or_else(|| Value::String(text.to_owned()))
+    only.and_then(|mut table| table.remove("v")).unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 fn put(at: &mut Value, path: &[String], value: &Value) -> Result<(), String> {
@@ -82,17 +78,12 @@ fn put(at: &mut Value, path: &[String], value: &Value) -> Result<(), String> {
     match at {
         Value::Table(table) => {
             let empty = || Value::Table(Table::new());
-            put(
-                table.entry(first.clone()).or_insert_with(empty),
-                rest,
-                value,
-            )
+            put(table.entry(first.clone()).or_insert_with(empty), rest, value)
         }
         Value::Array(items) => {
             let count = items.len();
             let item = first.parse().ok().and_then(|n: usize| items.get_mut(n));
-            let missing =
-                || format!("`{first}` is not one of the {count} items in the file, counted from 0");
+            let missing = || format!("`{first}` is not one of the {count} items in the file, counted from 0");
             put(item.ok_or_else(missing)?, rest, value)
         }
         _ => Err(format!("there is no `{first}` under a plain value")),

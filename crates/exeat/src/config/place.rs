@@ -27,12 +27,8 @@ pub(crate) fn line_of(text: &str, key: &str) -> Option<usize> {
 pub(crate) fn key_at(text: &str, offset: usize) -> Option<String> {
     let places = Place::all(text);
     let holds = |range: &Range<usize>| range.contains(&offset);
-    let around = places
-        .iter()
-        .filter(|place| holds(&place.name) || holds(&place.value));
-    around
-        .max_by_key(|place| place.key.len())
-        .map(|place| place.key.clone())
+    let around = places.iter().filter(|place| holds(&place.name) || holds(&place.value));
+    around.max_by_key(|place| place.key.len()).map(|place| place.key.clone())
 }
 
 /// One key of a text, in full, with where its name and its value stand.
@@ -57,11 +53,7 @@ fn collect_table(under: &str, table: &DeTable<'_>, places: &mut Vec<Place>) {
     for (name, value) in table.iter() {
         let dot = if under.is_empty() { "" } else { "." };
         let key = format!("{under}{dot}{}", name.get_ref());
-        places.push(Place {
-            key: key.clone(),
-            name: name.span(),
-            value: value.span(),
-        });
+        places.push(Place { key: key.clone(), name: name.span(), value: value.span() });
         collect_value(&key, value.get_ref(), places);
     }
 }
@@ -70,18 +62,9 @@ fn collect_value(key: &str, value: &DeValue<'_>, places: &mut Vec<Place>) {
     if let Some(table) = value.as_table() {
         collect_table(key, table, places);
     }
-    for (n, item) in value
-        .as_array()
-        .into_iter()
-        .flat_map(|array| array.iter())
-        .enumerate()
-    {
+    for (n, item) in value.as_array().into_iter().flat_map(|array| array.iter()).enumerate() {
         let key = format!("{key}[{n}]");
-        places.push(Place {
-            key: key.clone(),
-            name: item.span(),
-            value: item.span(),
-        });
+        places.push(Place { key: key.clone(), name: item.span(), value: item.span() });
         collect_value(&key, item.get_ref(), places);
     }
 }
@@ -94,19 +77,10 @@ mod tests {
 
     #[test]
     fn a_key_is_found_at_its_line_and_a_line_leads_back_to_its_key() {
-        for (key, line) in [
-            ("a", 1),
-            ("b.c", 3),
-            ("b.c[1]", 5),
-            ("d[0].e.f", 7),
-            ("d[1].e", 9),
-        ] {
+        for (key, line) in [("a", 1), ("b.c", 3), ("b.c[1]", 5), ("d[0].e.f", 7), ("d[1].e", 9)] {
             assert_eq!(line_of(TEXT, key), Some(line), "{key}");
         }
-        assert_eq!(
-            key_at(TEXT, TEXT.find('4').unwrap()).as_deref(),
-            Some("d[0].e.f")
-        );
+        assert_eq!(key_at(TEXT, TEXT.find('4').unwrap()).as_deref(), Some("d[0].e.f"));
     }
 
     #[test]

@@ -17,22 +17,12 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem of a whole file.
     pub(crate) fn of_file(path: &Path, why: impl Into<String>) -> Self {
-        Self {
-            source: path.display().to_string(),
-            line: None,
-            key: None,
-            why: why.into(),
-        }
+        Self { source: path.display().to_string(), line: None, key: None, why: why.into() }
     }
 
     /// A problem of an environment variable.
     pub(crate) fn of_variable(name: &str, why: &str) -> Self {
-        Self {
-            source: name.to_owned(),
-            line: None,
-            key: None,
-            why: one_line(why),
-        }
+        Self { source: name.to_owned(), line: None, key: None, why: one_line(why) }
     }
 
     /// A problem that the TOML reader found in `text`.

@@ -62,12 +62,7 @@ pub(super) struct Heard {
 /// # Errors
 ///
 /// If the gateway cannot be reached, or the stream ends without saying why.
-pub(super) fn ask(
-    gateway: &Server,
-    caller: &Caller,
-    ask: &Ask<'_>,
-    pieces: &AtomicU64,
-) -> anyhow::Result<Heard> {
+pub(super) fn ask(gateway: &Server, caller: &Caller, ask: &Ask<'_>, pieces: &AtomicU64) -> anyhow::Result<Heard> {
     let mut body = json!({
         "model": ask.model, "stream": true, "max_tokens": ask.max_tokens,
         "messages": [{ "role": "user", "content": ask.prompt }],
@@ -78,17 +73,15 @@ pub(super) fn ask(
     let request = Request::new("POST", "/v1/chat/completions")
         .header("authorization", format!("Bearer {}", caller.key))
         .json(&body);
-    let response = gateway
-        .send(&request, PATIENCE)
-        .with_context(|| format!("{} could not call the gateway", caller.name))?;
+    let response =
+        gateway.send(&request, PATIENCE).with_context(|| format!("{} could not call the gateway", caller.name))?;
     let mut heard = Heard::from_head(&response);
     if response.status != 200 {
         let (code, message) = error_of(&response.text()?);
         heard.ended = Ended::Refused(code, message);
         return Ok(heard);
     }
-    listen(response, &mut heard, pieces)
-        .with_context(|| format!("{}'s stream broke", caller.name))?;
+    listen(response, &mut heard, pieces).with_context(|| format!("{}'s stream broke", caller.name))?;
     Ok(heard)
 }
 
@@ -126,10 +119,7 @@ fn listen(response: Response, heard: &mut Heard, pieces: &AtomicU64) -> anyhow::
             heard.ended = Ended::Cut(code, message);
             return Ok(());
         }
-        if let Some(text) = event
-            .pointer("/choices/0/delta/content")
-            .and_then(Value::as_str)
-        {
+        if let Some(text) = event.pointer("/choices/0/delta/content").and_then(Value::as_str) {
             heard.text.push_str(text);
             heard.last_output = heard.over;
             pieces.fetch_add(1, Ordering::Relaxed);
@@ -140,11 +130,7 @@ fn listen(response: Response, heard: &mut Heard, pieces: &AtomicU64) -> anyhow::
 
 fn error_of(body: &str) -> (String, String) {
     let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let field = |name: &str| {
-        body.pointer(&format!("/error/{name}"))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let field =
+        |name: &str| body.pointer(&format!("/error/{name}")).and_then(Value::as_str).unwrap_or_default().to_owned();
     (field("code"), field("message"))
 }

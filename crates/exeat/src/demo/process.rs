@@ -17,38 +17,25 @@ use anyhow::{Context, bail};
 /// If it cannot be started or fails, with the last of what it said.
 pub(super) fn finish(command: &mut Command, mut tick: impl FnMut()) -> anyhow::Result<()> {
     let program = command.get_program().to_string_lossy().into_owned();
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let child = command
-        .spawn()
-        .with_context(|| format!("cannot start `{program}`"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().with_context(|| format!("cannot start `{program}`"))?;
     // The output is read in a thread of its own, so that a full pipe never blocks the child.
     let reader = thread::spawn(move || child.wait_with_output());
     while !reader.is_finished() {
         tick();
         thread::sleep(Duration::from_millis(120));
     }
-    let Ok(output) = reader.join() else {
-        bail!("`{program}` was abandoned")
-    };
+    let Ok(output) = reader.join() else { bail!("`{program}` was abandoned") };
     let output = output.with_context(|| format!("cannot wait for `{program}`"))?;
     if !output.status.success() {
-        bail!(
-            "`{program}` failed: {}",
-            last_lines(&String::from_utf8_lossy(&output.stderr), 6)
-        );
+        bail!("`{program}` failed: {}", last_lines(&String::from_utf8_lossy(&output.stderr), 6));
     }
     Ok(())
 }
 
 /// Returns the last lines of a text, on one line.
 pub(super) fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let from = lines.len().saturating_sub(count);
     lines.get(from..).unwrap_or_default().join(" | ")
 }
@@ -68,9 +55,7 @@ impl Server {
     /// If it cannot be started or the log cannot be written.
     pub(super) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let out = File::create(log).with_context(|| format!("cannot write `{}`", log.display()))?;
-        let err = out
-            .try_clone()
-            .with_context(|| format!("cannot write `{}`", log.display()))?;
+        let err = out.try_clone().with_context(|| format!("cannot write `{}`", log.display()))?;
         command.stdin(Stdio::piped()).stdout(out).stderr(err);
         let mut child = command.spawn().context("cannot start the model server")?;
         let alive = child.stdin.take();
@@ -121,9 +106,6 @@ mod tests {
         let began = Instant::now();
         drop(server);
         assert!(!Path::new(&proc).exists());
-        assert!(
-            began.elapsed() < Duration::from_secs(1),
-            "it was killed and did not end by itself"
-        );
+        assert!(began.elapsed() < Duration::from_secs(1), "it was killed and did not end by itself");
     }
 }

@@ -28,30 +28,14 @@ const COVERED_WITHIN: Duration = Duration::from_secs(15);
 /// # Errors
 ///
 /// If it cannot be had or proves nothing.
-pub(super) fn one_call(
-    gateway: &Server,
-    caller: &Caller,
-    id: &str,
-    running: &Running,
-) -> anyhow::Result<String> {
+pub(super) fn one_call(gateway: &Server, caller: &Caller, id: &str, running: &Running) -> anyhow::Result<String> {
     let shown = fetch(gateway, caller, id)?;
-    let field = |name: &str| {
-        shown
-            .get(name)
-            .and_then(Value::as_str)
-            .with_context(|| format!("the receipt has no `{name}`"))
-    };
-    let leaf = STANDARD
-        .decode(field("leaf")?)
-        .context("the leaf is not base64")?;
+    let field =
+        |name: &str| shown.get(name).and_then(Value::as_str).with_context(|| format!("the receipt has no `{name}`"));
+    let leaf = STANDARD.decode(field("leaf")?).context("the leaf is not base64")?;
     // Pinned: taken from the server's own state, not from what the receipt says of itself.
-    let key: VerifierKey = running
-        .ledger
-        .verifier_key()
-        .parse()
-        .context("the log has no verifier key")?;
-    let checkpoint =
-        Receipt::parse(field("proof")?)?.verify(&leaf, key.name(), std::slice::from_ref(&key))?;
+    let key: VerifierKey = running.ledger.verifier_key().parse().context("the log has no verifier key")?;
+    let checkpoint = Receipt::parse(field("proof")?)?.verify(&leaf, key.name(), std::slice::from_ref(&key))?;
     let entry = Entry::decode(&leaf).context("the entry cannot be read")?;
     let basis = entry.basis.unwrap_or_default().join(", ");
     Ok(format!(
@@ -104,11 +88,7 @@ pub(super) fn whole_record(demo: &Demo, running: &Running) -> anyhow::Result<Sho
     ensure!(report.holds(), "the record does not verify: {report}");
     let verified = summary(&report, began.elapsed());
     let tampered = tamper(&bundle, &key)?;
-    Ok(Shown {
-        bundle,
-        verified,
-        tampered,
-    })
+    Ok(Shown { bundle, verified, tampered })
 }
 
 /// Waits until a checkpoint covers what was recorded by now.
@@ -134,9 +114,7 @@ fn tamper(bundle: &Path, key: &str) -> anyhow::Result<String> {
     let report = record::verify(&copy, Some(key), &mut ())?;
     let why = report.faults.first().map(ToString::to_string);
     let why = why.with_context(|| format!("a copy with byte {middle} changed still verifies"))?;
-    Ok(format!(
-        "a copy with one bit of byte {middle} changed fails: {why}"
-    ))
+    Ok(format!("a copy with one bit of byte {middle} changed fails: {why}"))
 }
 
 /// Says what a report that holds stands for.

@@ -22,19 +22,10 @@ pub(super) fn begin(data: &Path) -> anyhow::Result<PathBuf> {
     let runs = data.join("runs");
     secrets::private_dir(&runs)?;
     let earlier = earlier(&runs).with_context(|| format!("cannot read `{}`", runs.display()))?;
-    for old in earlier
-        .iter()
-        .rev()
-        .skip(KEPT - 1)
-        .filter(|run| !in_use(run))
-    {
+    for old in earlier.iter().rev().skip(KEPT - 1).filter(|run| !in_use(run)) {
         fs::remove_dir_all(old).with_context(|| format!("cannot remove `{}`", old.display()))?;
     }
-    let name = format!(
-        "{:015}-{}",
-        SystemClock::default().now().as_millis(),
-        std::process::id()
-    );
+    let name = format!("{:015}-{}", SystemClock::default().now().as_millis(), std::process::id());
     let run = runs.join(name);
     secrets::private_dir(&run)?;
     Ok(run)
@@ -46,12 +37,9 @@ fn earlier(runs: &Path) -> std::io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(runs)? {
         let entry = entry?;
         let name = entry.file_name();
-        let ours = name.to_str().is_some_and(|name| {
-            name.len() > 16
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_digit() || byte == b'-')
-        });
+        let ours = name
+            .to_str()
+            .is_some_and(|name| name.len() > 16 && name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'));
         if ours && entry.file_type()?.is_dir() {
             found.push(entry.path());
         }

@@ -38,24 +38,14 @@ const CUT_WITHIN: Duration = Duration::from_secs(2);
 /// The first step that did not hold, and how.
 pub(super) fn play(demo: &Demo, running: &Running, show: &Show) -> anyhow::Result<Exit> {
     let began = Instant::now();
-    let story = Story {
-        demo,
-        show,
-        gateway: Server::at(&demo.base_url)?,
-    };
+    let story = Story { demo, show, gateway: Server::at(&demo.base_url)? };
     story.admits_both().context("step 1 did not hold")?;
     story.routes_by_tier().context("step 2 did not hold")?;
     story.cuts_one_stream().context("step 3 did not hold")?;
-    story
-        .refuses_and_falls_back()
-        .context("step 4 did not hold")?;
+    story.refuses_and_falls_back().context("step 4 did not hold")?;
     let receipt = story.licenses().context("step 5 did not hold")?;
-    story
-        .proves_one_call(&receipt, running)
-        .context("step 6 did not hold")?;
-    story
-        .proves_the_record(running)
-        .context("step 7 did not hold")?;
+    story.proves_one_call(&receipt, running).context("step 6 did not hold")?;
+    story.proves_the_record(running).context("step 7 did not hold")?;
     show.say("")?;
     show.held(&format!(
         "every step, in {}. The record of this run: {}",
@@ -73,17 +63,14 @@ struct Story<'a> {
 
 impl Story<'_> {
     fn admits_both(&self) -> anyhow::Result<()> {
-        self.show
-            .heading(1, "Two people ask the same controlled model")?;
-        self.show.say(&format!("{MYTHOS} asks for a person whose standing is attested. Both are, and no order is in force."))?;
+        self.show.heading(1, "Two people ask the same controlled model")?;
+        self.show.say(&format!(
+            "{MYTHOS} asks for a person whose standing is attested. Both are, and no order is in force."
+        ))?;
         for caller in [&self.demo.world.ada, &self.demo.world.minh] {
             let heard = self.short(caller, MYTHOS)?;
             served(&heard, MYTHOS, None)?;
-            self.show.say(&format!(
-                "{}: \"{}\"",
-                caller.name,
-                first_words(&heard.text)
-            ))?;
+            self.show.say(&format!("{}: \"{}\"", caller.name, first_words(&heard.text)))?;
             self.show.held(&format!(
                 "{} was admitted; receipt {}",
                 caller.name,
@@ -94,56 +81,32 @@ impl Story<'_> {
     }
 
     fn routes_by_tier(&self) -> anyhow::Result<()> {
-        self.show.heading(
-            2,
-            &format!("One name, `{ALIAS}`, and each gets the best they may use"),
-        )?;
+        self.show.heading(2, &format!("One name, `{ALIAS}`, and each gets the best they may use"))?;
         served(&self.short(&self.demo.world.ada, ALIAS)?, MYTHOS, None)?;
-        self.show.held(&format!(
-            "ada asked for `{ALIAS}` and was served by {MYTHOS}"
-        ))?;
+        self.show.held(&format!("ada asked for `{ALIAS}` and was served by {MYTHOS}"))?;
         let shared = self.short(&self.demo.world.shared, ALIAS)?;
         served(&shared, EMBER, Some(MYTHOS))?;
         let why = shared.fallback.unwrap_or_default();
-        self.show.held(&format!("a shared key, with nobody behind it, was served by {EMBER}; the answer says so: x-exeat-fallback: {why}"))?;
+        self.show.held(&format!(
+            "a shared key, with nobody behind it, was served by {EMBER}; the answer says so: x-exeat-fallback: {why}"
+        ))?;
         Ok(())
     }
 
     fn cuts_one_stream(&self) -> anyhow::Result<()> {
-        self.show
-            .heading(3, "The order of June 12 arrives while both stream")?;
-        self.show.say(
-            "\"No foreign person\": it must reach the streams that run, not only the next request.",
-        )?;
+        self.show.heading(3, "The order of June 12 arrives while both stream")?;
+        self.show.say("\"No foreign person\": it must reach the streams that run, not only the next request.")?;
         let (ada, minh, applied) = self.both_stream_and_the_order_comes()?;
-        ensure!(
-            ada.ended == Ended::Whole,
-            "ada's stream did not finish: {:?}",
-            ada.ended
-        );
+        ensure!(ada.ended == Ended::Whole, "ada's stream did not finish: {:?}", ada.ended);
         let Ended::Cut(code, message) = &minh.ended else {
             anyhow::bail!("minh's stream was not cut: {:?}", minh.ended)
         };
-        ensure!(
-            code.contains(BARRED),
-            "minh's stream was cut for another reason: {code}"
-        );
+        ensure!(code.contains(BARRED), "minh's stream was cut for another reason: {code}");
         let late = minh.last_output.saturating_duration_since(applied.sent);
-        ensure!(
-            late < CUT_WITHIN,
-            "minh received output {} after the order",
-            seconds(late)
-        );
-        let recalled = applied
-            .answer
-            .pointer("/effect/recalled")
-            .and_then(Value::as_u64);
-        ensure!(
-            recalled == Some(1),
-            "the order recalled {recalled:?} calls, not 1"
-        );
-        self.show
-            .held(&format!("minh's stream was cut: \"{message}\""))?;
+        ensure!(late < CUT_WITHIN, "minh received output {} after the order", seconds(late));
+        let recalled = applied.answer.pointer("/effect/recalled").and_then(Value::as_u64);
+        ensure!(recalled == Some(1), "the order recalled {recalled:?} calls, not 1");
+        self.show.held(&format!("minh's stream was cut: \"{message}\""))?;
         self.show.held(&format!(
             "last output {} after the order was sent, stream ended after {}; the admin API answered after {} that 1 call was recalled",
             seconds(late), seconds(minh.over.saturating_duration_since(applied.sent)), seconds(applied.took),
@@ -162,11 +125,7 @@ impl Story<'_> {
             let ada = scope.spawn(|| self.long(&self.demo.world.ada, adas));
             let minh = scope.spawn(|| self.long(&self.demo.world.minh, minhs));
             let deadline = Instant::now() + super::PATIENCE;
-            let few = || {
-                adas.load(Ordering::Relaxed)
-                    .min(minhs.load(Ordering::Relaxed))
-                    < UNDER_WAY
-            };
+            let few = || adas.load(Ordering::Relaxed).min(minhs.load(Ordering::Relaxed)) < UNDER_WAY;
             while few() && !ada.is_finished() && !minh.is_finished() && Instant::now() < deadline {
                 self.tick(adas, minhs);
             }
@@ -185,11 +144,7 @@ impl Story<'_> {
 
     fn tick(&self, adas: &AtomicU64, minhs: &AtomicU64) {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        self.show.moving(&format!(
-            "ada {:4} tokens    minh {:4} tokens",
-            count(adas),
-            count(minhs)
-        ));
+        self.show.moving(&format!("ada {:4} tokens    minh {:4} tokens", count(adas), count(minhs)));
         thread::sleep(Duration::from_millis(20));
     }
 
@@ -199,13 +154,8 @@ impl Story<'_> {
         let Ended::Refused(code, message) = &refused.ended else {
             anyhow::bail!("minh was admitted to {MYTHOS} under the order")
         };
-        ensure!(
-            refused.status == 403 && code.contains(BARRED),
-            "minh got {} {code}, not 403 {BARRED}",
-            refused.status
-        );
-        self.show
-            .held(&format!("minh asked for {MYTHOS}: 403, \"{message}\""))?;
+        ensure!(refused.status == 403 && code.contains(BARRED), "minh got {} {code}, not 403 {BARRED}", refused.status);
+        self.show.held(&format!("minh asked for {MYTHOS}: 403, \"{message}\""))?;
         let fallen = self.short(&self.demo.world.minh, ALIAS)?;
         served(&fallen, EMBER, Some(MYTHOS))?;
         self.show.held(&format!(
@@ -213,8 +163,7 @@ impl Story<'_> {
             fallen.fallback.unwrap_or_default()
         ))?;
         served(&self.short(&self.demo.world.ada, MYTHOS)?, MYTHOS, None)?;
-        self.show
-            .held(&format!("ada is still served by {MYTHOS}"))?;
+        self.show.held(&format!("ada is still served by {MYTHOS}"))?;
         Ok(())
     }
 
@@ -229,9 +178,7 @@ impl Story<'_> {
         ))?;
         let heard = self.short(&self.demo.world.minh, MYTHOS)?;
         served(&heard, MYTHOS, None)?;
-        self.show.held(&format!(
-            "minh, an employee of the lab, is served by {MYTHOS} again"
-        ))?;
+        self.show.held(&format!("minh, an employee of the lab, is served by {MYTHOS} again"))?;
         heard.receipt.context("the answer carries no receipt")
     }
 
@@ -257,60 +204,32 @@ impl Story<'_> {
 
     /// Applies an instrument through the admin API, as an officer does.
     fn apply(&self, kind: &str, document: &str) -> anyhow::Result<Applied> {
-        let document =
-            serde_json::from_str(document).context("an embedded document is not JSON")?;
+        let document = serde_json::from_str(document).context("an embedded document is not JSON")?;
         let document = begun(document, SystemClock::default().now());
         let sent = Instant::now();
-        let answer = self.demo.admin.ask(&Call::post(
-            format!("/admin/v1/{kind}?apply=true"),
-            document,
-        ))?;
-        Ok(Applied {
-            sent,
-            took: sent.elapsed(),
-            answer,
-        })
+        let answer = self.demo.admin.ask(&Call::post(format!("/admin/v1/{kind}?apply=true"), document))?;
+        Ok(Applied { sent, took: sent.elapsed(), answer })
     }
 
     fn short(&self, caller: &Caller, model: &str) -> anyhow::Result<Heard> {
-        let ask = Ask {
-            model,
-            prompt: "In one sentence: why do rivers meander?",
-            max_tokens: 24,
-            go_on: false,
-        };
+        let ask = Ask { model, prompt: "In one sentence: why do rivers meander?", max_tokens: 24, go_on: false };
         chat::ask(&self.gateway, caller, &ask, &AtomicU64::new(0))
     }
 
     fn long(&self, caller: &Caller, pieces: &AtomicU64) -> anyhow::Result<Heard> {
-        let prompt =
-            "Write a long story about a river and the people along it, from the spring to the sea.";
-        let ask = Ask {
-            model: MYTHOS,
-            prompt,
-            max_tokens: 200,
-            go_on: self.demo.ignores_eos,
-        };
+        let prompt = "Write a long story about a river and the people along it, from the spring to the sea.";
+        let ask = Ask { model: MYTHOS, prompt, max_tokens: 200, go_on: self.demo.ignores_eos };
         chat::ask(&self.gateway, caller, &ask, pieces)
     }
 }
 
 /// Lets a document begin now at the latest, for a machine whose clock is behind the events it is about.
 fn begun(mut document: Value, now: Moment) -> Value {
-    for at in [
-        "/received_at",
-        "/effective_at",
-        "/status_since",
-        "/valid/from",
-    ] {
+    for at in ["/received_at", "/effective_at", "/status_since", "/valid/from"] {
         let Some(field) = document.pointer_mut(at) else {
             continue;
         };
-        if field
-            .as_str()
-            .and_then(|text| Moment::parse(text).ok())
-            .is_some_and(|begins| begins > now)
-        {
+        if field.as_str().and_then(|text| Moment::parse(text).ok()).is_some_and(|begins| begins > now) {
             *field = Value::String(now.to_string());
         }
     }
@@ -328,36 +247,17 @@ struct Applied {
 
 /// Holds an answer to the version that must have served and to the one that must have been passed over.
 fn served(heard: &Heard, model: &str, passed_over: Option<&str>) -> anyhow::Result<()> {
-    ensure!(
-        heard.ended == Ended::Whole,
-        "status {}: {:?}",
-        heard.status,
-        heard.ended
-    );
-    ensure!(
-        heard.model == model,
-        "served by `{}`, not by `{model}`",
-        heard.model
-    );
-    let passed = heard
-        .fallback
-        .as_deref()
-        .and_then(|fallback| fallback.split(';').next());
-    ensure!(
-        passed == passed_over,
-        "the answer says that {passed:?} was passed over, not {passed_over:?}"
-    );
+    ensure!(heard.ended == Ended::Whole, "status {}: {:?}", heard.status, heard.ended);
+    ensure!(heard.model == model, "served by `{}`, not by `{model}`", heard.model);
+    let passed = heard.fallback.as_deref().and_then(|fallback| fallback.split(';').next());
+    ensure!(passed == passed_over, "the answer says that {passed:?} was passed over, not {passed_over:?}");
     ensure!(heard.receipt.is_some(), "the answer carries no receipt");
     Ok(())
 }
 
 fn first_words(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().take(14).collect();
-    words
-        .join(" ")
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect()
+    words.join(" ").chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -370,10 +270,7 @@ mod tests {
             let document: Value = serde_json::from_str(text).unwrap();
             let early = Moment::parse("2026-01-01T00:00:00Z").unwrap();
             let late = Moment::parse("2027-01-01T00:00:00Z").unwrap();
-            assert_eq!(
-                begun(document.clone(), early).pointer(field).unwrap(),
-                "2026-01-01T00:00:00Z"
-            );
+            assert_eq!(begun(document.clone(), early).pointer(field).unwrap(), "2026-01-01T00:00:00Z");
             assert_eq!(begun(document.clone(), late), document);
         }
     }

@@ -26,10 +26,7 @@ const FRAME: Duration = Duration::from_millis(120);
 impl Show {
     /// Looks whether a person watches.
     pub(super) fn new(quiet: bool) -> Self {
-        Self {
-            quiet,
-            terminal: !quiet && output::is_terminal(),
-        }
+        Self { quiet, terminal: !quiet && output::is_terminal() }
     }
 
     /// Does one step, with a spinner and the time it took.
@@ -37,11 +34,7 @@ impl Show {
     /// # Errors
     ///
     /// That of the step.
-    pub(super) fn step<T>(
-        &self,
-        title: &str,
-        work: impl FnOnce() -> anyhow::Result<T>,
-    ) -> anyhow::Result<T> {
+    pub(super) fn step<T>(&self, title: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         let began = Instant::now();
         let spinner = self.terminal.then(|| Spinner::start(title.to_owned()));
         let done = work();
@@ -66,27 +59,16 @@ impl Show {
         let done = work(&mut |bytes| {
             frame += 1;
             if self.terminal {
-                let spin = SPINNER
-                    .get(frame % SPINNER.len())
-                    .copied()
-                    .unwrap_or_default();
+                let spin = SPINNER.get(frame % SPINNER.len()).copied().unwrap_or_default();
                 let what = if bytes < total {
                     format!("{} of {} MB", bytes / 1_000_000, total / 1_000_000)
                 } else {
                     "unpacking".to_owned()
                 };
-                output::progress(&format!(
-                    "  {spin} {title}  {what}  {} s",
-                    began.elapsed().as_secs()
-                ));
+                output::progress(&format!("  {spin} {title}  {what}  {} s", began.elapsed().as_secs()));
             }
         });
-        self.finished(
-            title,
-            began,
-            done.is_ok(),
-            &format!("{} MB, ", total / 1_000_000),
-        );
+        self.finished(title, began, done.is_ok(), &format!("{} MB, ", total / 1_000_000));
         done
     }
 
@@ -97,15 +79,8 @@ impl Show {
         if self.terminal {
             output::progress("");
         }
-        let mark = if done {
-            self.green("ok")
-        } else {
-            self.red("failed")
-        };
-        output::note(&format!(
-            "  {mark}  {title}  ({what}{})",
-            seconds(began.elapsed())
-        ));
+        let mark = if done { self.green("ok") } else { self.red("failed") };
+        output::note(&format!("  {mark}  {title}  ({what}{})", seconds(began.elapsed())));
     }
 
     /// Prints a heading of the script.
@@ -165,11 +140,7 @@ impl Show {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.terminal {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.terminal { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// Prints where everything is and what to paste.
@@ -210,11 +181,7 @@ impl Show {
             "curl -N {}/v1/messages -H \"x-api-key: $KEY\" -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\\n    -d '{{\"model\":\"{ALIAS}\",\"stream\":true,\"max_tokens\":200,\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me about rivers.\"}}]}}'",
             demo.base_url
         );
-        let anthropic = if demo.speaks_anthropic {
-            format!("\n  {anthropic}")
-        } else {
-            String::new()
-        };
+        let anthropic = if demo.speaks_anthropic { format!("\n  {anthropic}") } else { String::new() };
         format!(
             "\n{}\n  KEY={}\n  {openai}{anthropic}",
             self.bold("Try it (KEY is ada's or minh's)"),
@@ -233,26 +200,14 @@ fn python(demo: &Demo) -> String {
         "  python3 - <<'EOF'   # pip install anthropic\n  from anthropic import Anthropic\n  client = Anthropic(base_url=\"{url}\", api_key=\"{key}\")\n  with client.messages.stream(model=\"{ALIAS}\", max_tokens=200, messages=[{{\"role\": \"user\", \"content\": \"Hello\"}}]) as stream:\n      for text in stream.text_stream:\n          print(text, end=\"\", flush=True)\n  EOF"
     );
     // Unindented, so that they can be pasted as they are.
-    let dedent = |text: &str| {
-        text.lines()
-            .map(|line| line.strip_prefix("  ").unwrap_or(line))
-            .collect::<Vec<_>>()
-            .join("\n")
-    };
-    let anthropic = if demo.speaks_anthropic {
-        format!("\n\n{}", dedent(&anthropic))
-    } else {
-        String::new()
-    };
+    let dedent =
+        |text: &str| text.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
+    let anthropic = if demo.speaks_anthropic { format!("\n\n{}", dedent(&anthropic)) } else { String::new() };
     format!("\n{}{anthropic}", dedent(&openai))
 }
 
 fn orders(demo: &Demo) -> String {
-    let at = format!(
-        "--url {} --token-file {}",
-        demo.admin_url,
-        demo.token_file.display()
-    );
+    let at = format!("--url {} --token-file {}", demo.admin_url, demo.token_file.display());
     format!(
         "\nWhile minh streams, in another terminal (the documents are in examples/):\n  exeat directive apply examples/june-12.directive.json {at}\n  exeat license apply examples/annex-a.license.json {at}\n  exeat ledger export record --ledger {} && exeat-verify bundle record --key {}",
         demo.ledger_dir().display(),
@@ -284,17 +239,11 @@ impl Spinner {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                output::progress(&format!(
-                    "  {spin} {title}  {} s",
-                    began.elapsed().as_secs()
-                ));
+                output::progress(&format!("  {spin} {title}  {} s", began.elapsed().as_secs()));
                 thread::sleep(FRAME);
             }
         });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
+        Self { stop, thread: Some(thread) }
     }
 }
 

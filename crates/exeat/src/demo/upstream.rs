@@ -13,9 +13,7 @@ use anyhow::{Context, bail};
 use gateway::EndpointSettings;
 use terms::Dialect;
 
-use super::{
-    DemoOptions, EMBER, MYTHOS, install, install::Installed, process, process::Server, show::Show,
-};
+use super::{DemoOptions, EMBER, MYTHOS, install, install::Installed, process, process::Server, show::Show};
 use crate::client;
 
 const SERVE: &str = include_str!("serve.py");
@@ -51,9 +49,7 @@ impl Upstreams {
             return Ok(Self::Own(own(options, url)));
         }
         let installed = install::install(data, show)?;
-        let started = show.step("starting two model servers", || {
-            start_both(&installed, data)
-        })?;
+        let started = show.step("starting two model servers", || start_both(&installed, data))?;
         Ok(Self::Embedded(started))
     }
 
@@ -99,13 +95,10 @@ impl Upstreams {
 }
 
 fn own(options: &DemoOptions, url: &str) -> EndpointSettings {
-    let named = options
-        .upstream_dialects
-        .iter()
-        .map(|name| match name.as_str() {
-            "anthropic" => Dialect::Anthropic,
-            _ => Dialect::Openai,
-        });
+    let named = options.upstream_dialects.iter().map(|name| match name.as_str() {
+        "anthropic" => Dialect::Anthropic,
+        _ => Dialect::Openai,
+    });
     let mut dialects: Vec<Dialect> = named.collect();
     if dialects.is_empty() {
         dialects.push(Dialect::Openai);
@@ -123,12 +116,9 @@ fn start_both(installed: &Installed, data: &Path) -> anyhow::Result<Vec<ModelSer
     fs::write(&script, SERVE).with_context(|| format!("cannot write `{}`", script.display()))?;
     let ports = two_free_ports().context("cannot find two free ports on loopback")?;
     let each = [MYTHOS, EMBER].into_iter().zip(ports);
-    let mut servers = each
-        .map(|(alias, port)| start(installed, &script, data, alias, port))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    servers
-        .iter_mut()
-        .try_for_each(ModelServer::wait_until_loaded)?;
+    let mut servers =
+        each.map(|(alias, port)| start(installed, &script, data, alias, port)).collect::<anyhow::Result<Vec<_>>>()?;
+    servers.iter_mut().try_for_each(ModelServer::wait_until_loaded)?;
     Ok(servers)
 }
 
@@ -141,27 +131,15 @@ fn start(
 ) -> anyhow::Result<ModelServer> {
     let log = data.join(format!("{alias}.log"));
     let mut command = Command::new(&installed.python);
-    command
-        .arg(script)
-        .arg(&installed.model)
-        .arg(port.to_string())
-        .arg(alias);
+    command.arg(script).arg(&installed.model).arg(port.to_string()).arg(alias);
     let server = Server::start(&mut command, &log)?;
     let url = format!("http://127.0.0.1:{port}");
-    Ok(ModelServer {
-        alias,
-        url,
-        log,
-        server,
-    })
+    Ok(ModelServer { alias, url, log, server })
 }
 
 /// Both are held until both are known, so that they differ.
 fn two_free_ports() -> std::io::Result<[u16; 2]> {
-    let (one, two) = (
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-    );
+    let (one, two) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     Ok([one.local_addr()?.port(), two.local_addr()?.port()])
 }
 
@@ -170,18 +148,10 @@ impl ModelServer {
         let deadline = Instant::now() + LOADED_WITHIN;
         while !self.is_healthy() {
             if self.server.has_ended() {
-                bail!(
-                    "the model server ended: {}; see `{}`",
-                    self.last_words(),
-                    self.log.display()
-                );
+                bail!("the model server ended: {}; see `{}`", self.last_words(), self.log.display());
             }
             if Instant::now() > deadline {
-                bail!(
-                    "the model server did not load in {} s; see `{}`",
-                    LOADED_WITHIN.as_secs(),
-                    self.log.display()
-                );
+                bail!("the model server did not load in {} s; see `{}`", LOADED_WITHIN.as_secs(), self.log.display());
             }
             thread::sleep(Duration::from_millis(100));
         }
@@ -190,9 +160,7 @@ impl ModelServer {
 
     fn is_healthy(&self) -> bool {
         let asked = client::Server::at(&self.url);
-        let answer = asked.and_then(|server| {
-            server.send(&client::Request::get("/health"), Duration::from_secs(2))
-        });
+        let answer = asked.and_then(|server| server.send(&client::Request::get("/health"), Duration::from_secs(2)));
         answer.is_ok_and(|answer| answer.status == 200)
     }
 

@@ -44,18 +44,9 @@ impl World {
             }
         }
         Ok(Self {
-            ada: Caller {
-                name: "ada",
-                key: key(admin, &of_person("ada"))?,
-            },
-            minh: Caller {
-                name: "minh",
-                key: key(admin, &of_person("minh"))?,
-            },
-            shared: Caller {
-                name: "shared",
-                key: key(admin, &json!({ "holder": { "kind": "shared" } }))?,
-            },
+            ada: Caller { name: "ada", key: key(admin, &of_person("ada"))? },
+            minh: Caller { name: "minh", key: key(admin, &of_person("minh"))? },
+            shared: Caller { name: "shared", key: key(admin, &json!({ "holder": { "kind": "shared" } }))? },
         })
     }
 }
@@ -76,20 +67,8 @@ fn lab() -> Value {
 fn ada(now: Moment) -> Posts {
     let citizen = json!({ "kind": "us_person", "limb": "citizen" });
     vec![
-        (
-            PEOPLE,
-            json!({ "id": "ada", "display_name": "Ada L.", "screening": "cleared" }),
-        ),
-        (
-            ATTESTATIONS,
-            attested(
-                "ada",
-                &citizen,
-                "harbor-proofing",
-                "proofing case 1041",
-                now,
-            ),
-        ),
+        (PEOPLE, json!({ "id": "ada", "display_name": "Ada L.", "screening": "cleared" })),
+        (ATTESTATIONS, attested("ada", &citizen, "harbor-proofing", "proofing case 1041", now)),
         (ATTESTATIONS, located("ada", now)),
         (AFFILIATIONS, employed("ada", now)),
     ]
@@ -97,33 +76,11 @@ fn ada(now: Moment) -> Posts {
 
 fn minh(now: Moment) -> Posts {
     let foreign = json!({ "kind": "foreign_person" });
-    let citizenship =
-        json!({ "kind": "citizenship", "country": "VN", "from": null, "until": null });
+    let citizenship = json!({ "kind": "citizenship", "country": "VN", "from": null, "until": null });
     vec![
-        (
-            PEOPLE,
-            json!({ "id": "minh", "display_name": "Minh T.", "screening": "cleared" }),
-        ),
-        (
-            ATTESTATIONS,
-            attested(
-                "minh",
-                &foreign,
-                "harbor-proofing",
-                "proofing case 1042; H-1B, form I-797",
-                now,
-            ),
-        ),
-        (
-            ATTESTATIONS,
-            attested(
-                "minh",
-                &citizenship,
-                "harbor-proofing",
-                "proofing case 1042; passport",
-                now,
-            ),
-        ),
+        (PEOPLE, json!({ "id": "minh", "display_name": "Minh T.", "screening": "cleared" })),
+        (ATTESTATIONS, attested("minh", &foreign, "harbor-proofing", "proofing case 1042; H-1B, form I-797", now)),
+        (ATTESTATIONS, attested("minh", &citizenship, "harbor-proofing", "proofing case 1042; passport", now)),
         (ATTESTATIONS, located("minh", now)),
         (AFFILIATIONS, employed("minh", now)),
     ]
@@ -138,13 +95,7 @@ fn attested(person: &str, claim: &Value, issuer: &str, evidence: &str, now: Mome
 
 fn located(person: &str, now: Moment) -> Value {
     let claim = json!({ "kind": "location", "country": "US", "method": "managed" });
-    attested(
-        person,
-        &claim,
-        "larkspur-it",
-        "managed device at the Larkspur office",
-        now,
-    )
+    attested(person, &claim, "larkspur-it", "managed device at the Larkspur office", now)
 }
 
 fn employed(person: &str, now: Moment) -> Value {
@@ -165,6 +116,5 @@ fn of_person(id: &str) -> Value {
 fn key(admin: &Admin, body: &Value) -> anyhow::Result<String> {
     let minted = admin.ask(&Call::post("/admin/v1/keys", body.clone()))?;
     let key = minted.get("key").and_then(Value::as_str);
-    key.map(str::to_owned)
-        .context("the admin API minted a key and did not show it")
+    key.map(str::to_owned).context("the admin API minted a key and did not show it")
 }

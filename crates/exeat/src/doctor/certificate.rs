@@ -36,18 +36,10 @@ fn chain(file: &Path, now: Moment) -> Finding {
         );
     };
     if ends <= now {
-        return Finding::wrong(
-            about,
-            format!("expired at {ends}"),
-            "renew it and run `exeat reload`",
-        );
+        return Finding::wrong(about, format!("expired at {ends}"), "renew it and run `exeat reload`");
     }
     if ends.since(now) < RENEWED_BY {
-        return Finding::caution(
-            about,
-            format!("expires at {ends}"),
-            "renew it and run `exeat reload`",
-        );
+        return Finding::caution(about, format!("expires at {ends}"), "renew it and run `exeat reload`");
     }
     Finding::fine(about, format!("good until {ends}"))
 }
@@ -55,16 +47,12 @@ fn chain(file: &Path, now: Moment) -> Finding {
 fn key(file: &Path) -> Finding {
     let about = format!("certificate key {}", file.display());
     match fs::read_to_string(file) {
-        Err(error) => Finding::wrong(
-            about,
-            error.to_string(),
-            "set `server.tls.key` to a PEM file that this user can read",
-        ),
-        Ok(text) if !text.contains("PRIVATE KEY-----") => Finding::wrong(
-            about,
-            "holds no private key in PEM",
-            "put the key of the first certificate here",
-        ),
+        Err(error) => {
+            Finding::wrong(about, error.to_string(), "set `server.tls.key` to a PEM file that this user can read")
+        }
+        Ok(text) if !text.contains("PRIVATE KEY-----") => {
+            Finding::wrong(about, "holds no private key in PEM", "put the key of the first certificate here")
+        }
         Ok(_) if mode(file) & 0o077 != 0 => Finding::caution(
             about,
             format!("others can read it (mode {:03o})", mode(file)),
@@ -116,9 +104,8 @@ fn element(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
         (usize::from(*first), rest)
     } else {
         let (digits, rest) = rest.split_at_checked(usize::from(*first & 0x7f))?;
-        let length = digits.iter().try_fold(0_usize, |sum, digit| {
-            sum.checked_mul(256)?.checked_add(usize::from(*digit))
-        })?;
+        let length =
+            digits.iter().try_fold(0_usize, |sum, digit| sum.checked_mul(256)?.checked_add(usize::from(*digit)))?;
         (length, rest)
     };
     let (value, rest) = rest.split_at_checked(length)?;
@@ -151,10 +138,8 @@ mod tests {
         0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, // Ed25519
         0x30, 0x00, // issuer
         0x30, 0x1e, // validity
-        0x17, 0x0d, b'2', b'4', b'0', b'1', b'0', b'2', b'0', b'3', b'0', b'4', b'0', b'5',
-        b'Z', //
-        0x17, 0x0d, b'3', b'4', b'0', b'1', b'0', b'2', b'0', b'3', b'0', b'4', b'0', b'5',
-        b'Z', //
+        0x17, 0x0d, b'2', b'4', b'0', b'1', b'0', b'2', b'0', b'3', b'0', b'4', b'0', b'5', b'Z', //
+        0x17, 0x0d, b'3', b'4', b'0', b'1', b'0', b'2', b'0', b'3', b'0', b'4', b'0', b'5', b'Z', //
     ];
 
     #[test]

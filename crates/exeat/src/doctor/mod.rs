@@ -39,11 +39,7 @@ impl Finding {
         Self::new(Grade::Fine, about, found, "")
     }
 
-    fn caution(
-        about: impl Into<String>,
-        found: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
+    fn caution(about: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
         Self::new(Grade::Caution, about, found, mend)
     }
 
@@ -51,18 +47,8 @@ impl Finding {
         Self::new(Grade::Wrong, about, found, mend)
     }
 
-    fn new(
-        grade: Grade,
-        about: impl Into<String>,
-        found: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
-        Self {
-            grade,
-            about: about.into(),
-            found: found.into(),
-            mend: mend.into(),
-        }
+    fn new(grade: Grade, about: impl Into<String>, found: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { grade, about: about.into(), found: found.into(), mend: mend.into() }
     }
 
     fn line(&self) -> String {
@@ -71,11 +57,7 @@ impl Finding {
             Grade::Caution => "look   ",
             Grade::Wrong => "WRONG  ",
         };
-        let mend = if self.mend.is_empty() {
-            String::new()
-        } else {
-            format!("\n         mend: {}", self.mend)
-        };
+        let mend = if self.mend.is_empty() { String::new() } else { format!("\n         mend: {}", self.mend) };
         format!("{mark}{}: {}{mend}", self.about, self.found)
     }
 }
@@ -87,31 +69,18 @@ impl Finding {
 /// If standard output is closed.
 pub(crate) fn run(path: &Path, format: Format) -> anyhow::Result<Exit> {
     let findings = match config::load(path) {
-        Ok(meant) => [
-            vec![Finding::fine(
-                "configuration",
-                format!("{} has no fault", path.display()),
-            )],
-            examine(&meant),
-        ]
-        .concat(),
+        Ok(meant) => {
+            [vec![Finding::fine("configuration", format!("{} has no fault", path.display()))], examine(&meant)].concat()
+        }
         Err(problems) => problems.to_string().lines().map(unreadable).collect(),
     };
     print(&findings, format)?;
     let worst = findings.iter().map(|finding| finding.grade).max();
-    Ok(if worst == Some(Grade::Wrong) {
-        Exit::Failed
-    } else {
-        Exit::Done
-    })
+    Ok(if worst == Some(Grade::Wrong) { Exit::Failed } else { Exit::Done })
 }
 
 fn unreadable(problem: &str) -> Finding {
-    Finding::wrong(
-        "configuration",
-        problem,
-        "correct the file; `exeat config example` shows every setting",
-    )
+    Finding::wrong("configuration", problem, "correct the file; `exeat config example` shows every setting")
 }
 
 /// Looks at everything that a configuration without a fault needs of this machine.
@@ -119,10 +88,7 @@ fn examine(meant: &Meant) -> Vec<Finding> {
     let now = SystemClock::default().now();
     let mut findings = checks::listeners(meant);
     findings.extend(checks::data_folder(&meant.data_dir));
-    findings.push(checks::disk_space(
-        &meant.data_dir,
-        meant.ledger.segment_mib,
-    ));
+    findings.push(checks::disk_space(&meant.data_dir, meant.ledger.segment_mib));
     findings.extend(checks::ledger(meant, now));
     findings.push(checks::open_files(meant));
     findings.extend(checks::upstreams(meant));
@@ -143,13 +109,7 @@ fn print(findings: &[Finding], format: Format) -> anyhow::Result<()> {
     });
     match format {
         Format::Json => output::answer(format, &list.collect())?,
-        Format::Text => output::line(
-            &findings
-                .iter()
-                .map(Finding::line)
-                .collect::<Vec<_>>()
-                .join("\n"),
-        )?,
+        Format::Text => output::line(&findings.iter().map(Finding::line).collect::<Vec<_>>().join("\n"))?,
     }
     Ok(())
 }

@@ -36,15 +36,9 @@ impl AdminServer {
         let listener = runtime.block_on(TcpListener::bind(address)).with_context(|| {
             format!("cannot listen on {address} for the admin API: stop what uses it, or change `control.listen`")
         })?;
-        let address = listener
-            .local_addr()
-            .context("the admin listener has no address")?;
+        let address = listener.local_addr().context("the admin listener has no address")?;
         let (stop, _) = watch::channel(false);
-        Ok(Self {
-            address,
-            listener: Arc::new(Mutex::new(Some(listener))),
-            stop,
-        })
+        Ok(Self { address, listener: Arc::new(Mutex::new(Some(listener))), stop })
     }
 
     /// Returns where it listens.
@@ -64,10 +58,7 @@ impl AdminServer {
             let stopped = async move {
                 let _ = stop.wait_for(|stop| *stop).await;
             };
-            if let Err(error) = axum::serve(listener, router)
-                .with_graceful_shutdown(stopped)
-                .await
-            {
+            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
                 tracing::error!(%error, "the admin listener ended");
             }
         });

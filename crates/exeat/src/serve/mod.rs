@@ -41,10 +41,12 @@ const NOTE_EVERY: Duration = Duration::from_secs(60);
 pub(crate) fn run(path: &Path) -> anyhow::Result<Exit> {
     let meant = config::load(path)?;
     let level = logging::start(&meant.log);
-    let running = Running::start(meant, Arc::new(SystemClock::default()))?;
+    let runtime = admin_runtime()?;
+    // From here on a signal waits until there is something to end in good order: a start is short.
+    let signals = Signals::new(&runtime)?;
+    let running = Running::start_on(runtime, meant, Arc::new(SystemClock::default()))?;
     let reloader = running.offer_reload(path.to_owned(), level);
     running.announce();
-    let signals = Signals::new(&running.runtime)?;
     running.serve_until(signals, &reloader)
 }
 
@@ -66,6 +68,10 @@ impl Running {
     ///
     /// What failed and what to do; what was started is stopped again, and no port stays bound.
     pub(crate) fn start(meant: Meant, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        Self::start_on(admin_runtime()?, meant, clock)
+    }
+
+    fn start_on(runtime: Runtime, meant: Meant, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         secrets::private_dir(&meant.data_dir)?;
         let dir = meant.data_dir.join(LEDGER_DIR);
         let (ledger, recovery) = Ledger::open(&dir, meant.ledger_options(), Arc::clone(&clock))?;
@@ -77,25 +83,20 @@ impl Running {
             "ledger open"
         );
         let kept = ledger.clone();
-        Self::start_on(meant, clock, ledger).inspect_err(|_| {
+        Self::serve(runtime, meant, clock, ledger).inspect_err(|_| {
             if let Err(error) = kept.stop() {
                 tracing::error!(%error, "the ledger could not be closed in good order");
             }
         })
     }
 
-    fn start_on(meant: Meant, clock: Arc<dyn Clock>, ledger: Ledger) -> anyhow::Result<Self> {
+    fn serve(runtime: Runtime, meant: Meant, clock: Arc<dyn Clock>, ledger: Ledger) -> anyhow::Result<Self> {
         let pepper = secrets::pepper(&meant.data_dir)?;
         let settings = control_settings(&meant);
         let control = Control::open(settings, ledger.clone(), Arc::clone(&clock), pepper.clone())?;
         let token = first_token(&control, &meant.data_dir)?;
-        let runtime = admin_runtime()?;
         let admin = AdminServer::bind(&runtime, meant.control.listen)?;
-        let checked = meant
-            .settings
-            .clone()
-            .check()
-            .map_err(|faults| anyhow!(lines(&faults)))?;
+        let checked = meant.settings.clone().check().map_err(|faults| anyhow!(lines(&faults)))?;
         let gateway = Gateway::start(Parts {
             settings: checked,
             directory: control.directory(),
@@ -111,15 +112,7 @@ impl Running {
         admin.serve(&runtime, &control, &gateway);
         note_progress(&runtime, &control);
         let in_force = Arc::new(Mutex::new(meant));
-        Ok(Self {
-            runtime,
-            control,
-            gateway,
-            ledger,
-            admin,
-            in_force,
-            token,
-        })
+        Ok(Self { runtime, control, gateway, ledger, admin, in_force, token })
     }
 
     /// Returns where the admin API is served.
@@ -133,16 +126,10 @@ impl Running {
     }
 
     fn offer_reload(&self, path: PathBuf, level: logging::Level) -> Arc<Reloader> {
-        let reloader = Reloader::new(
-            path,
-            Arc::clone(&self.in_force),
-            self.control.clone(),
-            Arc::clone(&self.gateway),
-            level,
-        );
+        let reloader =
+            Reloader::new(path, Arc::clone(&self.in_force), self.control.clone(), Arc::clone(&self.gateway), level);
         let reloader = Arc::new(reloader);
-        self.control
-            .attach_reload(Arc::clone(&reloader) as Arc<dyn control::Reload>);
+        self.control.attach_reload(Arc::clone(&reloader) as Arc<dyn control::Reload>);
         reloader
     }
 
@@ -161,9 +148,7 @@ impl Running {
         while self.runtime.block_on(signals.next()) == Asked::Reload {
             let reloader = Arc::clone(reloader);
             let reload = self.runtime.spawn_blocking(move || reloader.by_signal());
-            self.runtime
-                .block_on(reload)
-                .context("the reload was abandoned")?;
+            self.runtime.block_on(reload).context("the reload was abandoned")?;
         }
         tracing::info!("draining; a second signal ends at once");
         self.stop_unless(signals)
@@ -190,9 +175,7 @@ impl Running {
             runtime.shutdown_background();
         }
         match ended {
-            Some(stopped) => stopped
-                .context("the drain was abandoned")?
-                .map(|()| Exit::Done),
+            Some(stopped) => stopped.context("the drain was abandoned")?.map(|()| Exit::Done),
             None => Ok(Exit::Killed),
         }
     }
@@ -204,13 +187,8 @@ impl Running {
     /// If the last entries could not be written; the next start recovers them.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         let drain = drain_of(&self.in_force);
-        let rest = Stopping {
-            control: self.control,
-            gateway: self.gateway,
-            ledger: self.ledger,
-            admin: self.admin,
-            drain,
-        };
+        let rest =
+            Stopping { control: self.control, gateway: self.gateway, ledger: self.ledger, admin: self.admin, drain };
         let stopped = rest.stop();
         self.runtime.shutdown_background();
         stopped
@@ -236,9 +214,7 @@ impl Stopping {
             tracing::warn!(%error, "the next start will read more of the ledger");
         }
         self.admin.stop();
-        self.ledger
-            .stop()
-            .context("the ledger could not be closed in good order")?;
+        self.ledger.stop().context("the ledger could not be closed in good order")?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -276,18 +252,11 @@ fn first_token(control: &Control, data_dir: &Path) -> anyhow::Result<TokenFile> 
     if let Some(token) = &minted {
         secrets::write_private(&file, format!("{}\n", token.reveal()).as_bytes())?;
     }
-    Ok(TokenFile {
-        file,
-        is_new: minted.is_some(),
-    })
+    Ok(TokenFile { file, is_new: minted.is_some() })
 }
 
 fn admin_runtime() -> anyhow::Result<Runtime> {
-    let built = Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("admin")
-        .enable_all()
-        .build();
+    let built = Builder::new_multi_thread().worker_threads(2).thread_name("admin").enable_all().build();
     built.context("cannot start the threads of the admin listener")
 }
 
@@ -320,10 +289,7 @@ impl Publish for LiveCalls {
 }
 
 fn told(effect: gateway::Effect) -> control::Effect {
-    control::Effect {
-        examined: effect.examined,
-        recalled: effect.recalled,
-    }
+    control::Effect { examined: effect.examined, recalled: effect.recalled }
 }
 
 /// What a signal asks for.

@@ -44,11 +44,7 @@ impl World {
         let meant = config::load_with(&file, std::iter::empty()).unwrap();
         let running = Running::start(meant, Arc::new(SystemClock::default())).unwrap();
         let reloader = running.offer_reload(file, logging::Level::default());
-        Self {
-            dir,
-            running,
-            reloader,
-        }
+        Self { dir, running, reloader }
     }
 
     fn file(&self) -> PathBuf {
@@ -65,19 +61,12 @@ impl World {
 
     fn models(&self) -> Vec<String> {
         let snapshot = self.running.control.snapshot();
-        snapshot
-            .document()
-            .models
-            .iter()
-            .map(|model| model.id.to_string())
-            .collect()
+        snapshot.document().models.iter().map(|model| model.id.to_string()).collect()
     }
 
     fn get(&self, path: &str) -> (u16, String) {
         let server = Server::at(&format!("http://{}", self.running.admin_address())).unwrap();
-        let response = server
-            .send(&Request::get(path), Duration::from_secs(5))
-            .unwrap();
+        let response = server.send(&Request::get(path), Duration::from_secs(5)).unwrap();
         (response.status, response.text().unwrap())
     }
 }
@@ -109,21 +98,11 @@ fn a_reload_puts_a_new_model_in_force_and_records_it() {
 fn a_reload_that_cannot_be_whole_changes_nothing_at_all() {
     let world = World::start();
     let before = *world.running.control.snapshot().digest();
-    let with_another_port = |text: &str| {
-        format!(
-            "{}{EMBER}",
-            text.replace("listen = [\"127.0.0.1:0\"]", "listen = [\"127.0.0.1:1\"]")
-        )
-    };
-    let with_a_missing_key = |text: &str| {
-        format!(
-            "{text}{}",
-            EMBER.replace("9\" }", "9\", api_key_file = \"none\" }")
-        )
-    };
-    let with_an_unknown_alias_target = |text: &str| {
-        format!("{text}{EMBER}\n[[aliases]]\nname = \"a\"\nversions = [\"fable-5\"]\n")
-    };
+    let with_another_port =
+        |text: &str| format!("{}{EMBER}", text.replace("listen = [\"127.0.0.1:0\"]", "listen = [\"127.0.0.1:1\"]"));
+    let with_a_missing_key = |text: &str| format!("{text}{}", EMBER.replace("9\" }", "9\", api_key_file = \"none\" }"));
+    let with_an_unknown_alias_target =
+        |text: &str| format!("{text}{EMBER}\n[[aliases]]\nname = \"a\"\nversions = [\"fable-5\"]\n");
     let broken = |_: &str| "data_dir = ".to_owned();
     let bad: [(&str, Change<'_>); 4] = [
         ("restart", &with_another_port),
@@ -136,11 +115,7 @@ fn a_reload_that_cannot_be_whole_changes_nothing_at_all() {
         let faults = world.reload().unwrap_err().join("\n");
         assert!(faults.contains(named), "{named}: {faults}");
         assert_eq!(world.models(), ["mythos-5"], "{named}");
-        assert_eq!(
-            *world.running.control.snapshot().digest(),
-            before,
-            "{named}"
-        );
+        assert_eq!(*world.running.control.snapshot().digest(), before, "{named}");
     }
     world.write(str::to_owned);
     world.reload().unwrap();
@@ -163,11 +138,7 @@ fn operations_are_answered_on_the_admin_listener() {
 fn a_server_starts_again_on_what_it_left_and_mints_no_second_root_token() {
     let world = World::start();
     let token = fs::read_to_string(world.running.token_file()).unwrap();
-    let World {
-        dir,
-        running,
-        reloader,
-    } = world;
+    let World { dir, running, reloader } = world;
     drop(reloader);
     running.stop().unwrap();
     let meant = config::load_with(&dir.path().join("exeat.toml"), std::iter::empty()).unwrap();
@@ -180,13 +151,8 @@ fn a_server_starts_again_on_what_it_left_and_mints_no_second_root_token() {
 fn a_second_server_on_the_same_folder_is_refused_and_leaves_the_first_alone() {
     let world = World::start();
     let meant = config::load_with(&world.file(), std::iter::empty()).unwrap();
-    let error = Running::start(meant, Arc::new(SystemClock::default()))
-        .err()
-        .unwrap();
-    assert!(
-        format!("{error:#}").contains("another process holds the log"),
-        "{error:#}"
-    );
+    let error = Running::start(meant, Arc::new(SystemClock::default())).err().unwrap();
+    assert!(format!("{error:#}").contains("another process holds the log"), "{error:#}");
     assert_eq!(world.get("/readyz").0, 200);
     world.running.stop().unwrap();
 }

@@ -1,10 +1,6 @@
 //! Configurations and folders with which there is nothing to serve.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "parts of a test"
-)]
+#![expect(clippy::unwrap_used, reason = "parts of a test")]
 
 use std::{
     fs::{self, Permissions},
@@ -35,11 +31,7 @@ fn a_configuration_with_a_fault_is_named_with_file_line_and_key_and_nothing_is_t
         ("workers = 1", "workers = ", ""),
         ("workers = 1", "workers = \"two\"", "server.workers"),
         ("workers = 1", "wrokers = 1", "server.wrokers"),
-        (
-            "clearance = \"attested\"",
-            "clearance = \"high\"",
-            "models[0].clearance",
-        ),
+        ("clearance = \"attested\"", "clearance = \"high\"", "models[0].clearance"),
         ("http://", "gopher://", "models[0].endpoints[0].url"),
     ] {
         let world = World::new();
@@ -50,11 +42,7 @@ fn a_configuration_with_a_fault_is_named_with_file_line_and_key_and_nothing_is_t
         assert_eq!(code, Some(2), "{said}");
         assert!(!world.setup.dir.join("data").exists());
         let findings = world.doctor();
-        assert_eq!(
-            finding(&findings, "configuration")["grade"],
-            "wrong",
-            "{findings:?}"
-        );
+        assert_eq!(finding(&findings, "configuration")["grade"], "wrong", "{findings:?}");
     }
 }
 
@@ -70,10 +58,7 @@ fn a_missing_configuration_says_how_to_write_one() {
 fn a_second_server_on_the_same_folder_is_refused_and_the_first_serves_on() {
     let world = World::new();
     let first = world.setup.start().unwrap();
-    let (old, new) = (
-        world.setup.address.to_string(),
-        world.setup.admin.to_string(),
-    );
+    let (old, new) = (world.setup.address.to_string(), world.setup.admin.to_string());
     let other = World::new();
     let elsewhere = world
         .setup
@@ -83,15 +68,9 @@ fn a_second_server_on_the_same_folder_is_refused_and_the_first_serves_on() {
     world.setup.write(&elsewhere).unwrap();
     let (code, said) = refused(&world);
     assert_eq!(code, Some(1));
-    assert!(
-        said.contains("another process holds the log in") && said.contains("stop it first"),
-        "{said}"
-    );
+    assert!(said.contains("another process holds the log in") && said.contains("stop it first"), "{said}");
     world.setup.write(&world.setup.config()).unwrap();
-    assert_eq!(
-        finding(&world.doctor(), "ledger lock")["found"],
-        "held: a server runs on this data folder"
-    );
+    assert_eq!(finding(&world.doctor(), "ledger lock")["found"], "held: a server runs on this data folder");
     first.lab().unwrap();
     assert!(first.terminate().unwrap().success());
 }

@@ -1,10 +1,6 @@
 //! SIGKILL at random moments under load, and what the record says afterwards.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "parts of a test"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "parts of a test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,10 +70,7 @@ fn two_hundred_kills_lose_nothing_and_leave_no_byte_uncovered() {
     let server = world.setup.start().unwrap();
     let keys = populate(&server);
     server.kill().unwrap();
-    let mut told = Told {
-        kills: 1,
-        ..Told::default()
-    };
+    let mut told = Told { kills: 1, ..Told::default() };
     for round in 0..KILLS {
         if round % RECOVERY_EVERY == 0 {
             kill_in_recovery(&world, &mut chance, &mut told);
@@ -98,10 +91,7 @@ fn two_hundred_kills_lose_nothing_and_leave_no_byte_uncovered() {
     check_checkpoints(&record, &told.checkpoints);
     let report = world.verify();
     assert!(report.holds(), "{report}");
-    assert_eq!(
-        (report.open_calls, report.unclean_starts),
-        (0, starts_after_kills(&record))
-    );
+    assert_eq!((report.open_calls, report.unclean_starts), (0, starts_after_kills(&record)));
     println!(
         "{} kills in {killed_in:?}, checked by {:?}: {} answers of {} bytes, {} whole; {} people; {} checkpoints; {} entries; outcomes {:?}",
         told.kills,
@@ -131,9 +121,7 @@ fn live_and_die(server: Server, keys: &Keys, round: u32, after: Duration, told: 
     let (heard, over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (server, heard, over) = (&server, &heard, &over);
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|n| scope.spawn(move || calls(server, keys, n, heard, over)))
-            .collect();
+        let clients: Vec<_> = (0..CLIENTS).map(|n| scope.spawn(move || calls(server, keys, n, heard, over))).collect();
         let admin = scope.spawn(move || administer(server, round, over));
         wait_for_load(heard);
         thread::sleep(after);
@@ -156,18 +144,8 @@ fn wait_for_load(heard: &AtomicUsize) {
 }
 
 /// Calls through both dialects, streaming and not, until the server is gone.
-fn calls(
-    server: &Server,
-    keys: &Keys,
-    client: usize,
-    heard: &AtomicUsize,
-    over: &AtomicBool,
-) -> Vec<(Ask, Heard)> {
-    let key = if client % 3 == 2 {
-        &keys.foreign
-    } else {
-        &keys.citizen
-    };
+fn calls(server: &Server, keys: &Keys, client: usize, heard: &AtomicUsize, over: &AtomicBool) -> Vec<(Ask, Heard)> {
+    let key = if client % 3 == 2 { &keys.foreign } else { &keys.citizen };
     let mut told = Vec::new();
     while !over.load(Ordering::SeqCst) {
         let ask = Ask {
@@ -200,11 +178,7 @@ fn administer(server: &Server, round: u32, over: &AtomicBool) -> BTreeMap<String
         }
         told.insert(id.clone(), false);
         let path = format!("/admin/v1/people/{id}");
-        if n % 2 == 1
-            && server
-                .admin("PATCH", &path, &json!({"active": false}))
-                .is_ok()
-        {
+        if n % 2 == 1 && server.admin("PATCH", &path, &json!({"active": false})).is_ok() {
             told.insert(id, true);
         }
         thread::sleep(Duration::from_millis(15));
@@ -243,17 +217,11 @@ fn check_order(record: &[Recorded]) {
         let interrupted = entry.outcome == Some(Outcome::Interrupted);
         match entry.kind {
             Kind::Open => assert!(open.insert(index as u64)),
-            Kind::Close => assert!(
-                open.remove(&entry.opened.unwrap()),
-                "entry {index} closes no open call"
-            ),
+            Kind::Close => assert!(open.remove(&entry.opened.unwrap()), "entry {index} closes no open call"),
             Kind::Start | Kind::Stop => assert!(open.is_empty(), "entry {index}: {open:?}"),
             _ => {}
         }
-        assert!(
-            !recovering || interrupted || entry.kind == Kind::Start,
-            "entry {index} is within a recovery"
-        );
+        assert!(!recovering || interrupted || entry.kind == Kind::Start, "entry {index} is within a recovery");
         recovering = interrupted;
     }
     assert!(open.is_empty(), "{open:?}");
@@ -285,10 +253,9 @@ fn check_calls(record: &[Recorded], calls: &[(Ask, Heard)]) -> Covered {
         match closing.outcome {
             // The process may have died between the last byte and the closing entry.
             Some(Outcome::Interrupted) => {}
-            Some(Outcome::Completed) => assert!(
-                delivered >= heard.body.len() as u64,
-                "{index}: {delivered} bytes recorded"
-            ),
+            Some(Outcome::Completed) => {
+                assert!(delivered >= heard.body.len() as u64, "{index}: {delivered} bytes recorded")
+            }
             other => panic!("{index} ended as {other:?}: {}", text(heard)),
         }
         if events(heard) * 2 < ask.pieces && !heard.whole {
@@ -306,14 +273,9 @@ fn opening(record: &[Recorded], heard: &Heard) -> u64 {
     let receipt = heard.receipt.as_deref().unwrap();
     let (index, leaf) = receipt.split_once('-').unwrap();
     let index: usize = index.parse().unwrap();
-    let recorded = record
-        .get(index)
-        .unwrap_or_else(|| panic!("{receipt} is not recorded"));
+    let recorded = record.get(index).unwrap_or_else(|| panic!("{receipt} is not recorded"));
     assert_eq!(recorded.entry.kind, Kind::Open, "{receipt}");
-    let spelled: String = recorded.leaf[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let spelled: String = recorded.leaf[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(spelled, leaf, "{receipt}");
     index as u64
 }
@@ -355,13 +317,7 @@ fn doctor_finds_what_a_killed_server_left_in_order_and_the_next_start_closes_its
     let world = World::new();
     let server = world.setup.start().unwrap();
     let keys = populate(&server);
-    let ask = Ask {
-        anthropic: false,
-        model: "mythos-5",
-        stream: true,
-        pieces: 1_000,
-        gap_ms: 20,
-    };
+    let ask = Ask { anthropic: false, model: "mythos-5", stream: true, pieces: 1_000, gap_ms: 20 };
     let live = ask.open(server.address, &keys.citizen).unwrap();
     server.kill().unwrap();
     drop(live);
@@ -372,10 +328,6 @@ fn doctor_finds_what_a_killed_server_left_in_order_and_the_next_start_closes_its
     assert_eq!(finding(&findings, "ledger lock")["found"], "free");
     let server = world.setup.start().unwrap();
     assert!(server.terminate().unwrap().success());
-    let interrupted = world
-        .record()
-        .iter()
-        .filter(|r| r.entry.outcome == Some(Outcome::Interrupted))
-        .count();
+    let interrupted = world.record().iter().filter(|r| r.entry.outcome == Some(Outcome::Interrupted)).count();
     assert_eq!(interrupted, 1);
 }

@@ -1,7 +1,5 @@
 //! SIGTERM while calls are live.
 
-#![expect(clippy::unwrap_used, reason = "parts of a test")]
-
 use std::{thread, time::Duration};
 
 use proof::entry::{Kind, Outcome};
@@ -14,13 +12,7 @@ use crate::{
 const STREAMS: usize = 24;
 
 fn ask(n: usize) -> Ask {
-    Ask {
-        anthropic: n % 2 == 1,
-        model: "mythos-5",
-        stream: true,
-        pieces: 30,
-        gap_ms: 30,
-    }
+    Ask { anthropic: n % 2 == 1, model: "mythos-5", stream: true, pieces: 30, gap_ms: 30 }
 }
 
 #[test]
@@ -31,10 +23,7 @@ fn sigterm_under_load_loses_no_stream_and_ends_well() {
     let address = server.address;
     let open = (0..STREAMS).map(|n| ask(n).open(address, &keys.citizen).unwrap());
     let open: Vec<_> = open.collect();
-    let streams: Vec<_> = open
-        .into_iter()
-        .map(|answer| thread::spawn(move || hear(answer)))
-        .collect();
+    let streams: Vec<_> = open.into_iter().map(|answer| thread::spawn(move || hear(answer))).collect();
     let ended = server.terminate().unwrap();
     for (n, stream) in streams.into_iter().enumerate() {
         let heard = stream.join().unwrap();
@@ -45,10 +34,7 @@ fn sigterm_under_load_loses_no_stream_and_ends_well() {
     }
     assert_eq!(ended.code(), Some(0));
     let record = world.record();
-    let completed = record
-        .iter()
-        .filter(|r| r.entry.outcome == Some(Outcome::Completed))
-        .count();
+    let completed = record.iter().filter(|r| r.entry.outcome == Some(Outcome::Completed)).count();
     assert_eq!(completed, STREAMS);
     assert_eq!(record.last().unwrap().entry.kind, Kind::Stop);
     assert!(world.verify().holds());
@@ -65,7 +51,7 @@ fn after_sigterm_no_call_is_taken_any_more() {
     let refused = ask(0).call(server.address, &keys.citizen);
     assert!(refused.is_err() || refused.is_ok_and(|heard| heard.status == 503));
     assert!(hear(live).whole);
-    assert!(server.terminate().unwrap().success());
+    assert!(server.wait().unwrap().success());
 }
 
 #[test]
@@ -73,10 +59,7 @@ fn a_second_signal_ends_at_once_and_the_next_start_closes_what_was_open() {
     let world = World::new();
     let server = world.setup.start().unwrap();
     let keys = populate(&server);
-    let long = Ask {
-        pieces: 1_000,
-        ..ask(0)
-    };
+    let long = Ask { pieces: 1_000, ..ask(0) };
     let live = long.open(server.address, &keys.citizen).unwrap();
     server.signal("TERM").unwrap();
     thread::sleep(Duration::from_millis(200));

@@ -1,9 +1,6 @@
 //! A folder, a scripted upstream and the setup of a server between them.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot set up its world fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails")]
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +16,7 @@ use testkit::{
 
 /// What a test stands on; removed with its folder.
 pub(crate) struct World {
-    pub(crate) upstream: FakeUpstream,
+    upstream: Option<FakeUpstream>,
     pub(crate) setup: Setup,
     dir: tempfile::TempDir,
 }
@@ -44,11 +41,12 @@ impl World {
         let upstream = FakeUpstream::start().unwrap();
         let exeat = env!("CARGO_BIN_EXE_exeat");
         let setup = Setup::new(exeat, dir.path().join("server"), upstream.address()).unwrap();
-        Self {
-            upstream,
-            setup,
-            dir,
-        }
+        Self { upstream: Some(upstream), setup, dir }
+    }
+
+    /// Ends the upstream.
+    pub(crate) fn end_upstream(&mut self) {
+        self.upstream = None;
     }
 
     /// Returns a path in the world's folder, outside of the server's.
@@ -83,14 +81,8 @@ impl World {
         export.arg("--ledger").arg(self.ledger());
         let exported = export.output().unwrap();
         assert!(exported.status.success(), "{}", said(&exported));
-        let key = Reader::open(&self.ledger())
-            .unwrap()
-            .verifier_key()
-            .unwrap();
-        let options = verifier::Options {
-            key: Some(key.parse().unwrap()),
-            ..verifier::Options::default()
-        };
+        let key = Reader::open(&self.ledger()).unwrap().verifier_key().unwrap();
+        let options = verifier::Options { key: Some(key.parse().unwrap()), ..verifier::Options::default() };
         verifier::verify_bundle(&bundle, &options, &mut ()).unwrap()
     }
 
@@ -105,10 +97,7 @@ impl World {
 /// Registers the lab and two people of it.
 pub(crate) fn populate(server: &Server) -> Keys {
     server.lab().unwrap();
-    Keys {
-        citizen: server.person("ada", true).unwrap(),
-        foreign: server.person("minh", false).unwrap(),
-    }
+    Keys { citizen: server.person("ada", true).unwrap(), foreign: server.person("minh", false).unwrap() }
 }
 
 /// Returns what a command wrote.
@@ -118,10 +107,7 @@ pub(crate) fn said(output: &Output) -> String {
 }
 
 /// Returns the finding of `doctor` whose subject begins with `about`.
-pub(crate) fn finding<'a>(
-    findings: &'a [serde_json::Value],
-    about: &str,
-) -> &'a serde_json::Value {
+pub(crate) fn finding<'a>(findings: &'a [serde_json::Value], about: &str) -> &'a serde_json::Value {
     let is_it = |finding: &&serde_json::Value| {
         let subject = finding.get("about").and_then(|about| about.as_str());
         subject.is_some_and(|subject| subject.starts_with(about))
@@ -142,7 +128,7 @@ impl Mount {
         match mount.output() {
             Ok(done) if done.status.success() => Some(Self(dir.to_owned())),
             _ => {
-                println!("skipped: only root may mount a small file system");
+                skipped("only root may mount a small file system");
                 None
             }
         }
@@ -151,11 +137,7 @@ impl Mount {
     /// Allows no more writes.
     pub(crate) fn read_only(&self) {
         let mut mount = Command::new("mount");
-        let done = mount
-            .args(["-o", "remount,ro"])
-            .arg(&self.0)
-            .output()
-            .unwrap();
+        let done = mount.args(["-o", "remount,ro"]).arg(&self.0).output().unwrap();
         assert!(done.status.success(), "{}", said(&done));
     }
 }
@@ -165,4 +147,10 @@ impl Drop for Mount {
         // Lazily, since the server may be going down at this moment.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
+}
+
+/// Says why a test did not run to its end.
+#[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+fn skipped(why: &str) {
+    println!("skipped: {why}");
 }

@@ -10,9 +10,7 @@ use proof::{
 };
 use terms::{Moment, SystemClock};
 
-use crate::world::{
-    ORIGIN, World, closing, decode, note, opening, options, put, refusal, segments, submit, until,
-};
+use crate::world::{ORIGIN, World, closing, decode, note, opening, options, put, refusal, segments, submit, until};
 
 #[test]
 fn a_new_log_begins_with_genesis_and_start_and_ends_with_stop() {
@@ -56,10 +54,7 @@ fn a_log_can_be_opened_and_closed_again_and_again() {
     let world = World::new();
     for round in 0..5 {
         let (ledger, recovery) = world.try_open().unwrap();
-        assert_eq!(
-            recovery.entries,
-            if round == 0 { 0 } else { 4 + 3 * (round - 1) }
-        );
+        assert_eq!(recovery.entries, if round == 0 { 0 } else { 4 + 3 * (round - 1) });
         assert!(!recovery.unclean);
         put(&ledger, "round");
         ledger.stop().unwrap();
@@ -84,9 +79,7 @@ fn an_open_call_is_closed_as_interrupted_by_the_next_opening() {
     let (ledger, recovery) = world.try_open().unwrap();
     assert_eq!((recovery.interrupted, recovery.unclean), (1, true));
     let entries = world.entries();
-    let [close, start] = &entries[entries.len() - 2..] else {
-        panic!()
-    };
+    let [close, start] = &entries[entries.len() - 2..] else { panic!() };
     assert_eq!(close.kind, Kind::Close);
     assert_eq!(close.outcome, Some(Outcome::Interrupted));
     assert_eq!(close.opened, Some(second.index()));
@@ -132,9 +125,7 @@ fn a_receipt_proves_the_entry_under_the_logs_key() {
     for round in 0..600 {
         last = submit(&ledger, &round.to_string()).index();
     }
-    until("the last entry is covered", || {
-        ledger.health().checkpoint > last
-    });
+    until("the last entry is covered", || ledger.health().checkpoint > last);
     let key: VerifierKey = ledger.verifier_key().parse().unwrap();
     for index in [0, 1, 255, 256, last] {
         let receipt = ledger.receipt(index).unwrap();
@@ -146,15 +137,9 @@ fn a_receipt_proves_the_entry_under_the_logs_key() {
         assert_eq!(world.reader().receipt(index).unwrap().leaf, receipt.leaf);
     }
     let unknown = ledger.receipt(last + 10);
-    assert!(
-        matches!(unknown, Err(LookupError::Unknown(_))),
-        "{unknown:?}"
-    );
+    assert!(matches!(unknown, Err(LookupError::Unknown(_))), "{unknown:?}");
     let unknown = ledger.stored(last + 10);
-    assert!(
-        matches!(unknown, Err(LookupError::Unknown(_))),
-        "{unknown:?}"
-    );
+    assert!(matches!(unknown, Err(LookupError::Unknown(_))), "{unknown:?}");
 }
 
 #[test]
@@ -207,17 +192,10 @@ fn a_clock_behind_the_last_entry_opens_nothing_and_changes_nothing() {
     put(&ledger, "late");
     ledger.stop().unwrap();
     let before = std::fs::read(world.segment()).unwrap();
-    let early = World {
-        clock: Arc::new(terms::ManualClock::at(
-            Moment::parse("2026-06-12T21:21:54Z").unwrap(),
-        )),
-        ..world
-    };
+    let early =
+        World { clock: Arc::new(terms::ManualClock::at(Moment::parse("2026-06-12T21:21:54Z").unwrap())), ..world };
     let refused = early.try_open();
-    assert!(
-        matches!(refused, Err(OpenError::ClockBehind { .. })),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(OpenError::ClockBehind { .. })), "{refused:?}");
     assert_eq!(std::fs::read(early.segment()).unwrap(), before);
     early.clock.advance(Duration::from_secs(1));
     assert!(early.try_open().is_ok());
@@ -228,9 +206,7 @@ fn a_clock_that_steps_back_while_the_log_is_open_stops_it_until_it_is_right_agai
     let world = World::new();
     let ledger = world.open();
     let start = Moment::parse("2026-06-12T21:21:00Z").unwrap();
-    world
-        .clock
-        .set(Moment::from_millis(start.as_millis() - 5_001));
+    world.clock.set(Moment::from_millis(start.as_millis() - 5_001));
     assert_eq!(refusal(ledger.append(note("x"))), Unavailable::ClockBehind);
     assert_eq!(ledger.health().unavailable, Some(Unavailable::ClockBehind));
     world.clock.set(start);
@@ -256,19 +232,13 @@ fn opening_another_log_over_this_one_is_refused() {
     world.open().stop().unwrap();
     world.options.origin = "log.other.example/1".to_owned();
     let refused = world.try_open().unwrap_err().to_string();
-    assert!(
-        refused.contains(ORIGIN) && refused.contains("log.other.example/1"),
-        "{refused}"
-    );
+    assert!(refused.contains(ORIGIN) && refused.contains("log.other.example/1"), "{refused}");
 }
 
 #[test]
 fn there_is_no_reader_where_there_is_no_log() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        Reader::open(dir.path()),
-        Err(OpenError::Io { .. })
-    ));
+    assert!(matches!(Reader::open(dir.path()), Err(OpenError::Io { .. })));
 }
 
 #[test]
@@ -278,11 +248,7 @@ fn a_reader_follows_a_log_that_is_being_written() {
     let reader = world.reader();
     for round in 0..300 {
         let index = put(&ledger, &"y".repeat(2_000));
-        let seen: Vec<_> = reader
-            .entries(index)
-            .unwrap()
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let seen: Vec<_> = reader.entries(index).unwrap().collect::<Result<_, _>>().unwrap();
         assert_eq!(seen.len(), 1, "round {round}");
         assert_eq!(seen[0].index, index);
     }
@@ -291,18 +257,14 @@ fn a_reader_follows_a_log_that_is_being_written() {
 #[test]
 fn tasks_of_many_runtimes_are_woken_when_their_entries_are_durable() {
     let dir = tempfile::tempdir().unwrap();
-    let (ledger, _) =
-        Ledger::open(dir.path(), options(), Arc::new(SystemClock::default())).unwrap();
+    let (ledger, _) = Ledger::open(dir.path(), options(), Arc::new(SystemClock::default())).unwrap();
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let ledger = ledger.clone();
             std::thread::spawn(move || runtime(&ledger))
         })
         .collect();
-    let mut indices: Vec<u64> = threads
-        .into_iter()
-        .flat_map(|t| t.join().unwrap())
-        .collect();
+    let mut indices: Vec<u64> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
     indices.sort_unstable();
     assert_eq!(indices, (2..4_002).collect::<Vec<_>>());
     let mut last = 0;
@@ -314,9 +276,7 @@ fn tasks_of_many_runtimes_are_woken_when_their_entries_are_durable() {
 }
 
 fn runtime(ledger: &Ledger) -> Vec<u64> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let tasks: Vec<_> = (0..50)

@@ -45,9 +45,7 @@ fn child_that_appends_until_it_is_killed() {
     let (ledger, _) = Ledger::open(Path::new(&dir), options(), clock).unwrap();
     let mut out = std::io::stdout().lock();
     for round in 0_u64.. {
-        let pending: Vec<_> = (0..outstanding)
-            .map(|n| ledger.append(note(&format!("{round} {n}"))).unwrap())
-            .collect();
+        let pending: Vec<_> = (0..outstanding).map(|n| ledger.append(note(&format!("{round} {n}"))).unwrap()).collect();
         for pending in pending {
             let index = pending.wait().unwrap().index();
             writeln!(out, "acknowledged {index} {round}").unwrap();
@@ -81,26 +79,14 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     let clock = Arc::new(SystemClock::default());
     let (ledger, recovery) = Ledger::open(dir.path(), options(), clock).unwrap();
     assert!(recovery.unclean);
-    let entries: Vec<_> = ledger
-        .reader()
-        .entries(0)
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
+    let entries: Vec<_> = ledger.reader().entries(0).unwrap().map(Result::unwrap).collect();
     for (index, round) in kept {
         let stored = &entries[usize::try_from(index).unwrap()];
         assert_eq!(stored.index, index);
         let text = String::from_utf8(stored.private.clone()).unwrap();
-        assert_eq!(
-            text.split(' ').next(),
-            Some(round.as_str()),
-            "entry {index}"
-        );
+        assert_eq!(text.split(' ').next(), Some(round.as_str()), "entry {index}");
     }
-    let starts = entries
-        .iter()
-        .map(decode)
-        .filter(|entry| entry.kind == proof::entry::Kind::Start);
+    let starts = entries.iter().map(decode).filter(|entry| entry.kind == proof::entry::Kind::Start);
     assert_eq!(starts.count(), 21);
     ledger.stop().unwrap();
     let size = Reader::open(dir.path()).unwrap().checkpoint_size().unwrap();
@@ -112,10 +98,7 @@ fn a_log_that_another_process_has_open_is_refused_until_that_one_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = child(&mut this(), dir.path(), 1);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    lines
-        .find(|line| acknowledged(line.as_ref().unwrap()).is_some())
-        .unwrap()
-        .unwrap();
+    lines.find(|line| acknowledged(line.as_ref().unwrap()).is_some()).unwrap().unwrap();
     let open = || Ledger::open(dir.path(), options(), Arc::new(SystemClock::default()));
     assert!(matches!(open(), Err(OpenError::Held(_))));
     child.kill().unwrap();
@@ -125,12 +108,7 @@ fn a_log_that_another_process_has_open_is_refused_until_that_one_is_gone() {
 
 #[test]
 fn the_system_calls_show_a_sync_of_the_segment_before_each_acknowledgment() {
-    if Command::new("strace")
-        .arg("-V")
-        .stdout(Stdio::null())
-        .status()
-        .is_err()
-    {
+    if Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_err() {
         println!("skipped: strace is not installed");
         return;
     }
@@ -141,9 +119,7 @@ fn the_system_calls_show_a_sync_of_the_segment_before_each_acknowledgment() {
     strace.arg(&trace).arg(std::env::current_exe().unwrap());
     let mut child = child(&mut strace, dir.path(), 1);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let seen = lines
-        .map_while(Result::ok)
-        .filter(|line| acknowledged(line).is_some());
+    let seen = lines.map_while(Result::ok).filter(|line| acknowledged(line).is_some());
     assert_eq!(seen.take(50).count(), 50);
     // strace forwards nothing to what it traces when it is killed outright, so the traced process goes by its end of the pipe.
     drop(child.stdout.take());

@@ -197,15 +197,8 @@ impl Storage for Simulated {
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
         let mut model = self.0.lock().unwrap();
         model.tick()?;
-        let inside: Vec<_> = model
-            .names
-            .keys()
-            .filter(|name| name.starts_with(path))
-            .cloned()
-            .collect();
-        inside
-            .into_iter()
-            .for_each(|name| model.name(Naming::Unlink(name)));
+        let inside: Vec<_> = model.names.keys().filter(|name| name.starts_with(path)).cloned().collect();
+        inside.into_iter().for_each(|name| model.name(Naming::Unlink(name)));
         Disk.remove_dir(path)
     }
 
@@ -270,9 +263,8 @@ fn run(world: &World, model: &Arc<Mutex<Model>>, rounds: usize) -> Vec<(u64, Str
         return kept;
     };
     for round in 0..rounds {
-        let texts: Vec<_> = (0..round % 4 + 1)
-            .map(|n| format!("{round}.{n} {}", "p".repeat(round * 331 % 3_000)))
-            .collect();
+        let texts: Vec<_> =
+            (0..round % 4 + 1).map(|n| format!("{round}.{n} {}", "p".repeat(round * 331 % 3_000))).collect();
         let pending: Vec<_> = texts.iter().map(|text| ledger.append(note(text))).collect();
         for (pending, text) in pending.into_iter().zip(texts) {
             let Ok(pending) = pending else { continue };
@@ -298,10 +290,7 @@ fn small() -> World {
 /// Cuts the power after `operations` and checks one of the states that the disk may have then.
 fn cut(operations: usize, seed: u64) {
     let world = small();
-    let model = Arc::new(Mutex::new(Model {
-        left: operations,
-        ..Model::default()
-    }));
+    let model = Arc::new(Mutex::new(Model { left: operations, ..Model::default() }));
     let kept = run(&world, &model, 24);
     let after = small();
     let mut random = Random(seed | 1);
@@ -322,29 +311,16 @@ fn cut(operations: usize, seed: u64) {
     ledger.stop().unwrap();
     drop(ledger);
     let reader = Reader::open(after.dir()).unwrap();
-    let entries: Vec<_> = reader
-        .entries(0)
-        .unwrap()
-        .map(|e| e.unwrap().index)
-        .collect();
-    assert_eq!(
-        entries.len() as u64,
-        reader.checkpoint_size().unwrap(),
-        "{when}"
-    );
+    let entries: Vec<_> = reader.entries(0).unwrap().map(|e| e.unwrap().index).collect();
+    assert_eq!(entries.len() as u64, reader.checkpoint_size().unwrap(), "{when}");
     for index in [0, entries.len() as u64 / 2, entries.len() as u64 - 1] {
-        reader
-            .receipt(index)
-            .unwrap_or_else(|error| panic!("{when}: {error}"));
+        reader.receipt(index).unwrap_or_else(|error| panic!("{when}: {error}"));
     }
 }
 
 /// The model of a disk that has what is in `dir`.
 fn whole(dir: &Path) -> Model {
-    let mut model = Model {
-        left: usize::MAX,
-        ..Model::default()
-    };
+    let mut model = Model { left: usize::MAX, ..Model::default() };
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {
         for entry in std::fs::read_dir(dir).unwrap() {
@@ -404,12 +380,7 @@ fn killed() -> Killed {
     drop(ledger);
     let _removed = std::fs::remove_file(copy.dir().join("log/checkpoint"));
     let ends = ends(&bytes);
-    Killed {
-        world: copy,
-        segment,
-        bytes,
-        ends,
-    }
+    Killed { world: copy, segment, bytes, ends }
 }
 
 fn copy_dir(from: &Path, to: &Path) {
@@ -456,10 +427,7 @@ fn a_log_cut_off_at_any_byte_has_the_batches_that_are_whole_and_nothing_else() {
     let (last, _) = *killed.ends.last().unwrap();
     assert!(killed.ends.len() >= 6, "{:?}", killed.ends);
     for length in (4_096..=last + 1).rev() {
-        let file = std::fs::File::options()
-            .write(true)
-            .open(&killed.segment)
-            .unwrap();
+        let file = std::fs::File::options().write(true).open(&killed.segment).unwrap();
         file.set_len(length as u64).unwrap();
         let whole = killed.ends.iter().rfind(|(end, _)| *end <= length);
         let expected = whole.map_or(0, |(_, entries)| *entries);
@@ -501,10 +469,7 @@ fn a_bit_flipped_in_any_batch_but_the_last_is_damage_and_in_the_last_a_torn_tail
             Ok(found) if at >= begin => assert_eq!(found, kept, "flip at {at}"),
             Ok(found) => {
                 // Nothing is in the blank end of the segment's first block, so a flip there changes nothing.
-                assert!(
-                    at < header_end && found == entries,
-                    "flip at {at} found {found}"
-                );
+                assert!(at < header_end && found == entries, "flip at {at} found {found}");
             }
             Err(why) => assert!(at < begin, "flip at {at}: {why}"),
         }

@@ -21,11 +21,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let start = Moment::parse("2026-06-12T21:21:00Z").unwrap();
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            clock: Arc::new(ManualClock::at(start)),
-            options: options(),
-        }
+        Self { dir: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at(start)), options: options() }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -89,10 +85,7 @@ pub(crate) fn decode(stored: &Stored) -> Entry {
 pub(crate) fn note(text: &str) -> Draft {
     let mut entry = Entry::new(Kind::Admin);
     entry.code = Some("test.note".to_owned());
-    Draft {
-        entry,
-        private: text.as_bytes().to_vec(),
-    }
+    Draft { entry, private: text.as_bytes().to_vec() }
 }
 
 pub(crate) fn opening(ledger: &Ledger, call: u8) -> Draft {
@@ -100,10 +93,7 @@ pub(crate) fn opening(ledger: &Ledger, call: u8) -> Draft {
     entry.call = Some([call; 16]);
     entry.subject = Some(ledger.pseudonym("ada"));
     entry.model = Some("mythos-5".to_owned());
-    Draft {
-        entry,
-        private: b"{}".to_vec(),
-    }
+    Draft { entry, private: b"{}".to_vec() }
 }
 
 pub(crate) fn closing(call: u8, opened: u64) -> Draft {
@@ -111,10 +101,7 @@ pub(crate) fn closing(call: u8, opened: u64) -> Draft {
     entry.call = Some([call; 16]);
     entry.opened = Some(opened);
     entry.outcome = Some(Outcome::Completed);
-    Draft {
-        entry,
-        private: Vec::new(),
-    }
+    Draft { entry, private: Vec::new() }
 }
 
 pub(crate) fn put(ledger: &Ledger, text: &str) -> u64 {

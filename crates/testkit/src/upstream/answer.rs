@@ -14,24 +14,15 @@ const INPUT_TOKENS: u64 = 7;
 /// Bytes of text in a huge event.
 const HUGE: usize = 1 << 20;
 /// The empty file, compressed.
-const GZIP: [u8; 20] = [
-    31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-];
+const GZIP: [u8; 20] = [31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Answers one request by its script; returns whether the connection may carry another.
-pub(super) async fn answer(
-    to: &mut Connection,
-    request: &Request,
-    script: &Script,
-) -> Result<bool, Gone> {
+pub(super) async fn answer(to: &mut Connection, request: &Request, script: &Script) -> Result<bool, Gone> {
     match script.fault {
         Some(Fault::Hang) => return Err(to.wait_gone().await),
         Some(Fault::Close) => return Ok(false),
         Some(Fault::HalfHead) => {
-            return to
-                .write(b"HTTP/1.1 200 OK\r\ncontent-ty")
-                .await
-                .map(|()| false);
+            return to.write(b"HTTP/1.1 200 OK\r\ncontent-ty").await.map(|()| false);
         }
         _ => {}
     }
@@ -39,18 +30,8 @@ pub(super) async fn answer(
     let asked = request.json();
     let stream = flag(&asked, "/stream") && request.method == "POST";
     match script.fault {
-        Some(Fault::Status(status)) => {
-            whole(to, status, &extra_for(status), &error(request, status)).await?
-        }
-        Some(Fault::Redirect) => {
-            whole(
-                to,
-                307,
-                "location: http://169.254.169.254/latest/\r\n",
-                "{}",
-            )
-            .await?
-        }
+        Some(Fault::Status(status)) => whole(to, status, &extra_for(status), &error(request, status)).await?,
+        Some(Fault::Redirect) => whole(to, 307, "location: http://169.254.169.254/latest/\r\n", "{}").await?,
         Some(Fault::Gzip) => raw(to, 200, "content-encoding: gzip\r\n", &GZIP).await?,
         _ if stream => return events(to, request, script).await.map(|ended| keep && ended),
         _ => unary(to, request, script).await?,
@@ -63,9 +44,7 @@ async fn unary(to: &mut Connection, request: &Request, script: &Script) -> Resul
     to.wait(script.gap.saturating_mul(pieces)).await?;
     let (status, body) = document(request, script.chunks);
     let extra = match script.fault {
-        Some(Fault::Cookie) => {
-            "set-cookie: a=1\r\nkeep-alive: timeout=5\r\nx-exeat-receipt: forged\r\n"
-        }
+        Some(Fault::Cookie) => "set-cookie: a=1\r\nkeep-alive: timeout=5\r\nx-exeat-receipt: forged\r\n",
         _ => "",
     };
     match script.fault {
@@ -81,23 +60,11 @@ async fn unary(to: &mut Connection, request: &Request, script: &Script) -> Resul
 
 /// Sends a stream of events; returns false if the connection is of no use afterwards.
 async fn events(to: &mut Connection, request: &Request, script: &Script) -> Result<bool, Gone> {
-    to.write(
-        head(
-            200,
-            "text/event-stream; charset=utf-8",
-            "cache-control: no-cache\r\n",
-            None,
-        )
-        .as_bytes(),
-    )
-    .await?;
+    to.write(head(200, "text/event-stream; charset=utf-8", "cache-control: no-cache\r\n", None).as_bytes()).await?;
     let events = stream_of(request, script.chunks);
     let half = events.len() / 2;
     match script.fault {
-        Some(Fault::Garbage) => {
-            to.chunk(b"<html>\xff\xfe not an event stream\0</html>")
-                .await?
-        }
+        Some(Fault::Garbage) => to.chunk(b"<html>\xff\xfe not an event stream\0</html>").await?,
         Some(Fault::Endless) => return endless(to, &events, script).await,
         Some(Fault::Stall) => {
             send(to, events.iter().take(half), script).await?;
@@ -114,16 +81,8 @@ async fn events(to: &mut Connection, request: &Request, script: &Script) -> Resu
         }
         Some(Fault::Huge) => {
             let text = "x".repeat(HUGE);
-            send(
-                to,
-                events
-                    .iter()
-                    .map(|event| event.replacen("word-0", &text, 1))
-                    .collect::<Vec<_>>()
-                    .iter(),
-                script,
-            )
-            .await?;
+            send(to, events.iter().map(|event| event.replacen("word-0", &text, 1)).collect::<Vec<_>>().iter(), script)
+                .await?;
         }
         _ => send(to, events.iter(), script).await?,
     }
@@ -134,17 +93,12 @@ async fn events(to: &mut Connection, request: &Request, script: &Script) -> Resu
 async fn endless(to: &mut Connection, events: &[String], script: &Script) -> Result<bool, Gone> {
     let event = events.get(events.len() / 2).cloned().unwrap_or_default();
     loop {
-        to.wait(script.gap.max(std::time::Duration::from_millis(1)))
-            .await?;
+        to.wait(script.gap.max(std::time::Duration::from_millis(1))).await?;
         to.chunk(event.as_bytes()).await?;
     }
 }
 
-async fn send(
-    to: &mut Connection,
-    events: impl Iterator<Item = &String>,
-    script: &Script,
-) -> Result<(), Gone> {
+async fn send(to: &mut Connection, events: impl Iterator<Item = &String>, script: &Script) -> Result<(), Gone> {
     for event in events {
         to.wait(script.gap).await?;
         match script.fault {
@@ -188,10 +142,7 @@ fn extra_for(status: u16) -> String {
 }
 
 fn flag(asked: &Value, pointer: &str) -> bool {
-    asked
-        .pointer(pointer)
-        .and_then(Value::as_bool)
-        .unwrap_or(false)
+    asked.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn is_anthropic(request: &Request) -> bool {
@@ -250,12 +201,7 @@ fn document(request: &Request, chunks: usize) -> (u16, Value) {
         "/v1/responses/input_tokens" => {
             json!({"object": "response.input_tokens", "input_tokens": INPUT_TOKENS})
         }
-        "/v1/messages" => message(
-            &model,
-            &json!([{"type": "text", "text": text}]),
-            "end_turn",
-            output,
-        ),
+        "/v1/messages" => message(&model, &json!([{"type": "text", "text": text}]), "end_turn", output),
         path if path.starts_with("/v1/responses") => response(&model, &text, output, "completed"),
         path if path.starts_with("/v1/models/") => {
             json!({"id": model, "object": "model", "created": 1, "owned_by": "fake"})
@@ -294,11 +240,7 @@ fn stream_of(request: &Request, chunks: usize) -> Vec<String> {
     match request.path.split('?').next().unwrap_or_default() {
         "/v1/messages" => message_events(model, chunks),
         "/v1/responses" => response_events(model, chunks),
-        _ => chat_events(
-            model,
-            chunks,
-            flag(&request.json(), "/stream_options/include_usage"),
-        ),
+        _ => chat_events(model, chunks, flag(&request.json(), "/stream_options/include_usage")),
     }
 }
 
@@ -310,16 +252,10 @@ fn chat_events(model: &str, chunks: usize, usage: bool) -> Vec<String> {
     };
     let delta = |n: usize| {
         let delta = json!({"role": "assistant", "content": format!("word-{n} ")});
-        chunk(
-            json!([{"index": 0, "delta": delta, "finish_reason": null}]),
-            Value::Null,
-        )
+        chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}]), Value::Null)
     };
     let mut events: Vec<String> = (0..chunks).map(delta).collect();
-    events.push(chunk(
-        json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]),
-        Value::Null,
-    ));
+    events.push(chunk(json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]), Value::Null));
     if usage {
         events.push(chunk(json!([]), openai_usage(chunks)));
     }
@@ -345,10 +281,7 @@ fn message_events(model: &str, chunks: usize) -> Vec<String> {
     };
     let mut events = vec![
         named("message_start", json!({"message": start})),
-        named(
-            "content_block_start",
-            json!({"index": 0, "content_block": {"type": "text", "text": ""}}),
-        ),
+        named("content_block_start", json!({"index": 0, "content_block": {"type": "text", "text": ""}})),
         named("ping", json!({})),
     ];
     events.extend((0..chunks).map(delta));
@@ -368,15 +301,9 @@ fn response_events(model: &str, chunks: usize) -> Vec<String> {
         )
     };
     let created = response(model, "", 0, "in_progress");
-    let mut events = vec![named(
-        "response.created",
-        json!({"sequence_number": 0, "response": created}),
-    )];
+    let mut events = vec![named("response.created", json!({"sequence_number": 0, "response": created}))];
     events.extend((0..chunks).map(delta));
     let completed = response(model, &text(chunks), chunks, "completed");
-    events.push(named(
-        "response.completed",
-        json!({"sequence_number": chunks + 1, "response": completed}),
-    ));
+    events.push(named("response.completed", json!({"sequence_number": chunks + 1, "response": completed})));
     events
 }

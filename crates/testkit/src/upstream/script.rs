@@ -55,50 +55,30 @@ impl Script {
     /// given with each of them. Anything else is an answer of three pieces without a gap.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let pace = text
-            .strip_prefix("slow-")
-            .and_then(|rest| rest.split_once('-'));
+        let pace = text.strip_prefix("slow-").and_then(|rest| rest.split_once('-'));
         let pace = pace.and_then(|(chunks, gap)| Some((chunks.parse().ok()?, gap.parse().ok()?)));
         match pace {
-            Some((chunks, gap)) => Self {
-                chunks,
-                gap: Duration::from_millis(gap),
-                fault: None,
-            },
-            None => Self {
-                fault: Fault::parse(text),
-                ..Self::default()
-            },
+            Some((chunks, gap)) => Self { chunks, gap: Duration::from_millis(gap), fault: None },
+            None => Self { fault: Fault::parse(text), ..Self::default() },
         }
     }
 
     /// Returns an answer of three pieces with a fault.
     #[must_use]
     pub fn fault(fault: Fault) -> Self {
-        Self {
-            fault: Some(fault),
-            ..Self::default()
-        }
+        Self { fault: Some(fault), ..Self::default() }
     }
 
     /// Returns an answer of `chunks` pieces, each `gap` after the one before.
     #[must_use]
     pub fn paced(chunks: usize, gap: Duration) -> Self {
-        Self {
-            chunks,
-            gap,
-            fault: None,
-        }
+        Self { chunks, gap, fault: None }
     }
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self {
-            chunks: 3,
-            gap: Duration::ZERO,
-            fault: None,
-        }
+        Self { chunks: 3, gap: Duration::ZERO, fault: None }
     }
 }
 
@@ -131,14 +111,8 @@ mod tests {
 
     #[test]
     fn a_script_is_read_from_a_name() {
-        assert_eq!(
-            Script::parse("slow-5-20"),
-            Script::paced(5, Duration::from_millis(20))
-        );
-        assert_eq!(
-            Script::parse("status-429"),
-            Script::fault(Fault::Status(429))
-        );
+        assert_eq!(Script::parse("slow-5-20"), Script::paced(5, Duration::from_millis(20)));
+        assert_eq!(Script::parse("status-429"), Script::fault(Fault::Status(429)));
         assert_eq!(Script::parse("stall"), Script::fault(Fault::Stall));
         for name in ["gpt", "slow-", "slow-a-1", "status-", "status-x"] {
             assert_eq!(Script::parse(name), Script::default(), "{name}");

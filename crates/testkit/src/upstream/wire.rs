@@ -35,9 +35,7 @@ pub(super) struct Connection {
 
 impl Request {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find_map(|(known, value)| (known == name).then_some(value.as_str()))
+        self.headers.iter().find_map(|(known, value)| (known == name).then_some(value.as_str()))
     }
 
     pub(super) fn json(&self) -> serde_json::Value {
@@ -57,32 +55,18 @@ impl Request {
             let (name, value) = line.split_once(':')?;
             Some((name.to_ascii_lowercase(), value.trim().to_owned()))
         };
-        let headers = lines
-            .filter(|line| !line.is_empty())
-            .map(header)
-            .collect::<Option<_>>()?;
-        Some(Self {
-            method,
-            path,
-            headers,
-            body: Vec::new(),
-        })
+        let headers = lines.filter(|line| !line.is_empty()).map(header).collect::<Option<_>>()?;
+        Some(Self { method, path, headers, body: Vec::new() })
     }
 
     fn length(&self) -> usize {
-        self.header("content-length")
-            .and_then(|length| length.parse().ok())
-            .unwrap_or(0)
+        self.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0)
     }
 }
 
 impl Connection {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            ahead: Vec::new(),
-            pieces: 0,
-        }
+        Self { stream, ahead: Vec::new(), pieces: 0 }
     }
 
     /// Reads the next request; `None` once the client has closed or sends what is no request.
@@ -107,9 +91,7 @@ impl Connection {
 
     /// Writes bytes, at once and in one piece.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), Gone> {
-        let gone = Gone {
-            pieces: self.pieces,
-        };
+        let gone = Gone { pieces: self.pieces };
         self.stream.write_all(bytes).await.map_err(|_| gone)?;
         self.stream.flush().await.map_err(|_| gone)?;
         self.pieces += 1;
@@ -141,9 +123,7 @@ impl Connection {
     /// Waits until the client goes away.
     pub(super) async fn wait_gone(&mut self) -> Gone {
         while self.more().await.is_some() {}
-        Gone {
-            pieces: self.pieces,
-        }
+        Gone { pieces: self.pieces }
     }
 
     /// Ends the connection with a reset instead of an orderly close.
