@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use hyper::body::Incoming as Body;
 use terms::CallId;
 
 use crate::{
     config::Limits,
-    dialect::{Peek, Problem, Route, peek},
+    dialect::{Peek, Problem, Route, peek, refers_to_stored},
 };
 
 /// One call as it came in, read whole and parsed as far as the decision needs.
@@ -25,19 +25,32 @@ pub struct Call {
     pub(crate) peek: Option<Peek>,
 }
 
-impl Call {
+/// A request whose head is here and whose body has not been read.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// Names the call.
+    pub(crate) id: CallId,
+    /// What it asks for.
+    pub(crate) route: Route,
+    /// The head.
+    pub(crate) parts: http::request::Parts,
+    /// The body.
+    pub(crate) body: Body,
+}
+
+impl Incoming {
+    /// Returns the headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
     /// Reads the body within the limits and parses what the decision needs of it.
     ///
     /// # Errors
     ///
     /// A [`Problem`] that names what is wrong with the request; nothing was forwarded.
-    pub(crate) async fn read(
-        id: CallId,
-        route: Route,
-        parts: http::request::Parts,
-        body: Incoming,
-        limits: &Limits,
-    ) -> Result<Self, Problem> {
+    pub(crate) async fn read(self, limits: &Limits) -> Result<Call, Problem> {
+        let Self { id, route, parts, body } = self;
         let body = match parts.method {
             Method::POST => read_body(body, limits).await?,
             _ => Bytes::new(),
@@ -46,11 +59,16 @@ impl Call {
             true => Some(peek(&route, &body)?),
             false => None,
         };
-        Ok(Self { id, route, method: parts.method, uri: parts.uri, headers: parts.headers, body, peek })
+        if peek.as_ref().is_some_and(|peek| peek.stored_input) || refers_to_stored(&body) {
+            return Err(Problem::NotOffered {
+                what: "input that is stored upstream (files, items, prompts, conversations)",
+            });
+        }
+        Ok(Call { id, route, method: parts.method, uri: parts.uri, headers: parts.headers, body, peek })
     }
 }
 
-async fn read_body(body: Incoming, limits: &Limits) -> Result<Bytes, Problem> {
+async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Problem> {
     let limit = limits.body_bytes;
     let within = Duration::from_secs(limits.body_seconds);
     let read = tokio::time::timeout(within, collect(Limited::new(body, limit))).await;
@@ -63,7 +81,7 @@ async fn read_body(body: Incoming, limits: &Limits) -> Result<Bytes, Problem> {
 }
 
 /// Collects a body; one that came in one piece is not copied.
-async fn collect(mut body: Limited<Incoming>) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
+async fn collect(mut body: Limited<Body>) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -166,7 +166,7 @@ fn people(caller: &CallerFacts) -> impl Iterator<Item = &Arc<Person>> {
 
 /// Lists everything whose change must bring the call back before `policy::decide`, including people and
 /// organizations that are named but not known: they may appear.
-fn subjects(facts: &Facts) -> Vec<Subject> {
+pub(crate) fn subjects(facts: &Facts) -> Vec<Subject> {
     let mut all = vec![Subject::Key(facts.credential.id.clone())];
     all.extend(people(&facts.caller).map(|person| Subject::Person(person.id.clone())));
     let affiliations = people(&facts.caller).flat_map(|person| &person.affiliations);

@@ -153,16 +153,23 @@ struct Shard {
 #[derive(Debug, Default)]
 struct Index {
     next: u64,
-    live: BTreeMap<u64, (Arc<Live>, Moment)>,
+    live: BTreeMap<u64, Entered>,
     by_subject: BTreeSet<(Subject, u64)>,
     by_time: BTreeSet<(Moment, u64)>,
+}
+
+/// A live call, and under what it stands in the index.
+#[derive(Debug)]
+struct Entered {
+    live: Arc<Live>,
+    until: Moment,
+    subjects: Arc<[Subject]>,
 }
 
 /// Holds a live call in the index; leaves it when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     leases: Arc<Leases>,
-    subjects: Arc<[Subject]>,
     live: Arc<Live>,
 }
 
@@ -200,10 +207,10 @@ impl Leases {
             waker: AtomicWaker::new(),
         };
         let live = match self.shards.get(worker) {
-            Some(shard) => shard.enter(live, &subjects),
+            Some(shard) => shard.enter(live, subjects),
             None => Arc::new(live(0)),
         };
-        Lease { leases: Arc::clone(self), subjects, live }
+        Lease { leases: Arc::clone(self), live }
     }
 
     /// Returns the live calls that depend on `subject`.
@@ -239,6 +246,13 @@ impl Leases {
         }
     }
 
+    /// Lets a live call stand under what it depends on now, which may be more than when it was entered.
+    pub(crate) fn depend(&self, live: &Live, subjects: Vec<Subject>) {
+        if let Some(shard) = self.shards.get(live.place.worker) {
+            shard.depend(live.place.slot, subjects);
+        }
+    }
+
     /// Takes a recalled call out of the order of time: it needs no further decision.
     pub(crate) fn forget_time(&self, live: &Live) {
         if let Some(shard) = self.shards.get(live.place.worker) {
@@ -256,14 +270,14 @@ impl Leases {
 }
 
 impl Shard {
-    fn enter(&self, live: impl FnOnce(u64) -> Live, subjects: &[Subject]) -> Arc<Live> {
+    fn enter(&self, live: impl FnOnce(u64) -> Live, subjects: Arc<[Subject]>) -> Arc<Live> {
         let mut index = lock(&self.index);
         let slot = index.next;
         index.next += 1;
         let live = Arc::new(live(slot));
         let until = lock(&live.permit).valid_until();
-        index.live.insert(slot, (Arc::clone(&live), until));
         index.by_subject.extend(subjects.iter().map(|subject| (subject.clone(), slot)));
+        index.live.insert(slot, Entered { live: Arc::clone(&live), until, subjects });
         index.by_time.insert((until, slot));
         if index.by_time.first().is_some_and(|(_, first)| *first == slot) {
             self.earlier.notify_one();
@@ -271,20 +285,32 @@ impl Shard {
         live
     }
 
-    fn leave(&self, slot: u64, subjects: &[Subject]) {
+    fn leave(&self, slot: u64) {
         let mut index = lock(&self.index);
-        if let Some((_, until)) = index.live.remove(&slot) {
-            index.by_time.remove(&(until, slot));
-        }
-        for subject in subjects {
+        let Some(entered) = index.live.remove(&slot) else { return };
+        index.by_time.remove(&(entered.until, slot));
+        for subject in entered.subjects.iter() {
             index.by_subject.remove(&(subject.clone(), slot));
         }
     }
 
+    fn depend(&self, slot: u64, subjects: Vec<Subject>) {
+        let mut index = lock(&self.index);
+        let Some(entered) = index.live.get_mut(&slot) else { return };
+        if entered.subjects.as_ref() == subjects.as_slice() {
+            return;
+        }
+        let before = std::mem::replace(&mut entered.subjects, subjects.clone().into());
+        for subject in before.iter() {
+            index.by_subject.remove(&(subject.clone(), slot));
+        }
+        index.by_subject.extend(subjects.into_iter().map(|subject| (subject, slot)));
+    }
+
     fn reschedule(&self, slot: u64, until: Moment) {
         let mut index = lock(&self.index);
-        let Some((_, held)) = index.live.get_mut(&slot) else { return };
-        let before = std::mem::replace(held, until);
+        let Some(entered) = index.live.get_mut(&slot) else { return };
+        let before = std::mem::replace(&mut entered.until, until);
         index.by_time.remove(&(before, slot));
         index.by_time.insert((until, slot));
         self.earlier.notify_one();
@@ -293,11 +319,11 @@ impl Shard {
 
 impl Index {
     fn all(&self) -> Vec<Arc<Live>> {
-        self.live.values().map(|(live, _)| Arc::clone(live)).collect()
+        self.live.values().map(|entered| Arc::clone(&entered.live)).collect()
     }
 
     fn at(&self, slot: u64) -> Option<Arc<Live>> {
-        self.live.get(&slot).map(|(live, _)| Arc::clone(live))
+        self.live.get(&slot).map(|entered| Arc::clone(&entered.live))
     }
 
     fn slots(&self, subject: &Subject) -> impl Iterator<Item = u64> {
@@ -320,7 +346,7 @@ impl Index {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(shard) = self.leases.shards.get(self.live.place.worker) {
-            shard.leave(self.live.place.slot, &self.subjects);
+            shard.leave(self.live.place.slot);
         }
     }
 }

@@ -60,6 +60,8 @@ mod upstream;
 use ::http::Response;
 use policy::Determination;
 
+use crate::call::Incoming;
+
 pub(crate) use crate::gateway::Shared;
 pub use crate::{
     call::Call,
@@ -73,14 +75,15 @@ pub use crate::{
     stream::{Live, Output, relay},
 };
 
-/// Serves one call that came in whole: from a credential to the first byte of an answer.
+/// Serves one call: from a credential to the first byte of an answer.
 ///
 /// # Errors
 ///
 /// A [`Problem`] in the caller's dialect; no output has left.
-async fn serve_call(worker: &Worker, call: Call) -> Result<Response<Output>, Problem> {
+async fn serve_call(worker: &Worker, incoming: Incoming) -> Result<Response<Output>, Problem> {
     let slot = worker.slot()?;
-    let caller = authenticate::authenticate(&call.headers, worker.directory(), worker.pepper())?;
+    let caller = authenticate::authenticate(incoming.headers(), worker.directory(), worker.pepper())?;
+    let call = incoming.read(&worker.limits()).await?;
     let requested = responses::requested(worker, &caller, &call)?;
     let decided = admit::decide(worker, &caller, &requested)?;
     let permit = match &decided.resolution.determination {

@@ -5,8 +5,9 @@ use policy::Determination;
 use terms::Moment;
 
 use crate::{
-    Call, Problem, Worker, admit,
+    Problem, Worker, admit,
     authenticate::{Caller, authenticate},
+    call::Incoming,
     dialect::{ModelCard, model_card, models_list},
 };
 
@@ -15,15 +16,15 @@ use crate::{
 /// # Errors
 ///
 /// [`Problem::Unauthenticated`].
-pub(crate) fn list(worker: &Worker, call: &Call) -> Result<Bytes, Problem> {
-    let caller = authenticate(&call.headers, worker.directory(), worker.pepper())?;
+pub(crate) fn list(worker: &Worker, incoming: &Incoming) -> Result<Bytes, Problem> {
+    let caller = authenticate(incoming.headers(), worker.directory(), worker.pepper())?;
     let snapshot = worker.shared().snapshot.load();
     let document = snapshot.document();
     let aliases = document.aliases.iter().map(|alias| alias.name.as_str());
     let versions = document.models.iter().map(|model| model.id.as_str());
     let permitted = aliases.chain(versions).filter(|name| may(worker, &caller, name));
     let cards: Vec<ModelCard> = permitted.map(card).collect();
-    Ok(models_list(call.route.dialect, &cards))
+    Ok(models_list(incoming.route.dialect, &cards))
 }
 
 /// Writes the card of one version or alias.
@@ -32,10 +33,10 @@ pub(crate) fn list(worker: &Worker, call: &Call) -> Result<Bytes, Problem> {
 ///
 /// [`Problem::Unauthenticated`]; [`Problem::ModelUnknown`] also for one that exists and that the caller may not
 /// use: the list is of what they may use, and this is one line of it.
-pub(crate) fn one(worker: &Worker, call: &Call, id: &str) -> Result<Bytes, Problem> {
-    let caller = authenticate(&call.headers, worker.directory(), worker.pepper())?;
+pub(crate) fn one(worker: &Worker, incoming: &Incoming, id: &str) -> Result<Bytes, Problem> {
+    let caller = authenticate(incoming.headers(), worker.directory(), worker.pepper())?;
     match may(worker, &caller, id) {
-        true => Ok(model_card(call.route.dialect, &card(id))),
+        true => Ok(model_card(incoming.route.dialect, &card(id))),
         false => Err(Problem::ModelUnknown { name: id.to_owned() }),
     }
 }

@@ -9,7 +9,7 @@ use terms::{ModelFamily, ModelVersionId};
 
 use crate::{
     Shared,
-    decide::{gather, serialized},
+    decide::{Seen, gather, serialized, subjects},
     lease::{Live, Recall, Subject},
     record::{draft, spelled},
 };
@@ -17,6 +17,9 @@ use crate::{
 /// The longest a worker waits before it looks at its clock again. A clock that jumps ahead, as after a
 /// suspended machine, ends what expired meanwhile within this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Times that one call is decided again in a row because something changed meanwhile; beyond it, it is recalled.
+const REVISIONS_MAX: usize = 64;
 
 /// What a change did to live calls.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -60,11 +63,29 @@ impl Shared {
     }
 
     /// Decides one live call again; returns true if this recalled it.
+    ///
+    /// What the call depends on may be more than before, for example another organization: it stands under that
+    /// from now on, and is decided once more if anything changed before it did.
     pub(crate) fn revise(&self, live: &Live) -> bool {
-        let snapshot = self.snapshot.load();
+        for _ in 0..REVISIONS_MAX {
+            let snapshot = self.snapshot.load_full();
+            let seen = Seen::now(&self.directory, &snapshot);
+            if self.revise_once(live, &snapshot) {
+                return true;
+            }
+            if Seen::now(&self.directory, &self.snapshot.load()) == seen {
+                return false;
+            }
+        }
+        let message = "what the call depends on changes faster than it can be decided";
+        self.recall(live, Recall::stopped("evaluation_failed", message, *self.snapshot.load().digest()))
+    }
+
+    fn revise_once(&self, live: &Live, snapshot: &Snapshot) -> bool {
         let Some(key) = self.directory.key(&live.key) else { return false };
         let facts = gather(&self.directory, &key, live.model.clone(), self.clock.now());
-        match decide(&snapshot, &facts) {
+        self.leases.depend(live, subjects(&facts));
+        match decide(snapshot, &facts) {
             Determination::Permit(permit) if permit.obligations().is_empty() => {
                 self.renew(live, permit, &facts);
                 false

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ledger::LookupError;
 use proof::entry::Entry;
 
-use crate::{Call, Problem, Worker, authenticate::authenticate, decide};
+use crate::{Problem, Worker, authenticate::authenticate, call::Incoming, decide};
 
 /// Spells the id of a receipt: the index of the entry and the first 8 bytes of its leaf hash.
 pub(crate) fn id(index: u64, leaf: &[u8; 32]) -> String {
@@ -19,8 +19,8 @@ pub(crate) fn id(index: u64, leaf: &[u8; 32]) -> String {
 ///
 /// [`Problem::Unauthenticated`]; [`Problem::NotFound`] if there is no such receipt or it is another's;
 /// [`Problem::Overloaded`] with a second to wait if no checkpoint covers it yet.
-pub(crate) async fn show(worker: &Worker, call: &Call, id: &str) -> Result<Bytes, Problem> {
-    let caller = authenticate(&call.headers, worker.directory(), worker.pepper())?;
+pub(crate) async fn show(worker: &Worker, incoming: &Incoming, id: &str) -> Result<Bytes, Problem> {
+    let caller = authenticate(incoming.headers(), worker.directory(), worker.pepper())?;
     let (index, short) = parse(id).ok_or(Problem::NotFound)?;
     let ledger = worker.shared().ledger.clone();
     let found = tokio::task::spawn_blocking(move || ledger.receipt(index)).await;

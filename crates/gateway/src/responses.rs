@@ -9,9 +9,10 @@ use std::{
 };
 
 use identity::Holder;
+use policy::Determination;
 use terms::ModelVersionId;
 
-use crate::{Call, Problem, Worker, authenticate::Caller, dialect::Operation};
+use crate::{Call, Problem, Worker, admit, authenticate::Caller, dialect::Operation};
 
 /// Stored responses whose owner is remembered; the oldest are forgotten first.
 /// 65,536 of about 200 bytes are 13 MB.
@@ -55,6 +56,7 @@ impl Responses {
 ///
 /// # Errors
 ///
+/// [`Problem::PermissionDenied`] if it continues a response of a version that the caller may not use now.
 /// [`Problem::NotFound`] if the call refers to a stored response that the caller does not own, or that this
 /// process does not remember: the two are told apart to nobody.
 pub(crate) fn requested(worker: &Worker, caller: &Caller, call: &Call) -> Result<String, Problem> {
@@ -67,10 +69,19 @@ pub(crate) fn requested(worker: &Worker, caller: &Caller, call: &Call) -> Result
         _ => {
             let peek = call.peek.as_ref().ok_or(Problem::NotFound)?;
             if let Some(previous) = &peek.previous_response_id {
-                owned(previous)?;
+                permitted(worker, caller, &owned(previous)?)?;
             }
             Ok(peek.model.clone())
         }
+    }
+}
+
+/// Refuses to continue a response of a version that the caller may not use now: what it says would be read again.
+fn permitted(worker: &Worker, caller: &Caller, made_by: &ModelVersionId) -> Result<(), Problem> {
+    let decided = admit::decide(worker, caller, made_by.as_str())?;
+    match &decided.resolution.determination {
+        Determination::Permit(_) => Ok(()),
+        Determination::Refuse(refusal) => Err(admit::problem(refusal)),
     }
 }
 

@@ -14,8 +14,9 @@ use terms::{CallId, Dialect};
 use tokio::task::spawn_local;
 
 use crate::{
-    Call, Output, Problem, Shared,
+    Output, Problem, Shared,
     admit::Slot,
+    call,
     config::Limits,
     decide::Memory,
     dialect::{Operation, Route, dialect_of, request_id_header, route},
@@ -65,12 +66,13 @@ impl Worker {
         if self.shared.draining.load(Ordering::Relaxed) {
             return Err(Problem::Draining);
         }
-        let call = Call::read(id, route, parts, body, &self.shared.limits.load()).await?;
-        match &call.route.operation {
-            Operation::ListModels => Ok(json(&call.route, id, models::list(self, &call)?)),
-            Operation::GetModel { id: model } => Ok(json(&call.route, id, models::one(self, &call, model)?)),
-            Operation::Receipt { id: receipt } => Ok(json(&call.route, id, receipt::show(self, &call, receipt).await?)),
-            _ => serve_call(self, call).await,
+        let incoming = call::Incoming { id, route, parts, body };
+        let route = incoming.route.clone();
+        match &route.operation {
+            Operation::ListModels => Ok(json(&route, id, models::list(self, &incoming)?)),
+            Operation::GetModel { id: model } => Ok(json(&route, id, models::one(self, &incoming, model)?)),
+            Operation::Receipt { id: receipt } => Ok(json(&route, id, receipt::show(self, &incoming, receipt).await?)),
+            _ => serve_call(self, incoming).await,
         }
     }
 

@@ -57,8 +57,37 @@ pub struct Live {
 pub enum Output {
     /// All of it at once.
     Whole(Option<Bytes>),
+    /// A whole response of an upstream, until the connection takes it.
+    Held(Box<Held>),
     /// A stream, as it comes.
     Relay(Box<Relay>),
+}
+
+/// A whole response, held until the connection takes it; recalled until then, nothing of it leaves and the
+/// connection or stream it was for is broken off.
+#[derive(Debug)]
+pub struct Held {
+    body: Bytes,
+    status: StatusCode,
+    live: Option<Live>,
+}
+
+impl Held {
+    fn hand_out(&mut self) -> Option<Bytes> {
+        let mut live = self.live.take()?;
+        if let Some(recall) = live.lease.recalled() {
+            live.settlement.cut(recall);
+            return None;
+        }
+        live.settlement.usage.delivered_bytes = self.body.len() as u64;
+        if self.status.is_success() {
+            live.settlement.close(Outcome::Completed, None);
+        } else {
+            let code = format!("upstream_status_{}", self.status.as_u16());
+            live.settlement.close(Outcome::UpstreamFailed, Some(code));
+        }
+        Some(std::mem::take(&mut self.body)).filter(|body| !body.is_empty())
+    }
 }
 
 /// Relays the response of a recorded call. Takes a recorded permit and nothing weaker, so no byte of output
@@ -88,7 +117,7 @@ pub async fn relay(recorded: Recorded<Permit>, reply: Reply, mut live: Live) -> 
     }
     let status = upstream.status;
     let body = live.whole(upstream).await?;
-    Ok(response(status, head, Output::Whole(Some(body))))
+    Ok(response(status, head, Output::Held(Box::new(body))))
 }
 
 impl Live {
@@ -144,7 +173,7 @@ impl Live {
     }
 
     /// Reads a whole body, checks the permit and the monitor once more, and closes the call.
-    async fn whole(self, upstream: Upstream) -> Result<Bytes, Problem> {
+    async fn whole(self, upstream: Upstream) -> Result<Held, Problem> {
         let limit = self.shared.limits.load().response_bytes;
         let collect = Limited::new(upstream.body, limit).collect();
         let read = tokio::select! {
@@ -161,7 +190,8 @@ impl Live {
         }
     }
 
-    fn release(mut self, status: StatusCode, body: Bytes) -> Result<Bytes, Problem> {
+    /// Lets a whole body go on to the caller, if nothing stops it. The call stays live until the body is handed out.
+    fn release(mut self, status: StatusCode, body: Bytes) -> Result<Held, Problem> {
         if let Verdict::Stop(code) = self.shared.monitor.output(self.call, &body) {
             self.stop(code);
         }
@@ -171,13 +201,8 @@ impl Live {
         let mut meter = Meter::new(self.dialect, &self.operation);
         meter.body(&body);
         self.remember(&meter);
-        self.settlement.usage = usage(&meter, body.len());
-        if status.is_success() {
-            self.settlement.close(Outcome::Completed, None);
-        } else {
-            self.settlement.close(Outcome::UpstreamFailed, Some(format!("upstream_status_{}", status.as_u16())));
-        }
-        Ok(body)
+        self.settlement.usage = usage(&meter, 0);
+        Ok(Held { body, status, live: Some(self) })
     }
 
     /// Recalls the call because a monitor stops it.
@@ -361,6 +386,7 @@ impl Body for Output {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = match self.get_mut() {
             Self::Whole(bytes) => bytes.take().filter(|bytes| !bytes.is_empty()),
+            Self::Held(held) => held.hand_out(),
             Self::Relay(relay) => ready!(relay.poll_output(cx)),
         };
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
@@ -369,6 +395,7 @@ impl Body for Output {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Held(held) => held.live.is_none(),
             Self::Relay(relay) => relay.live.is_none(),
         }
     }
@@ -376,6 +403,7 @@ impl Body for Output {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Held(held) => SizeHint::with_exact(held.body.len() as u64),
             Self::Relay(_) => SizeHint::default(),
         }
     }

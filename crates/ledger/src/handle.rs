@@ -268,7 +268,8 @@ impl<T> Pending<T> {
         self.index
     }
 
-    /// Waits until the entry is durable.
+    /// Waits until the entry is durable: for one commit or two, but as long as it takes where the disk filled up
+    /// between the submission and the commit. Dropping the future gives up waiting, not the entry.
     ///
     /// # Errors
     ///

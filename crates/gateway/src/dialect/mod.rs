@@ -10,6 +10,7 @@ mod problem;
 mod reply;
 mod route;
 mod sse;
+mod stored;
 
 use terms::{Dialect, Moment};
 
@@ -19,6 +20,7 @@ pub use problem::Problem;
 pub(crate) use problem::{error_event, failure_event, request_id_header};
 pub(crate) use route::{dialect_of, route};
 pub(crate) use sse::{Frame, Shape, Splitter, validate_sse};
+pub(crate) use stored::refers_to_stored;
 
 /// What a request asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]

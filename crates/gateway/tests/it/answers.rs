@@ -197,3 +197,14 @@ fn a_monitor_stops_a_prompt_and_an_output_streamed_or_not() {
     let streamed = world.post(&ada, CHAT, &asked);
     assert!(streamed.text().unwrap().contains("usage_in_output"));
 }
+
+#[test]
+fn a_response_of_a_barred_version_is_not_continued_on_another() {
+    let mut world = World::new();
+    let minh = world.person("minh", false);
+    let made = world.post(&minh, "/v1/responses", &json!({"model": "mythos-5", "input": "hi"}));
+    let made: Value = serde_json::from_str(&made.text().unwrap()).unwrap();
+    world.june_12();
+    let next = json!({"model": "ember-2", "input": "go on", "previous_response_id": made["id"]});
+    assert_eq!(world.post(&minh, "/v1/responses", &next).head.status, 403);
+}

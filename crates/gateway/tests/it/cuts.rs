@@ -7,9 +7,9 @@ use std::{
 
 use identity::Change;
 use proof::entry::{Kind, Outcome};
-use terms::Claim;
+use terms::{Affiliation, Claim, Organization, Screening};
 
-use crate::world::{CHAT, World, body, chat, person};
+use crate::world::{CHAT, World, body, chat, lab, person};
 
 #[test]
 fn a_directive_cuts_the_foreign_persons_stream_and_not_the_us_persons() {
@@ -137,4 +137,36 @@ fn two_hundred_streams_are_cut_and_each_is_on_record() {
     }
     let cuts = world.entries().iter().filter(|entry| entry.outcome == Some(Outcome::Cut)).count();
     assert_eq!(cuts, 200);
+}
+
+#[test]
+fn a_party_that_a_live_call_gained_cuts_it_when_it_changes() {
+    let world = World::new();
+    let ada = world.person("ada", true);
+    let hers = world.stream(&ada, "mythos-5");
+    let partner = |screening| Organization { id: "partner".parse().unwrap(), screening, ..lab() };
+    world.change(Change::Organization(Arc::new(partner(Screening::Cleared))));
+    let mut more = person("ada", true);
+    let second = Affiliation {
+        id: "f2".parse().unwrap(),
+        organization: "partner".parse().unwrap(),
+        ..more.affiliations[0].clone()
+    };
+    more.affiliations.push(second);
+    assert_eq!(world.change(Change::Person(Arc::new(more))), gateway::Effect { examined: 1, recalled: 0 });
+    let effect = world.change(Change::Organization(Arc::new(partner(Screening::EntityListed))));
+    assert_eq!((effect.examined, effect.recalled), (1, 1));
+    assert!(hers.text().unwrap().contains("restricted_party"));
+}
+
+#[test]
+fn what_was_decided_before_a_change_is_not_remembered_after_it() {
+    let world = World::new();
+    let ada = world.person("ada", true);
+    assert_eq!(world.post(&ada, CHAT, &chat("mythos-5", false)).head.status, 200);
+    let mut gone = person("ada", true);
+    gone.active = false;
+    // Into the directory only: nothing is recalled, the next call must find it by itself.
+    world.directory.apply(Change::Person(Arc::new(gone)));
+    assert_eq!(world.post(&ada, CHAT, &chat("mythos-5", false)).head.status, 403);
 }

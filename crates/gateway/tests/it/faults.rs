@@ -232,3 +232,35 @@ fn draining_lets_streams_finish_and_takes_no_more() {
     assert!(finished);
     assert!(TcpStream::connect(world.gateway.addresses()[0]).is_err());
 }
+
+#[test]
+fn what_refers_to_input_stored_upstream_is_refused_and_reaches_nobody() {
+    let world = World::new();
+    let ada = world.person("ada", true);
+    for (path, more) in [
+        ("/v1/responses", r#""conversation":"conv_other""#),
+        ("/v1/responses", r#""prompt":{"id":"pmpt_1"}"#),
+        ("/v1/responses", r#""input":[{"type":"item_reference","id":"msg_1"}]"#),
+        ("/v1/responses", r#""tools":[{"type":"file_search","vector_store_ids":["vs_1"]}]"#),
+        ("/v1/messages", r#""container":"cntr_1""#),
+    ] {
+        let request = format!(r#"{{"model":"mythos-5",{more}}}"#);
+        let answer = world.post_with(&ada, path, &[], request.as_bytes());
+        assert!(matches!(answer.head.status, 404 | 501), "{more}: {}", answer.head.status);
+    }
+    assert!(world.upstream.received().is_empty());
+}
+
+#[test]
+fn a_stranger_is_answered_before_the_body_is_read() {
+    let world = World::new();
+    let mut raw = TcpStream::connect(world.gateway.addresses()[0]).unwrap();
+    raw.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let head = format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 30000000\r\n\r\n{{"
+    );
+    raw.write_all(head.as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    raw.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+}

@@ -221,7 +221,7 @@ fn attestation(person: &PersonId, id: &str, claim: Claim) -> Attestation {
     }
 }
 
-fn lab() -> Organization {
+pub(crate) fn lab() -> Organization {
     Organization {
         id: OrganizationId::parse("larkspur-labs").unwrap(),
         legal_name: "Larkspur Labs, Inc.".to_owned(),

@@ -248,13 +248,18 @@ fn without_room_for_the_next_segment_entries_are_refused_until_there_is_and_none
     let world = quick();
     let full = Arc::new(AtomicBool::new(true));
     let flag = Arc::clone(&full);
+    let failed = Arc::new(AtomicUsize::new(0));
+    let failures = Arc::clone(&failed);
     let storage = Faulty::new(move |_, op, path| {
         let spare = path.extension().is_some_and(|extension| extension == "pre");
         let next = spare && !first_segment(path);
         let fails = next && op == Op::Write && flag.load(Ordering::SeqCst);
+        failures.fetch_add(usize::from(fails), Ordering::SeqCst);
         fails.then_some(Fault::Refuse(ENOSPC))
     });
     let ledger = open(&world, &storage).unwrap();
+    // Once it is tried a second time, the first failure is known.
+    until("the next segment failed", || failed.load(Ordering::SeqCst) > 1);
     let mut kept = Vec::new();
     let refused = loop {
         match ledger.append(note(&"n".repeat(3_000))) {
