@@ -6,7 +6,7 @@ use identity::Change;
 use ledger::{Draft, Ledger, Unavailable};
 use policy::{Snapshot, SnapshotDocument};
 use proof::entry::{Entry, Kind};
-use terms::PersonId;
+use terms::{Person, PersonId};
 
 use crate::{
     Actor, Effect, Fault,
@@ -42,6 +42,9 @@ impl Inner {
     pub(crate) fn commit(&self, registry: &mut Registry, act: Act<'_>, record: Record) -> Result<Receipt, Fault> {
         let index = record_change(&self.ledger, act, &record)?;
         let stored = registry.store.apply(index, &record);
+        if stored.is_err() {
+            self.take_effect_unstored(&record);
+        }
         registry.keep_up(index, stored)?;
         let effect = self.take_effect(&registry.store, &record)?;
         tracing::info!(
@@ -63,10 +66,12 @@ impl Inner {
     ) -> Result<Receipt, Fault> {
         let snapshot = Snapshot::compile(document).map_err(Fault::does_not_compile)?;
         let index = record_snapshot(&self.ledger, act, &snapshot)?;
+        let snapshot = Arc::new(snapshot);
+        // It is on record, so it binds, whatever becomes of the registry.
+        let effect = self.put_in_force(Arc::clone(&snapshot));
         let stored = registry.store.apply_snapshot(index, snapshot.digest(), snapshot.document());
         registry.keep_up(index, stored)?;
         let epoch = snapshot.epoch();
-        let effect = self.put_in_force(Arc::new(snapshot));
         tracing::info!(
             code = act.code,
             actor = act.actor.name(),
@@ -89,12 +94,28 @@ impl Inner {
         if let Record::AdminToken(token) = record {
             write(&self.tokens).insert(token.id.clone(), token.clone());
         }
-        let Some(change) = change_of(store, record)? else {
-            return Ok(Effect::default());
+        Ok(change_of(store, record)?.map_or_else(Effect::default, |change| self.spread(change)))
+    }
+
+    /// Brings a durable record that the registry could not store to the live calls all the same, as far as the record
+    /// alone tells: parties and keys, but not evidence, which follows when the registry does.
+    fn take_effect_unstored(&self, record: &Record) {
+        let change = match record {
+            Record::Person(body) => self.directory.person(&body.id).map(|held| {
+                let person = Person { screening: body.screening, active: body.active, ..held.as_ref().clone() };
+                Change::Person(Arc::new(person))
+            }),
+            record => change_of_record(record),
         };
+        if let Some(change) = change {
+            self.spread(change);
+        }
+    }
+
+    fn spread(&self, change: Change) -> Effect {
         self.directory.apply(change.clone());
         let publish = read(&self.publish).clone();
-        Ok(publish.map_or_else(Effect::default, |publish| publish.directory(change)))
+        publish.map_or_else(Effect::default, |publish| publish.directory(change))
     }
 }
 
@@ -137,17 +158,23 @@ pub(crate) fn record_snapshot(ledger: &Ledger, act: Act<'_>, snapshot: &Snapshot
 }
 
 fn change_of(store: &Store, record: &Record) -> Result<Option<Change>, StoreError> {
-    let change = match record {
+    match record {
+        Record::Person(body) => person_change(store, &body.id),
+        Record::Attestation(body) => person_change(store, &body.person),
+        Record::Withdrawal(body) => person_change(store, &body.person),
+        Record::Affiliation(body) => person_change(store, &body.person),
+        record => Ok(change_of_record(record)),
+    }
+}
+
+/// Returns what a record changes by itself, without what else the registry holds.
+fn change_of_record(record: &Record) -> Option<Change> {
+    Some(match record {
         Record::Organization(body) => Change::Organization(Arc::new(body.clone())),
         Record::Workload(body) => Change::Workload(Arc::new(body.clone())),
         Record::Key(body) => Change::Key(Arc::new(body.clone())),
-        Record::Person(body) => return person_change(store, &body.id),
-        Record::Attestation(body) => return person_change(store, &body.person),
-        Record::Withdrawal(body) => return person_change(store, &body.person),
-        Record::Affiliation(body) => return person_change(store, &body.person),
-        Record::AdminToken(_) | Record::Directive(_) | Record::License(_) => return Ok(None),
-    };
-    Ok(Some(change))
+        _ => return None,
+    })
 }
 
 fn person_change(store: &Store, id: &PersonId) -> Result<Option<Change>, StoreError> {

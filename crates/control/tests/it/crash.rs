@@ -109,7 +109,7 @@ async fn when_the_ledger_takes_no_entry_nothing_changes() {
 }
 
 #[tokio::test]
-async fn a_change_that_the_registry_could_not_take_is_made_before_the_next_one() {
+async fn a_change_that_the_registry_could_not_take_binds_at_once_and_is_stored_before_the_next_one() {
     let world = World::new();
     world.populate().await;
     let told = world.attach();
@@ -121,15 +121,34 @@ async fn a_change_that_the_registry_could_not_take_is_made_before_the_next_one()
     let receipt = usize::try_from(reply.body["receipt"].as_u64().unwrap()).unwrap();
     let (entry, _) = &world.entries()[receipt];
     assert_eq!(entry.code.as_deref(), Some("person.deactivate"));
-    assert!(told.all().is_empty());
+    // It is on record, so live calls hear of it although the registry has not stored it.
+    assert_eq!(told.all(), ["person ada"]);
+    assert!(!world.control.directory().person(&"ada".parse().unwrap()).unwrap().active);
     let health = world.done("GET /admin/v1/health", Value::Null).await;
     assert_eq!(health["registry_behind"], true);
 
     other.execute_batch("ROLLBACK").unwrap();
     world.control.checkpoint().unwrap();
-    assert_eq!(told.all(), ["person ada"]);
+    assert_eq!(told.all(), ["person ada", "person ada"]);
     let ada = world.done("GET /admin/v1/people/ada", Value::Null).await;
     assert_eq!(ada["active"], false);
+}
+
+#[tokio::test]
+async fn a_directive_that_the_registry_could_not_take_binds_at_once() {
+    let world = World::new();
+    world.populate().await;
+    let other = Connection::open(world.dir.path().join("registry/registry.sqlite3")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let before = *world.control.snapshot().digest();
+    let directive: Value = serde_json::from_str(include_str!("../../../../examples/june-12.directive.json")).unwrap();
+    let reply = world.call(&world.root, "POST /admin/v1/directives?apply=true", directive).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_ne!(*world.control.snapshot().digest(), before, "what is on record is in force");
+    other.execute_batch("ROLLBACK").unwrap();
+    world.control.checkpoint().unwrap();
+    let shown = world.done("GET /admin/v1/snapshot", Value::Null).await;
+    assert!(shown.to_string().contains("DIR-2026-06-12"));
 }
 
 #[tokio::test]

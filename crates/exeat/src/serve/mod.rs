@@ -31,7 +31,7 @@ use crate::{
 use admin::AdminServer;
 
 /// How often the registry notes how far it has followed the ledger, so that the next start is short.
-const NOTE_EVERY: Duration = Duration::from_secs(60);
+const NOTE_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves what the file at `path` says until a signal ends it.
 ///

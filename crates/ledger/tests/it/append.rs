@@ -88,7 +88,8 @@ fn an_open_call_is_closed_as_interrupted_by_the_next_opening() {
     assert_eq!(close.model.as_deref(), Some("mythos-5"));
     assert_eq!(start.kind, Kind::Start);
     let start = ledger.stored(entries.len() as u64 - 1).unwrap();
-    assert_eq!(start.private, br#"{"interrupted":1,"unclean":true}"#);
+    let said: serde_json::Value = serde_json::from_slice(&start.private).unwrap();
+    assert_eq!(said, serde_json::json!({ "interrupted": 1, "unclean": true }));
     drop(ledger);
     assert_eq!(world.try_open().unwrap().1.interrupted, 0);
 }
