@@ -86,14 +86,14 @@ async fn one_connection(shot: Shot, requests: usize) -> anyhow::Result<Vec<Durat
 }
 
 /// Opens a stream with each shot, waits for the first event of all, then calls `change` on another thread and
-/// returns when each stream ended after that, with how long `change` took.
+/// returns when each stream ended after that, with how long `change` took. What `change` returns is kept until then.
 ///
 /// # Errors
 ///
 /// A stream could not be opened, or did not end within 30 s of the change.
-pub(crate) fn held_streams(
+pub(crate) fn held_streams<T: Send + 'static>(
     shots: Vec<Shot>,
-    change: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+    change: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
 ) -> anyhow::Result<(Run, Duration)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
@@ -105,7 +105,7 @@ pub(crate) fn held_streams(
             all_opened.recv().await.context("a stream ended early")?;
         }
         let begun = Instant::now();
-        let changed = tokio::task::spawn_blocking(move || change().map(|()| Instant::now()));
+        let changed = tokio::task::spawn_blocking(move || change().map(|kept| (Instant::now(), kept)));
         let mut sorted = Vec::with_capacity(expected);
         for task in tasks {
             let ended =
@@ -113,7 +113,8 @@ pub(crate) fn held_streams(
             sorted.push(ended.saturating_duration_since(begun));
         }
         sorted.sort_unstable();
-        let took = changed.await??.saturating_duration_since(begun);
+        let (answered, _kept) = changed.await??;
+        let took = answered.saturating_duration_since(begun);
         Ok((Run { sorted, took: begun.elapsed() }, took))
     })
 }

@@ -115,7 +115,8 @@ fn recall(exeat: PathBuf, streams: usize) -> anyhow::Result<()> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let (cut, applied) = held_streams(shots, move || {
         sender.send(process::resident_kib(pid)?)?;
-        june_12(&server)
+        june_12(&server)?;
+        Ok(server)
     })?;
     let open = receiver.recv()?;
     report::recall(&json!({
