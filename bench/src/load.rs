@@ -124,13 +124,15 @@ async fn hold(shot: Shot, opened: tokio::sync::mpsc::UnboundedSender<()>) -> any
     let response = sender.send_request(request(&shot)?).await?;
     ensure!(response.status() == 200, "status {}", response.status());
     let mut body = response.into_body();
-    let mut first = true;
+    let (mut first, mut cut) = (true, false);
     while let Some(frame) = body.frame().await {
-        frame?;
+        let data = frame?.into_data().unwrap_or_default();
+        cut = data.starts_with(b"event: error\n");
         if std::mem::take(&mut first) {
             opened.send(())?;
         }
     }
+    ensure!(cut, "a stream ended without the error event of a cut");
     Ok(Instant::now())
 }
 
