@@ -7,6 +7,7 @@ use terms::Clock;
 
 use crate::{
     open::{self, Inner},
+    pace::Awaited,
     reader::Reader,
     slot::{Slot, block_on},
     storage::{Disk, Storage},
@@ -181,8 +182,7 @@ impl Ledger {
     ///
     /// [`Unavailable`]: nothing was submitted; the call must be refused.
     pub fn submit<T>(&self, inner: T, draft: Draft) -> Result<Pending<T>, Unavailable> {
-        let ticket = self.inner.submit(draft)?;
-        Ok(Pending { inner, index: ticket.index, leaf: ticket.leaf, slot: ticket.slot })
+        self.submit_as(inner, draft, Awaited::Now)
     }
 
     /// Submits any other entry (`T` is usually `()`); same as [`Ledger::submit`] in all but intent.
@@ -196,11 +196,14 @@ impl Ledger {
 
     /// Submits the closing entry of a call; `draft.entry.opened` must be the opening entry's index.
     ///
+    /// Nobody waits for it on the data path, so it is written together with the next entry that somebody waits for,
+    /// or after 2 ms; a process that is killed meanwhile leaves the call open, to be closed as interrupted.
+    ///
     /// # Errors
     ///
     /// [`Unavailable`]: nothing was submitted; recovery will close the call as interrupted.
     pub fn close(&self, draft: Draft) -> Result<Pending<()>, Unavailable> {
-        self.submit((), draft)
+        self.submit_as((), draft, Awaited::Nobody)
     }
 
     /// Returns the pseudonym under which the log speaks of `subject`: a keyed hash, the same for the life of the log.
@@ -253,6 +256,11 @@ impl Ledger {
     /// [`Unavailable`] if the last commit failed.
     pub fn stop(&self) -> Result<(), Unavailable> {
         self.inner.stop()
+    }
+
+    fn submit_as<T>(&self, inner: T, draft: Draft, awaited: Awaited) -> Result<Pending<T>, Unavailable> {
+        let ticket = self.inner.submit(draft, awaited)?;
+        Ok(Pending { inner, index: ticket.index, leaf: ticket.leaf, slot: ticket.slot })
     }
 }
 

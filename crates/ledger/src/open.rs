@@ -17,6 +17,7 @@ use crate::{
     handle::{Draft, Health, LookupError, OpenError, Options, Receipt, Recovery, Stored, Unavailable},
     keys::{LogKey, Pseudonyms},
     layout::Layout,
+    pace::Awaited,
     queue::{CLOCK_TOLERANCE_MS, Limits, Queue, Ticket, lock},
     reader,
     recover::{self, Found, FoundTail},
@@ -270,7 +271,7 @@ impl Inner {
     }
 
     fn append_all(&self, drafts: Vec<Draft>) -> Result<(), Unavailable> {
-        let tickets: Result<Vec<_>, _> = drafts.into_iter().map(|draft| self.submit(draft)).collect();
+        let tickets: Result<Vec<_>, _> = drafts.into_iter().map(|draft| self.submit(draft, Awaited::Now)).collect();
         tickets?.into_iter().try_for_each(durable)
     }
 
@@ -281,8 +282,8 @@ impl Inner {
     }
 
     /// Submits an entry at the time the clock tells.
-    pub(crate) fn submit(&self, draft: Draft) -> Result<Ticket, Unavailable> {
-        self.shared.queue.submit(draft, self.now()?, false)
+    pub(crate) fn submit(&self, draft: Draft, awaited: Awaited) -> Result<Ticket, Unavailable> {
+        self.shared.queue.submit(draft, self.now()?, awaited)
     }
 
     fn now(&self) -> Result<u64, Unavailable> {
@@ -335,7 +336,7 @@ impl Inner {
             return Ok(());
         };
         let draft = Draft { entry: Entry::new(Kind::Stop), private: Vec::new() };
-        let stopped = self.now().and_then(|now| self.shared.queue.submit(draft, now, true)).and_then(durable);
+        let stopped = self.now().and_then(|now| self.shared.queue.submit(draft, now, Awaited::Last)).and_then(durable);
         self.end(threads);
         stopped
     }

@@ -1,11 +1,15 @@
 //! Where entries wait for the disk: in the order, and with the indices, that the log will have.
 //!
 //! A submitter encodes, commits and hashes on its own thread; under the lock it only takes the next index and copies
-//! the finished frame. The writer takes all that waits at once: while it writes, the next batch gathers.
+//! the finished frame. The writer takes all that waits at once: while it writes, the next batch gathers. When it
+//! takes is told by [`crate::pace`].
 
-use std::sync::{
-    Arc, Condvar, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use proof::{
@@ -20,6 +24,8 @@ use crate::{
     calls::Change,
     frame::Frame,
     handle::{Draft, Unavailable},
+    pace::{Awaited, Next, Pace, Waiting},
+    salts::Salts,
     slot::Slot,
 };
 
@@ -52,6 +58,10 @@ pub(crate) struct Work {
     pub(crate) slots: Vec<Arc<Slot>>,
     pub(crate) changes: Vec<Change>,
     pub(crate) last_at_ms: u64,
+    /// How many entries somebody waits for.
+    pub(crate) awaited: usize,
+    /// When the first entry came.
+    since: Option<Instant>,
 }
 
 impl Default for Work {
@@ -62,6 +72,8 @@ impl Default for Work {
             slots: Vec::new(),
             changes: Vec::new(),
             last_at_ms: 0,
+            awaited: 0,
+            since: None,
         }
     }
 }
@@ -73,6 +85,8 @@ impl Work {
         self.leaves.clear();
         self.slots.clear();
         self.changes.clear();
+        self.awaited = 0;
+        self.since = None;
     }
 
     fn bytes_with(&self, frame: usize) -> u64 {
@@ -100,8 +114,10 @@ struct State {
     durable: u64,
     /// Bytes left in the segment after the batch that is being written.
     room: u64,
-    /// True while the writer sleeps.
-    idle: bool,
+    /// While the writer sleeps: how many awaited entries wake it; 0 if any entry does.
+    sleeps_until: Option<usize>,
+    /// When it takes.
+    pace: Pace,
 }
 
 /// The queue between submitters and the writer.
@@ -110,6 +126,7 @@ pub(crate) struct Queue {
     limits: Limits,
     /// True while the next segment cannot be made.
     starved: Arc<AtomicBool>,
+    salts: Salts,
     state: Mutex<State>,
     arrived: Condvar,
 }
@@ -118,14 +135,17 @@ impl Queue {
     /// Makes the queue of a log with `next` entries, the last of them at `last_at_ms`, all durable.
     pub(crate) fn new(limits: Limits, starved: Arc<AtomicBool>, next: u64, last_at_ms: u64, room: u64) -> Self {
         let work = Work { last_at_ms, ..Work::default() };
-        let state = State { mode: Mode::Open, work, next, durable: next, room, idle: false };
-        Self { limits, starved, state: Mutex::new(state), arrived: Condvar::new() }
+        let pace = Pace::default();
+        let state = State { mode: Mode::Open, work, next, durable: next, room, sleeps_until: None, pace };
+        Self { limits, starved, salts: Salts::default(), state: Mutex::new(state), arrived: Condvar::new() }
     }
 
-    /// Takes an entry at `now_ms`; with `last`, the queue closes behind it.
-    pub(crate) fn submit(&self, draft: Draft, now_ms: u64, last: bool) -> Result<Ticket, Unavailable> {
+    /// Takes an entry at `now_ms`.
+    pub(crate) fn submit(&self, draft: Draft, now_ms: u64, awaited: Awaited) -> Result<Ticket, Unavailable> {
+        let last = awaited == Awaited::Last;
         let Draft { mut entry, private } = draft;
-        let salt = salt()?;
+        // Without randomness nothing can be committed to, so nothing is taken.
+        let salt = self.salts.draw().map_err(|_| Unavailable::Fenced)?;
         entry.version = ENTRY_VERSION;
         entry.private = Some(commit(&salt, &private));
         entry.at_ms = now_ms;
@@ -138,13 +158,13 @@ impl Queue {
             entry.at_ms = state.work.last_at_ms;
             ready = Ready::new(&entry, salt, &private)?;
         }
-        let index = state.push(&ready, entry, Arc::clone(&slot));
+        let index = state.push(&ready, entry, Arc::clone(&slot), awaited);
         if last {
             state.mode = Mode::Closed;
         }
-        let idle = std::mem::take(&mut state.idle);
+        let wakes = self.wakes(&mut state);
         drop(state);
-        if idle {
+        if wakes {
             self.arrived.notify_one();
         }
         let leaf = ready.leaf;
@@ -178,26 +198,63 @@ impl Queue {
         self.admit(&self.lock(), 0, now_ms, false).err()
     }
 
-    /// Waits for work and takes all of it in exchange for an empty one; false once there will be no more.
+    /// Returns true, once, if the writer sleeps and what waits by now is reason enough to wake it.
+    fn wakes(&self, state: &mut State) -> bool {
+        let enough = |awaited| state.work.awaited >= awaited || state.mode != Mode::Open || self.is_half_full(state);
+        let wakes = state.sleeps_until.is_some_and(enough);
+        if wakes {
+            state.sleeps_until = None;
+        }
+        wakes
+    }
+
+    /// So much waits that it is better written now than gathered longer.
+    fn is_half_full(&self, state: &State) -> bool {
+        state.work.leaves.len() >= self.limits.entries / 2 || state.work.bytes.len() >= self.limits.batch / 2
+    }
+
+    /// Waits until work should be written and takes all of it in exchange for an empty one; false once there will
+    /// be no more.
     pub(crate) fn take(&self, work: &mut Work) -> bool {
         let mut state = self.lock();
-        while state.work.leaves.is_empty() {
-            if state.mode != Mode::Open {
-                return false;
-            }
-            state.idle = true;
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while state.mode == Mode::Open && !self.is_half_full(&state) {
+            let waiting = Waiting { since: state.work.since, awaited: state.work.awaited };
+            state = match state.pace.next(waiting, Instant::now()) {
+                Next::Take => break,
+                Next::Sleep { awaited, timeout } => self.sleep(state, awaited, timeout),
+            };
         }
-        state.idle = false;
+        if state.work.leaves.is_empty() {
+            return false;
+        }
         work.last_at_ms = state.work.last_at_ms;
         state.room = state.room.saturating_sub(state.work.bytes_with(0));
+        let awaited = state.work.awaited;
+        state.pace.took(awaited, Instant::now());
         std::mem::swap(&mut state.work, work);
         true
     }
 
+    fn sleep<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        awaited: usize,
+        timeout: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        state.sleeps_until = Some(awaited);
+        let mut state = match timeout {
+            None => self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => self.arrived.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0,
+        };
+        state.sleeps_until = None;
+        state
+    }
+
     /// Learns that the log is durable up to `size`.
     pub(crate) fn committed(&self, size: u64) {
-        self.lock().durable = size;
+        let mut state = self.lock();
+        state.durable = size;
+        state.pace.wrote(Instant::now());
     }
 
     /// Learns how many bytes a new segment has left.
@@ -248,9 +305,11 @@ impl Queue {
 }
 
 impl State {
-    fn push(&mut self, ready: &Ready, entry: Entry, slot: Arc<Slot>) -> u64 {
+    fn push(&mut self, ready: &Ready, entry: Entry, slot: Arc<Slot>, awaited: Awaited) -> u64 {
         let index = self.next;
         self.next += 1;
+        self.work.since.get_or_insert_with(Instant::now);
+        self.work.awaited += usize::from(awaited != Awaited::Nobody);
         self.work.last_at_ms = entry.at_ms;
         self.work.bytes.extend_from_slice(&ready.frame);
         self.work.leaves.push(ready.leaf);
@@ -279,13 +338,6 @@ impl Ready {
     }
 }
 
-/// Draws a salt; without randomness nothing can be committed to, so nothing is taken.
-fn salt() -> Result<[u8; 16], Unavailable> {
-    let mut salt = [0; 16];
-    getrandom::fill(&mut salt).map_err(|_| Unavailable::Fenced)?;
-    Ok(salt)
-}
-
 #[cfg(test)]
 mod tests {
     use proof::entry::Kind;
@@ -305,8 +357,8 @@ mod tests {
     #[test]
     fn indices_follow_the_log_and_times_never_fall() {
         let queue = queue(WIDE, 1 << 30);
-        let first = queue.submit(draft(5), 2_000, false).unwrap();
-        let second = queue.submit(draft(5), 1_500, false).unwrap();
+        let first = queue.submit(draft(5), 2_000, Awaited::Now).unwrap();
+        let second = queue.submit(draft(5), 1_500, Awaited::Now).unwrap();
         assert_eq!((first.index, second.index), (10, 11));
         let mut work = Work::default();
         assert!(queue.take(&mut work));
@@ -322,51 +374,51 @@ mod tests {
     #[test]
     fn a_clock_too_far_behind_the_last_entry_is_refused() {
         let queue = queue(WIDE, 1 << 30);
-        drop(queue.submit(draft(0), 100_000, false).unwrap());
-        let late = queue.submit(draft(0), 94_999, false);
+        drop(queue.submit(draft(0), 100_000, Awaited::Now).unwrap());
+        let late = queue.submit(draft(0), 94_999, Awaited::Now);
         assert_eq!(late.unwrap_err(), Unavailable::ClockBehind);
-        assert!(queue.submit(draft(0), 95_000, false).is_ok());
+        assert!(queue.submit(draft(0), 95_000, Awaited::Now).is_ok());
     }
 
     #[test]
     fn entries_being_written_count_as_waiting_until_they_are_durable() {
         let queue = queue(Limits { entries: 2, ..WIDE }, 1 << 30);
-        drop(queue.submit(draft(0), 2_000, false).unwrap());
-        drop(queue.submit(draft(0), 2_000, false).unwrap());
+        drop(queue.submit(draft(0), 2_000, Awaited::Now).unwrap());
+        drop(queue.submit(draft(0), 2_000, Awaited::Now).unwrap());
         assert!(queue.take(&mut Work::default()));
-        let full = queue.submit(draft(0), 2_000, false);
+        let full = queue.submit(draft(0), 2_000, Awaited::Now);
         assert_eq!(full.unwrap_err(), Unavailable::Full);
         queue.committed(12);
-        assert!(queue.submit(draft(0), 2_000, false).is_ok());
+        assert!(queue.submit(draft(0), 2_000, Awaited::Now).is_ok());
     }
 
     #[test]
     fn what_can_never_fit_is_too_long_and_what_does_not_fit_now_is_full() {
         let queue = queue(Limits { batch: 8_192, ..WIDE }, 1 << 30);
-        let long = queue.submit(draft(9_000), 2_000, false);
+        let long = queue.submit(draft(9_000), 2_000, Awaited::Now);
         assert_eq!(long.unwrap_err(), Unavailable::TooLong);
-        drop(queue.submit(draft(5_000), 2_000, false).unwrap());
-        let full = queue.submit(draft(5_000), 2_000, false);
+        drop(queue.submit(draft(5_000), 2_000, Awaited::Now).unwrap());
+        let full = queue.submit(draft(5_000), 2_000, Awaited::Now);
         assert_eq!(full.unwrap_err(), Unavailable::Full);
     }
 
     #[test]
     fn without_a_next_segment_only_what_fits_into_this_one_is_taken() {
         let queue = queue(WIDE, 8_192);
-        drop(queue.submit(draft(5_000), 2_000, false).unwrap());
-        let none = queue.submit(draft(5_000), 2_000, false);
+        drop(queue.submit(draft(5_000), 2_000, Awaited::Now).unwrap());
+        let none = queue.submit(draft(5_000), 2_000, Awaited::Now);
         assert_eq!(none.unwrap_err(), Unavailable::NoRoom);
         queue.starved.store(false, Ordering::Relaxed);
-        assert!(queue.submit(draft(5_000), 2_000, false).is_ok());
+        assert!(queue.submit(draft(5_000), 2_000, Awaited::Now).is_ok());
     }
 
     #[test]
     fn a_closed_queue_gives_up_what_waits_and_then_ends() {
         let queue = queue(Limits { entries: 1, ..WIDE }, 1 << 30);
-        drop(queue.submit(draft(0), 2_000, false).unwrap());
+        drop(queue.submit(draft(0), 2_000, Awaited::Now).unwrap());
         // The last one is taken although the queue is full.
-        drop(queue.submit(draft(0), 2_000, true).unwrap());
-        let after = queue.submit(draft(0), 2_000, false);
+        drop(queue.submit(draft(0), 2_000, Awaited::Last).unwrap());
+        let after = queue.submit(draft(0), 2_000, Awaited::Now);
         assert_eq!(after.unwrap_err(), Unavailable::Fenced);
         let mut work = Work::default();
         assert!(queue.take(&mut work));
@@ -378,7 +430,7 @@ mod tests {
     #[test]
     fn fencing_tells_all_that_wait() {
         let queue = queue(WIDE, 1 << 30);
-        let ticket = queue.submit(draft(0), 2_000, false).unwrap();
+        let ticket = queue.submit(draft(0), 2_000, Awaited::Now).unwrap();
         queue.fence();
         let told = crate::slot::block_on(ticket.slot.wait());
         assert_eq!(told, Err(crate::slot::Fenced));
