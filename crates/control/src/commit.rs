@@ -136,7 +136,7 @@ fn record_change(ledger: &Ledger, act: Act<'_>, record: &Record) -> Result<u64, 
     entry.subject = record.subject().map(|subject| ledger.pseudonym(&subject));
     let envelope = Envelope::new(act.actor.name().to_owned(), record.clone());
     let private = serde_json::to_vec(&envelope).map_err(|_| Unavailable::TooLong)?;
-    let recorded = ledger.append(Draft { entry, private })?.wait()?;
+    let recorded = ledger.append(Draft { entry, private: private.into() })?.wait()?;
     Ok(recorded.index())
 }
 
@@ -148,11 +148,11 @@ pub(crate) fn record_snapshot(ledger: &Ledger, act: Act<'_>, snapshot: &Snapshot
     let mut admin = Entry::new(Kind::Admin);
     admin.code = Some(act.code.to_owned());
     admin.snapshot = Some(*snapshot.digest());
-    let admin = ledger.append(Draft { entry: admin, private: said.to_string().into_bytes() })?;
+    let admin = ledger.append(Draft { entry: admin, private: said.to_string().into() })?;
     let mut entry = Entry::new(Kind::Snapshot);
     entry.code = Some(act.code.to_owned());
     entry.snapshot = Some(*snapshot.digest());
-    let entry = ledger.append(Draft { entry, private: snapshot.canonical() })?;
+    let entry = ledger.append(Draft { entry, private: snapshot.canonical().into() })?;
     let _ = admin.wait()?;
     Ok(entry.wait()?.index())
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 use identity::{Directory, KeyRecord, KeyText, Pepper};
 
 use crate::dialect::Problem;
+
+static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// An authenticated credential. What stands behind it is looked up when it is decided on, each time anew.
 #[derive(Clone, Debug)]
@@ -35,7 +37,7 @@ pub(crate) fn authenticate(headers: &HeaderMap, directory: &Directory, pepper: &
 fn presented(headers: &HeaderMap) -> Result<&[u8], Problem> {
     let refuse = |fault: &str| Err(Problem::Unauthenticated { fault: fault.to_owned() });
     let bearer = headers.get_all(AUTHORIZATION).iter().map(|value| bearer(value.as_bytes()));
-    let api_key = headers.get_all("x-api-key").iter().map(|value| Some(value.as_bytes()));
+    let api_key = headers.get_all(&X_API_KEY).iter().map(|value| Some(value.as_bytes()));
     let mut all = bearer.chain(api_key);
     match (all.next(), all.next()) {
         (None, _) => refuse("no API key: send it as `authorization: Bearer` or as `x-api-key`"),

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use identity::{Directory, Holder, KeyRecord, Resolved};
 use policy::{CallerFacts, CredentialFacts, Facts, Resolution, Snapshot, resolve};
 use terms::{KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person};
@@ -18,7 +19,7 @@ pub(crate) struct Decided {
     /// The determination and what was passed over.
     pub(crate) resolution: Resolution,
     /// The facts, serialized as they are recorded.
-    pub(crate) facts: Arc<[u8]>,
+    pub(crate) facts: Bytes,
     /// What the call depends on.
     pub(crate) subjects: Arc<[Subject]>,
     /// The pseudonym of whoever stands behind it.
@@ -48,10 +49,14 @@ impl Seen {
 
 /// Decisions that still hold, one memory per worker thread.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(RefCell<BTreeMap<Question, (Moment, Arc<Decided>)>>);
+pub(crate) struct Memory(RefCell<Remembered>);
 
-/// A credential and the name it asks for.
-type Question = (KeyId, String);
+/// Decisions by the credential and the name it asks for, with when they were made.
+#[derive(Debug, Default)]
+struct Remembered {
+    by_key: BTreeMap<KeyId, BTreeMap<String, (Moment, Arc<Decided>)>>,
+    kept: usize,
+}
 
 impl Memory {
     /// Returns what was decided for the same credential and name, if nothing changed and its time has not come.
@@ -60,7 +65,7 @@ impl Memory {
     /// remembered answer is the one that deciding again would give.
     pub(crate) fn recall(&self, key: &KeyId, requested: &str, seen: Seen, now: Moment) -> Option<Arc<Decided>> {
         let memory = self.0.borrow();
-        let (at, decided) = memory.get(&(key.clone(), requested.to_owned()))?;
+        let (at, decided) = memory.by_key.get(key)?.get(requested)?;
         let holds = decided.seen == seen && *at <= now && now < decided.resolution.valid_until;
         holds.then(|| Arc::clone(decided))
     }
@@ -68,10 +73,11 @@ impl Memory {
     /// Remembers a decision made at `at`.
     pub(crate) fn keep(&self, key: KeyId, requested: String, at: Moment, decided: Arc<Decided>) {
         let mut memory = self.0.borrow_mut();
-        if memory.len() >= REMEMBERED_MAX {
-            memory.clear();
+        if memory.kept >= REMEMBERED_MAX {
+            *memory = Remembered::default();
         }
-        memory.insert((key, requested), (at, decided));
+        let before = memory.by_key.entry(key).or_default().insert(requested, (at, decided));
+        memory.kept += usize::from(before.is_none());
     }
 }
 
@@ -94,7 +100,7 @@ pub(crate) fn decide(
     };
     let facts = Facts { model, ..facts };
     Some(Decided {
-        facts: serialized(&facts).into(),
+        facts: serialized(&facts),
         subjects: subjects(&facts).into(),
         pseudonym: pseudonym(&holder(&caller.key)),
         resolution,
@@ -126,10 +132,10 @@ pub(crate) fn gather(directory: &Directory, key: &KeyRecord, model: ModelVersion
 }
 
 /// Serializes facts as they are recorded and replayed.
-pub(crate) fn serialized(facts: &Facts) -> Vec<u8> {
+pub(crate) fn serialized(facts: &Facts) -> Bytes {
     // Facts are plain data with string keys: serialization into memory does not fail. Were it to, the record
     // would hold nothing that replays, and the verifier would say so.
-    serde_json::to_vec(facts).unwrap_or_default()
+    serde_json::to_vec(facts).unwrap_or_default().into()
 }
 
 fn first_candidate(snapshot: &Snapshot, requested: &str) -> Option<ModelVersionId> {

@@ -12,6 +12,7 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
+use bytes::Bytes;
 use policy::{Permit, Refusal};
 use terms::{CallId, KeyId, ModelVersionId, Moment, OrganizationId, PersonId, ProvisionId, WorkloadId};
 use tokio::sync::Notify;
@@ -43,14 +44,14 @@ pub(crate) struct Recall {
     /// The digest of the snapshot that decided.
     pub(crate) snapshot: [u8; 32],
     /// The facts it was decided on, serialized; empty where `policy::decide` did not refuse.
-    pub(crate) facts: Vec<u8>,
+    pub(crate) facts: Bytes,
     /// When.
     pub(crate) at: Instant,
 }
 
 impl Recall {
     /// Makes a recall of a refusal.
-    pub(crate) fn refused(refusal: &Refusal, facts: Vec<u8>) -> Self {
+    pub(crate) fn refused(refusal: &Refusal, facts: Bytes) -> Self {
         Self {
             code: refusal.code().as_str(),
             message: refusal.message(),
@@ -64,7 +65,7 @@ impl Recall {
     /// Makes a recall for a stop that monitoring or an obligation demands although policy permits.
     pub(crate) fn stopped(code: &'static str, message: &str, snapshot: [u8; 32]) -> Self {
         let message = message.to_owned();
-        Self { code, message, denied_by: Vec::new(), snapshot, facts: Vec::new(), at: Instant::now() }
+        Self { code, message, denied_by: Vec::new(), snapshot, facts: Bytes::new(), at: Instant::now() }
     }
 }
 
@@ -150,12 +151,28 @@ struct Shard {
     earlier: Notify,
 }
 
+/// Empty groups that are kept, so that a caller's next call finds its own.
+const SPARE_GROUPS: usize = 1_024;
+
 #[derive(Debug, Default)]
 struct Index {
     next: u64,
     live: BTreeMap<u64, Entered>,
-    by_subject: BTreeSet<(Subject, u64)>,
+    groups: BTreeMap<GroupId, Group>,
+    empty_groups: usize,
+    by_subject: BTreeSet<(Subject, GroupId)>,
     by_time: BTreeSet<(Moment, u64)>,
+}
+
+/// The address of a group's subjects, which is nobody else's while the group holds them.
+type GroupId = usize;
+
+/// Live calls that were decided together and depend on the same: entering one more costs one look-up, not one for
+/// each subject.
+#[derive(Debug)]
+struct Group {
+    subjects: Arc<[Subject]>,
+    slots: BTreeSet<u64>,
 }
 
 /// A live call, and under what it stands in the index.
@@ -220,7 +237,7 @@ impl Leases {
 
     /// Returns how many live calls depend on `subject`.
     pub(crate) fn count(&self, subject: &Subject) -> usize {
-        self.shards.iter().map(|shard| lock(&shard.index).slots(subject).count()).sum()
+        self.shards.iter().map(|shard| lock(&shard.index).count(subject)).sum()
     }
 
     /// Returns the number of live calls.
@@ -247,7 +264,7 @@ impl Leases {
     }
 
     /// Lets a live call stand under what it depends on now, which may be more than when it was entered.
-    pub(crate) fn depend(&self, live: &Live, subjects: Vec<Subject>) {
+    pub(crate) fn depend(&self, live: &Live, subjects: &Arc<[Subject]>) {
         if let Some(shard) = self.shards.get(live.place.worker) {
             shard.depend(live.place.slot, subjects);
         }
@@ -276,7 +293,7 @@ impl Shard {
         index.next += 1;
         let live = Arc::new(live(slot));
         let until = lock(&live.permit).valid_until();
-        index.by_subject.extend(subjects.iter().map(|subject| (subject.clone(), slot)));
+        index.join(&subjects, slot);
         index.live.insert(slot, Entered { live: Arc::clone(&live), until, subjects });
         index.by_time.insert((until, slot));
         if index.by_time.first().is_some_and(|(_, first)| *first == slot) {
@@ -289,22 +306,18 @@ impl Shard {
         let mut index = lock(&self.index);
         let Some(entered) = index.live.remove(&slot) else { return };
         index.by_time.remove(&(entered.until, slot));
-        for subject in entered.subjects.iter() {
-            index.by_subject.remove(&(subject.clone(), slot));
-        }
+        index.quit(&entered.subjects, slot);
     }
 
-    fn depend(&self, slot: u64, subjects: Vec<Subject>) {
+    fn depend(&self, slot: u64, subjects: &Arc<[Subject]>) {
         let mut index = lock(&self.index);
         let Some(entered) = index.live.get_mut(&slot) else { return };
-        if entered.subjects.as_ref() == subjects.as_slice() {
+        if entered.subjects == *subjects {
             return;
         }
-        let before = std::mem::replace(&mut entered.subjects, subjects.clone().into());
-        for subject in before.iter() {
-            index.by_subject.remove(&(subject.clone(), slot));
-        }
-        index.by_subject.extend(subjects.into_iter().map(|subject| (subject, slot)));
+        let before = std::mem::replace(&mut entered.subjects, Arc::clone(subjects));
+        index.quit(&before, slot);
+        index.join(subjects, slot);
     }
 
     fn reschedule(&self, slot: u64, until: Moment) {
@@ -326,13 +339,49 @@ impl Index {
         self.live.get(&slot).map(|entered| Arc::clone(&entered.live))
     }
 
-    fn slots(&self, subject: &Subject) -> impl Iterator<Item = u64> {
-        let range = (subject.clone(), 0)..=(subject.clone(), u64::MAX);
-        self.by_subject.range(range).map(|(_, slot)| *slot)
+    /// Puts a call under everything it depends on.
+    fn join(&mut self, subjects: &Arc<[Subject]>, slot: u64) {
+        let id = group_id(subjects);
+        if let Some(group) = self.groups.get_mut(&id) {
+            self.empty_groups -= usize::from(group.slots.is_empty());
+            group.slots.insert(slot);
+            return;
+        }
+        self.by_subject.extend(subjects.iter().map(|subject| (subject.clone(), id)));
+        self.groups.insert(id, Group { subjects: Arc::clone(subjects), slots: BTreeSet::from([slot]) });
+    }
+
+    /// Takes a call from under everything it depended on.
+    fn quit(&mut self, subjects: &Arc<[Subject]>, slot: u64) {
+        let Some(group) = self.groups.get_mut(&group_id(subjects)) else { return };
+        if group.slots.remove(&slot) && group.slots.is_empty() {
+            self.empty_groups += 1;
+        }
+        if self.empty_groups > SPARE_GROUPS {
+            self.drop_empty_groups();
+        }
+    }
+
+    fn drop_empty_groups(&mut self) {
+        for (id, group) in self.groups.extract_if(.., |_, group| group.slots.is_empty()) {
+            for subject in group.subjects.iter() {
+                self.by_subject.remove(&(subject.clone(), id));
+            }
+        }
+        self.empty_groups = 0;
+    }
+
+    fn groups(&self, subject: &Subject) -> impl Iterator<Item = &Group> {
+        let range = (subject.clone(), 0)..=(subject.clone(), GroupId::MAX);
+        self.by_subject.range(range).filter_map(|(_, id)| self.groups.get(id))
+    }
+
+    fn count(&self, subject: &Subject) -> usize {
+        self.groups(subject).map(|group| group.slots.len()).sum()
     }
 
     fn touching(&self, subject: &Subject) -> Vec<Arc<Live>> {
-        self.slots(subject).filter_map(|slot| self.at(slot)).collect()
+        self.groups(subject).flat_map(|group| &group.slots).filter_map(|slot| self.at(*slot)).collect()
     }
 
     fn due(&self, now: Moment) -> (Vec<Arc<Live>>, Option<Moment>) {
@@ -351,6 +400,47 @@ impl Drop for Lease {
     }
 }
 
+fn group_id(subjects: &Arc<[Subject]>) -> GroupId {
+    subjects.as_ptr().addr()
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subjects(key: usize) -> Arc<[Subject]> {
+        let key = Subject::Key(KeyId::parse(&format!("k{key}")).unwrap());
+        Arc::new([key, Subject::Model(ModelVersionId::parse("mythos-5").unwrap())])
+    }
+
+    #[test]
+    fn calls_are_counted_under_everything_they_depend_on_whichever_group_they_are_in() {
+        let mut index = Index::default();
+        let (one, same, other) = (subjects(1), subjects(1), subjects(2));
+        for (slot, subjects) in [&one, &one, &same, &other].into_iter().enumerate() {
+            index.join(subjects, slot as u64);
+        }
+        assert_eq!([&one[0], &other[0], &one[1]].map(|subject| index.count(subject)), [3, 1, 4]);
+        index.quit(&one, 0);
+        index.quit(&same, 2);
+        assert_eq!([&one[0], &other[0], &one[1]].map(|subject| index.count(subject)), [1, 1, 2]);
+    }
+
+    #[test]
+    fn groups_without_calls_are_forgotten_once_they_are_many() {
+        let mut index = Index::default();
+        let kept = subjects(0);
+        index.join(&kept, 0);
+        for n in 1..=2 * SPARE_GROUPS {
+            let subjects = subjects(n);
+            index.join(&subjects, n as u64);
+            index.quit(&subjects, n as u64);
+            assert!(index.groups.len() <= SPARE_GROUPS + 1 && index.by_subject.len() == 2 * index.groups.len());
+        }
+        assert_eq!(index.count(&kept[1]), 1);
+    }
 }

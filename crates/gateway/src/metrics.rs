@@ -4,7 +4,7 @@ use std::{fmt, sync::atomic::AtomicU64, time::Duration};
 
 use policy::Code;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
@@ -20,7 +20,7 @@ const SECONDS: [f64; 18] =
 /// The labels of a call that ended.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 pub(crate) struct CallLabels {
-    model: String,
+    model: Model,
     outcome: &'static str,
 }
 
@@ -35,7 +35,17 @@ impl CallLabels {
             Outcome::Interrupted => "interrupted",
             Outcome::NotServed => "not_served",
         };
-        Self { model: model.as_str().to_owned(), outcome }
+        Self { model: Model(model.clone()), outcome }
+    }
+}
+
+/// A model version as a label.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Model(ModelVersionId);
+
+impl EncodeLabelValue for Model {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        self.0.as_str().encode(encoder)
     }
 }
 
@@ -46,12 +56,12 @@ struct CodeLabels {
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ModelLabels {
-    model: String,
+    model: Model,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct EndpointLabels {
-    model: String,
+    model: Model,
     url: String,
 }
 
@@ -172,7 +182,7 @@ impl Metrics {
             family.clear();
         }
         for status in upstreams {
-            let labels = EndpointLabels { model: status.model.as_str().to_owned(), url: status.url.clone() };
+            let labels = EndpointLabels { model: Model(status.model.clone()), url: status.url.clone() };
             self.upstream_up.get_or_create(&labels).set(i64::from(status.state != HealthState::Ejected));
             self.upstream_in_flight.get_or_create(&labels).set(count(status.in_flight as u64));
             self.upstream_served.get_or_create(&labels).set(count(status.served));

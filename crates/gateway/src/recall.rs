@@ -1,11 +1,16 @@
 //! A change cuts live calls: finds the ones it touches and asks the same `policy::decide` again.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
+use bytes::Bytes;
 use identity::Change;
-use policy::{Determination, Directive, License, Permit, Snapshot, SnapshotDocument, decide};
-use proof::entry::{Entry, Kind};
-use terms::{ModelFamily, ModelVersionId};
+use policy::{Determination, Directive, Facts, License, Permit, Snapshot, SnapshotDocument, decide};
+use proof::entry::Kind;
+use terms::{KeyId, ModelFamily, ModelVersionId};
 
 use crate::{
     Shared,
@@ -28,6 +33,26 @@ pub struct Effect {
     pub examined: u64,
     /// Of these, calls that were recalled: their streams end before the next chunk.
     pub recalled: u64,
+}
+
+/// What was decided in one pass over live calls, by credential and model version.
+#[derive(Debug, Default)]
+struct Answers(BTreeMap<(KeyId, ModelVersionId), Answer>);
+
+/// What was decided about the calls of one credential on one model version.
+#[derive(Debug)]
+struct Answer {
+    seen: Seen,
+    determination: Determination,
+    subjects: Arc<[Subject]>,
+    facts: Bytes,
+}
+
+impl Answer {
+    fn new(snapshot: &Snapshot, facts: &Facts, seen: Seen) -> Self {
+        let determination = decide(snapshot, facts);
+        Self { seen, determination, subjects: subjects(facts).into(), facts: serialized(facts) }
+    }
 }
 
 impl Shared {
@@ -54,23 +79,30 @@ impl Shared {
         self.decide_again(&live)
     }
 
-    /// Decides live calls again, each on the facts and the snapshot of now.
+    /// Decides live calls again, on the facts and the snapshot of now; those of one credential on one model version
+    /// together.
     pub(crate) fn decide_again(&self, live: &[Arc<Live>]) -> Effect {
-        let recalled = live.iter().filter(|live| self.revise(live)).count();
+        let mut answers = Answers::default();
+        let recalled = live.iter().filter(|live| self.revise_with(&mut answers, live)).count();
         let effect = Effect { examined: live.len() as u64, recalled: recalled as u64 };
         self.metrics.decided_again(effect.examined, effect.recalled);
         effect
     }
 
     /// Decides one live call again; returns true if this recalled it.
-    ///
+    pub(crate) fn revise(&self, live: &Live) -> bool {
+        self.revise_with(&mut Answers::default(), live)
+    }
+
     /// What the call depends on may be more than before, for example another organization: it stands under that
     /// from now on, and is decided once more if anything changed before it did.
-    pub(crate) fn revise(&self, live: &Live) -> bool {
+    fn revise_with(&self, answers: &mut Answers, live: &Live) -> bool {
         for _ in 0..REVISIONS_MAX {
             let snapshot = self.snapshot.load_full();
             let seen = Seen::now(&self.directory, &snapshot);
-            if self.revise_once(live, &snapshot) {
+            if let Some(answer) = self.answer(answers, live, &snapshot, seen)
+                && self.revise_once(live, answer)
+            {
                 return true;
             }
             if Seen::now(&self.directory, &self.snapshot.load()) == seen {
@@ -81,20 +113,31 @@ impl Shared {
         self.recall(live, Recall::stopped("evaluation_failed", message, *self.snapshot.load().digest()))
     }
 
-    fn revise_once(&self, live: &Live, snapshot: &Snapshot) -> bool {
-        let Some(key) = self.directory.key(&live.key) else { return false };
-        let facts = gather(&self.directory, &key, live.model.clone(), self.clock.now());
-        self.leases.depend(live, subjects(&facts));
-        match decide(snapshot, &facts) {
+    /// Returns what is decided about a call when `seen` is in force; `None` if its credential is not known.
+    fn answer<'a>(&self, answers: &'a mut Answers, live: &Live, snapshot: &Snapshot, seen: Seen) -> Option<&'a Answer> {
+        let question = (live.key.clone(), live.model.clone());
+        match answers.0.entry(question) {
+            Entry::Occupied(known) if known.get().seen == seen => Some(known.into_mut()),
+            entry => {
+                let key = self.directory.key(&live.key)?;
+                let facts = gather(&self.directory, &key, live.model.clone(), self.clock.now());
+                Some(entry.insert_entry(Answer::new(snapshot, &facts, seen)).into_mut())
+            }
+        }
+    }
+
+    fn revise_once(&self, live: &Live, answer: &Answer) -> bool {
+        self.leases.depend(live, &answer.subjects);
+        match &answer.determination {
             Determination::Permit(permit) if permit.obligations().is_empty() => {
-                self.renew(live, permit, &facts);
+                self.renew(live, permit.clone(), &answer.facts);
                 false
             }
             Determination::Permit(permit) => {
                 let message = "the permit now demands what this gateway cannot do";
                 self.recall(live, Recall::stopped("obligation_unmet", message, *permit.snapshot()))
             }
-            Determination::Refuse(refusal) => self.recall(live, Recall::refused(&refusal, serialized(&facts))),
+            Determination::Refuse(refusal) => self.recall(live, Recall::refused(refusal, answer.facts.clone())),
         }
     }
 
@@ -104,8 +147,8 @@ impl Shared {
     }
 
     /// Lets a call go on under a newer permit; another legal basis is recorded.
-    fn renew(&self, live: &Live, permit: Permit, facts: &policy::Facts) {
-        let mut entry = Entry::new(Kind::Redecision);
+    fn renew(&self, live: &Live, permit: Permit, facts: &Bytes) {
+        let mut entry = proof::entry::Entry::new(Kind::Redecision);
         entry.call = Some(live.call.0);
         entry.opened = live.opened();
         entry.model = Some(permit.model().as_str().to_owned());
@@ -114,7 +157,7 @@ impl Shared {
         if !self.leases.renew(live, permit) {
             return;
         }
-        if let Err(error) = self.ledger.append(draft(entry, serialized(facts))) {
+        if let Err(error) = self.ledger.append(draft(entry, facts.clone())) {
             tracing::error!(call = %live.call, %error, "a re-decision could not be recorded");
         }
     }

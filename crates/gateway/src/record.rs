@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use ledger::{Draft, Pending, Recorded, Unavailable};
 use policy::{Permit, Refusal};
 use proof::entry::{Entry, Kind};
@@ -30,7 +31,7 @@ pub(crate) fn submit(
     entry.basis = Some(spelled(permit.basis()));
     entry.requested = other_than(requested, permit.model());
     let settlement = Settlement::new(Arc::clone(shared), call, decided.pseudonym, &permit);
-    let pending = shared.ledger.submit(permit, draft(entry, decided.facts.to_vec())).map_err(unavailable)?;
+    let pending = shared.ledger.submit(permit, draft(entry, decided.facts.clone())).map_err(unavailable)?;
     let settlement = settlement.opened_at(pending.index());
     Ok((pending, settlement))
 }
@@ -72,7 +73,7 @@ pub(crate) async fn refusal(
     entry.basis = Some(spelled(refusal.denied_by()));
     entry.code = Some(refusal.code().as_str().to_owned());
     entry.requested = other_than(requested, refusal.model());
-    let pending = shared.ledger.append(draft(entry, decided.facts.to_vec())).map_err(unavailable)?;
+    let pending = shared.ledger.append(draft(entry, decided.facts.clone())).map_err(unavailable)?;
     durable(pending).await.map(|recorded| recorded.index())
 }
 
@@ -82,7 +83,7 @@ pub(crate) fn spelled(provisions: &[ProvisionId]) -> Vec<String> {
 }
 
 /// Makes a draft of an entry and its private part.
-pub(crate) fn draft(entry: Entry, private: Vec<u8>) -> Draft {
+pub(crate) fn draft(entry: Entry, private: Bytes) -> Draft {
     Draft { entry, private }
 }
 

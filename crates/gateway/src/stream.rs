@@ -100,7 +100,7 @@ impl Held {
 ///
 /// A [`Problem`] in the caller's dialect: no output has left, and the call is closed.
 pub async fn relay(recorded: Recorded<Permit>, reply: Reply, mut live: Live) -> Result<Response<Output>, Problem> {
-    let upstream = match reply.0 {
+    let mut upstream = match reply.0 {
         Ok(upstream) => upstream,
         Err(failure) => return Err(live.failed(failure)),
     };
@@ -110,8 +110,9 @@ pub async fn relay(recorded: Recorded<Permit>, reply: Reply, mut live: Live) -> 
         return Err(live.upstream_failed(Some(status), "the upstream refused the gateway's credential"));
     }
     live.settlement.served_by(Arc::clone(&upstream.endpoint));
-    let head = head(&recorded, &upstream, &live);
-    if is_event_stream(&upstream) {
+    let streams = is_event_stream(&upstream);
+    let head = head(&recorded, std::mem::take(&mut upstream.headers), &live);
+    if streams {
         let output = Output::Relay(Box::new(Relay::new(upstream.body, live)));
         return Ok(response(upstream.status, head, output));
     }
@@ -421,30 +422,27 @@ fn is_event_stream(upstream: &Upstream) -> bool {
     upstream.status.is_success() && media.eq_ignore_ascii_case(b"text/event-stream")
 }
 
-/// Headers of an upstream's response that are its own business, or that the gateway sets.
-const NOT_RELAYED: [HeaderName; 4] = [header::SET_COOKIE, header::CONTENT_LENGTH, header::DATE, header::SERVER];
+static MODEL: HeaderName = HeaderName::from_static("x-exeat-model");
+static RECEIPT: HeaderName = HeaderName::from_static("x-exeat-receipt");
+static FALLBACK: HeaderName = HeaderName::from_static("x-exeat-fallback");
 
 /// Makes the head of the answer: the upstream's headers, and what the gateway has to say.
-fn head(recorded: &Recorded<Permit>, upstream: &Upstream, live: &Live) -> HeaderMap {
-    let mut headers = upstream.headers.clone();
-    for name in NOT_RELAYED {
-        headers.remove(name);
-    }
+fn head(recorded: &Recorded<Permit>, mut headers: HeaderMap, live: &Live) -> HeaderMap {
     let request_id = request_id_header(live.dialect);
-    if let Some(theirs) = headers.remove(&request_id) {
+    if let Some(theirs) = headers.remove(request_id) {
         headers.insert("x-upstream-request-id", theirs);
     }
-    let mut say = |name: HeaderName, value: &str| {
+    let mut say = |name: &HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
+            headers.insert(name.clone(), value);
         }
     };
     say(request_id, &live.call.to_string());
-    say(HeaderName::from_static("x-exeat-model"), recorded.get().model().as_str());
-    say(HeaderName::from_static("x-exeat-receipt"), &receipt::id(recorded.index(), recorded.leaf()));
+    say(&MODEL, recorded.get().model().as_str());
+    say(&RECEIPT, &receipt::id(recorded.index(), recorded.leaf()));
     if let Some(passed) = live.decided.resolution.passed_over.first() {
         let fallback = format!("{}; {}", passed.model, passed.code.as_str());
-        say(HeaderName::from_static("x-exeat-fallback"), &fallback);
+        say(&FALLBACK, &fallback);
     }
     headers
 }

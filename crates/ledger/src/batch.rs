@@ -167,12 +167,13 @@ impl Chain {
         }
     }
 
-    /// Checks the batch in `bytes`, which begin with its frames and end with its padding, and moves past it.
-    pub(crate) fn check<'a>(&mut self, header: &Header, bytes: &'a [u8]) -> Result<Vec<Frame<'a>>, BadBatch> {
+    /// Checks the batch in `bytes`, which begin with its frames and end with its padding, and moves past it. Returns
+    /// the frames with the hashes of their leaves.
+    pub(crate) fn check<'a>(&mut self, header: &Header, bytes: &'a [u8]) -> Result<Vec<(Frame<'a>, Hash)>, BadBatch> {
         self.place(header)?;
-        let frames = frames(header, bytes)?;
+        let frames: Vec<_> = frames(header, bytes)?.into_iter().map(|frame| (frame, frame.hash())).collect();
         let mut tree = self.tree.clone();
-        frames.iter().for_each(|frame| tree.push(frame.hash()));
+        frames.iter().for_each(|(_, hash)| tree.push(*hash));
         if tree.root() != header.root {
             return Err(BadBatch::Root);
         }

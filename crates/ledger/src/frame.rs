@@ -13,6 +13,9 @@ use proof::tree::{Hash, leaf_hash};
 
 use crate::bytes::{Fields, checksum};
 
+/// Bytes of a frame before its leaf.
+pub(crate) const HEAD: usize = 28;
+
 /// A frame as it was read, still within the bytes of its batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Frame<'a> {
@@ -33,15 +36,33 @@ pub(crate) enum BadFrame {
 }
 
 impl<'a> Frame<'a> {
-    /// Writes the frame; `None` if it is longer than four bytes can say.
-    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
-        let body = 20 + self.leaf.len() + self.private.len();
-        let length = u32::try_from(body).ok()?.to_le_bytes();
+    /// Returns what stands before the leaf; `None` if the frame is longer than four bytes can say.
+    pub(crate) fn head(&self) -> Option<[u8; HEAD]> {
+        let length = u32::try_from(self.length() - 8).ok()?.to_le_bytes();
         let leaf = u32::try_from(self.leaf.len()).ok()?.to_le_bytes();
-        let crc = checksum(&[&length, &leaf, &self.salt, self.leaf, self.private]);
-        let mut bytes = Vec::with_capacity(body + 8);
-        let pieces: [&[u8]; 6] = [&length, &crc.to_le_bytes(), &leaf, &self.salt, self.leaf, self.private];
-        pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        let crc = checksum(&[&length, &leaf, &self.salt, self.leaf, self.private]).to_le_bytes();
+        let mut head = [0; HEAD];
+        let (sizes, salt) = head.split_at_mut(12);
+        sizes.copy_from_slice([length, crc, leaf].as_flattened());
+        salt.copy_from_slice(&self.salt);
+        Some(head)
+    }
+
+    /// Appends the frame to `bytes`; `head` is its own.
+    pub(crate) fn write(&self, head: &[u8; HEAD], bytes: &mut Vec<u8>) {
+        [head, self.leaf, self.private].iter().for_each(|piece| bytes.extend_from_slice(piece));
+    }
+
+    /// Returns how many bytes the frame takes.
+    pub(crate) fn length(&self) -> usize {
+        HEAD + self.leaf.len() + self.private.len()
+    }
+
+    /// Returns the frame's bytes.
+    #[cfg(test)]
+    pub(crate) fn encode(&self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.write(&self.head()?, &mut bytes);
         Some(bytes)
     }
 

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use proof::{entry::Entry, tree::Hash};
 use terms::Clock;
 
@@ -32,7 +33,7 @@ pub struct Draft {
     /// The entry; `at_ms`, `version` and `private` are set by the ledger.
     pub entry: Entry,
     /// What the entry commits to and the log does not show; kept beside it, as durable as the entry.
-    pub private: Vec<u8>,
+    pub private: Bytes,
 }
 
 /// Nothing was written and nothing may be released.

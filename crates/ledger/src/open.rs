@@ -8,6 +8,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use bytes::Bytes;
 use proof::entry::{Entry, Kind, Outcome};
 use terms::Clock;
 
@@ -278,7 +279,7 @@ impl Inner {
     fn genesis(&self) -> Draft {
         let key = &self.shared.key;
         let private = serde_json::json!({ "origin": key.origin(), "key": key.verifier_key() });
-        Draft { entry: Entry::new(Kind::Genesis), private: private.to_string().into_bytes() }
+        Draft { entry: Entry::new(Kind::Genesis), private: private.to_string().into() }
     }
 
     /// Submits an entry at the time the clock tells.
@@ -335,7 +336,7 @@ impl Inner {
         let Some(threads) = lock(&self.threads).take() else {
             return Ok(());
         };
-        let draft = Draft { entry: Entry::new(Kind::Stop), private: Vec::new() };
+        let draft = Draft { entry: Entry::new(Kind::Stop), private: Bytes::new() };
         let stopped = self.now().and_then(|now| self.shared.queue.submit(draft, now, Awaited::Last)).and_then(durable);
         self.end(threads);
         stopped
@@ -374,7 +375,7 @@ fn start(recovery: &Recovery) -> Draft {
         "unclean": recovery.unclean,
         "interrupted": recovery.interrupted,
     });
-    Draft { entry, private: private.to_string().into_bytes() }
+    Draft { entry, private: private.to_string().into() }
 }
 
 fn interrupted(opened: u64, call: OpenCall) -> Draft {
@@ -385,7 +386,7 @@ fn interrupted(opened: u64, call: OpenCall) -> Draft {
     entry.model = call.model;
     entry.outcome = Some(Outcome::Interrupted);
     entry.code = Some("interrupted".to_owned());
-    Draft { entry, private: Vec::new() }
+    Draft { entry, private: Bytes::new() }
 }
 
 /// Says in the words of an opening what the operating system answered.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 /// How long an entry that nobody waits for may wait for company.
 pub(crate) const LINGER: Duration = Duration::from_millis(2);
 /// A commit that gathers begins at the latest this many commit times after the one before it began.
-const GATHER_COMMITS: u32 = 4;
+const GATHER_COMMITS: u32 = 8;
 /// And never later than this.
-const GATHER_MAX: Duration = Duration::from_micros(500);
+const GATHER_MAX: Duration = Duration::from_millis(1);
 /// So many at once need no more company.
 const MANY: usize = 16;
 
@@ -133,11 +133,11 @@ mod tests {
     #[test]
     fn after_a_commit_of_several_the_next_waits_for_more_but_not_for_long() {
         let (pace, now) = after(3);
-        let gathers = Next::Sleep { awaited: 6, timeout: Some(COMMIT * 3) };
+        let gathers = Next::Sleep { awaited: 6, timeout: Some(COMMIT * 7) };
         assert_eq!(pace.next(waiting(now, 1), now), gathers);
         assert_eq!(pace.next(NOTHING, now), gathers);
         assert_eq!(pace.next(waiting(now, 6), now), Next::Take);
-        assert_eq!(pace.next(waiting(now, 1), now + COMMIT * 3), Next::Take);
+        assert_eq!(pace.next(waiting(now, 1), now + COMMIT * 7), Next::Take);
     }
 
     #[test]

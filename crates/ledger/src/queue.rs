@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use proof::{
     commit::commit,
     entry::{ENTRY_VERSION, Entry},
@@ -22,7 +23,7 @@ use crate::{
     batch,
     bytes::padded,
     calls::Change,
-    frame::Frame,
+    frame::{self, Frame},
     handle::{Draft, Unavailable},
     pace::{Awaited, Next, Pace, Waiting},
     salts::Salts,
@@ -149,14 +150,14 @@ impl Queue {
         entry.version = ENTRY_VERSION;
         entry.private = Some(commit(&salt, &private));
         entry.at_ms = now_ms;
-        let mut ready = Ready::new(&entry, salt, &private)?;
+        let mut ready = Ready::new(&entry, salt, private)?;
         let slot = Arc::new(Slot::default());
         let mut state = self.lock();
-        self.admit(&state, ready.frame.len(), now_ms, last)?;
+        self.admit(&state, ready.frame().length(), now_ms, last)?;
         if entry.at_ms < state.work.last_at_ms {
             // Another thread read the clock later and came first; the length does not change.
             entry.at_ms = state.work.last_at_ms;
-            ready = Ready::new(&entry, salt, &private)?;
+            ready = Ready::new(&entry, salt, ready.private)?;
         }
         let index = state.push(&ready, entry, Arc::clone(&slot), awaited);
         if last {
@@ -167,8 +168,7 @@ impl Queue {
         if wakes {
             self.arrived.notify_one();
         }
-        let leaf = ready.leaf;
-        Ok(Ticket { index, leaf, slot })
+        Ok(Ticket { index, leaf: ready.hash, slot })
     }
 
     /// Returns why an entry is not taken, if it is not. The last one is taken also where the queue is full.
@@ -311,8 +311,8 @@ impl State {
         self.work.since.get_or_insert_with(Instant::now);
         self.work.awaited += usize::from(awaited != Awaited::Nobody);
         self.work.last_at_ms = entry.at_ms;
-        self.work.bytes.extend_from_slice(&ready.frame);
-        self.work.leaves.push(ready.leaf);
+        ready.frame().write(&ready.head, &mut self.work.bytes);
+        self.work.leaves.push(ready.hash);
         self.work.slots.push(slot);
         self.work.changes.extend(Change::of(entry, index));
         index
@@ -326,15 +326,23 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// An entry in the bytes it will have.
 struct Ready {
-    frame: Vec<u8>,
-    leaf: Hash,
+    head: [u8; frame::HEAD],
+    leaf: Vec<u8>,
+    salt: [u8; 16],
+    private: Bytes,
+    hash: Hash,
 }
 
 impl Ready {
-    fn new(entry: &Entry, salt: [u8; 16], private: &[u8]) -> Result<Self, Unavailable> {
+    fn new(entry: &Entry, salt: [u8; 16], private: Bytes) -> Result<Self, Unavailable> {
         let leaf = entry.encode().map_err(|_| Unavailable::TooLong)?;
-        let frame = Frame { leaf: &leaf, salt, private };
-        Ok(Self { frame: frame.encode().ok_or(Unavailable::TooLong)?, leaf: leaf_hash(&leaf) })
+        let head = Frame { leaf: &leaf, salt, private: &private }.head().ok_or(Unavailable::TooLong)?;
+        let hash = leaf_hash(&leaf);
+        Ok(Self { head, leaf, salt, private, hash })
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        Frame { leaf: &self.leaf, salt: self.salt, private: &self.private }
     }
 }
 
@@ -351,7 +359,7 @@ mod tests {
     const WIDE: Limits = Limits { entries: 100, batch: 1 << 20 };
 
     fn draft(private: usize) -> Draft {
-        Draft { entry: Entry::new(Kind::Admin), private: vec![0; private] }
+        Draft { entry: Entry::new(Kind::Admin), private: vec![0; private].into() }
     }
 
     #[test]

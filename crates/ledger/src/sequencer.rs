@@ -105,7 +105,7 @@ impl Sequencer {
         let wal = lock(&self.shared.wal).clone();
         let Progress { walker, tiler, .. } = progress;
         while walker.chain.tree.size() < size {
-            walk(walker, &wal, |leaf| tiler.push(leaf))?;
+            walk(walker, &wal, |leaf, hash| tiler.push(leaf, hash))?;
         }
         tiler.flush().map_err(|source| io_fault("write tiles", source))?;
         let tiles = tiles_root(&self.shared, size)?;
@@ -163,7 +163,7 @@ fn resume_at(shared: &Shared, mark: u64) -> Result<Progress, Fault> {
         Walker::begin(&wal, mark).map_err(fault)?.ok_or_else(|| Fault::Damaged("there are no segments".to_owned()))?;
     let synced = walker.first;
     while walker.chain.tree.size() < mark {
-        walk(&mut walker, &wal, |_| Ok(()))?;
+        walk(&mut walker, &wal, |_, _| Ok(()))?;
     }
     let tiles = Tiles::new(&shared.layout.log());
     let tiler =
@@ -193,14 +193,11 @@ fn tiles_root(shared: &Shared, size: u64) -> Result<Hash, Fault> {
 }
 
 /// Reads one batch that is known to be durable.
-fn walk(walker: &mut Walker, wal: &Wal, mut each: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), Fault> {
+fn walk(walker: &mut Walker, wal: &Wal, mut each: impl FnMut(&[u8], Hash) -> io::Result<()>) -> Result<(), Fault> {
     let why = match walker.step(wal).map_err(fault)? {
         Step::Batch(batch) => {
-            let entries = batch.entries().map_err(|why| Fault::Damaged(why.to_string()))?;
-            return entries
-                .iter()
-                .try_for_each(|entry| each(&entry.leaf))
-                .map_err(|source| io_fault("write tiles", source));
+            let told = batch.leaves().try_for_each(|(leaf, hash)| each(leaf, hash));
+            return told.map_err(|source| io_fault("write tiles", source));
         }
         Step::Bad(why) => why.to_string(),
         Step::End => "a durable batch is not there".to_owned(),

@@ -19,6 +19,8 @@ use crate::{
 /// How long to wait before another try to make a segment, after one failed.
 const RETRY: Duration = Duration::from_secs(1);
 const CHUNK: usize = 1 << 20;
+/// Memory that begins at a multiple of this can be written to any disk directly.
+const ALIGNED: usize = 4_096;
 const EXTENSION: &str = "pre";
 
 /// A segment that is ready, under a name of its own.
@@ -79,16 +81,17 @@ impl Spares {
     }
 
     fn write(&self, path: &Path) -> io::Result<Spare> {
-        let file = self.storage.create(path)?;
-        let zeros = vec![0; CHUNK];
+        let filling = self.storage.create_to_fill(path)?;
+        let zeros = vec![0; CHUNK + ALIGNED];
+        let zeros = zeros.get(zeros.as_ptr().align_offset(ALIGNED)..).unwrap_or_default();
         let mut at = 0;
         while at < self.bytes && !lock(&self.state).closed {
             let count = usize::try_from(self.bytes - at).map_or(CHUNK, |left| left.min(CHUNK));
-            file.write_at(zeros.get(..count).unwrap_or_default(), at)?;
+            filling.write_at(zeros.get(..count).unwrap_or_default(), at)?;
             at += count as u64;
         }
-        file.sync()?;
-        let path = path.to_owned();
+        filling.sync()?;
+        let (file, path) = (self.storage.open(path)?, path.to_owned());
         Ok(Spare { file, path })
     }
 

@@ -30,6 +30,15 @@ pub trait Storage: Send + Sync + fmt::Debug {
     /// The operating system's answer.
     fn create(&self, path: &Path) -> io::Result<Box<dyn StorageFile>>;
 
+    /// Makes the file `path` as [`Storage::create`] does, to be filled once: writes need not pass through memory.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's answer.
+    fn create_to_fill(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        self.create(path)
+    }
+
     /// Opens the file `path` for writing; it must be there.
     ///
     /// # Errors
@@ -103,6 +112,16 @@ impl Storage for Disk {
         Ok(Box::new(DiskFile(options.open(path)?)))
     }
 
+    fn create_to_fill(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
+        let buffered = self.create(path)?;
+        match OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path) {
+            Ok(direct) => Ok(Box::new(DirectFile { direct, buffered })),
+            // Not every file system has it.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(buffered),
+            Err(error) => Err(error),
+        }
+    }
+
     fn open(&self, path: &Path) -> io::Result<Box<dyn StorageFile>> {
         let file = OpenOptions::new().write(true).open(path)?;
         Ok(Box::new(DiskFile(file)))
@@ -135,6 +154,26 @@ impl StorageFile for DiskFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+}
+
+/// A file that is written past the page cache where length, offset and memory are aligned for it.
+#[derive(Debug)]
+struct DirectFile {
+    direct: File,
+    buffered: Box<dyn StorageFile>,
+}
+
+impl StorageFile for DirectFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match self.direct.write_all_at(bytes, offset) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.buffered.write_at(bytes, offset),
+            written => written,
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.buffered.sync()
     }
 }
 
@@ -190,6 +229,19 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"newer");
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_to_fill_takes_aligned_and_other_bytes_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("segment");
+        let file = Disk.create_to_fill(&path).unwrap();
+        let bytes = vec![7; 3 * 4_096];
+        let aligned = bytes.as_ptr().align_offset(4_096);
+        file.write_at(&bytes[aligned..aligned + 4_096], 0).unwrap();
+        file.write_at(b"odd", 4_096).unwrap();
+        file.sync().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), [vec![7; 4_096], b"odd".to_vec()].concat());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use proof::{
         BadTile, TILE_WIDTH, TileKind, TilePath, TileReader, decode_entries, decode_hashes, encode_entries,
         perfect_root,
     },
-    tree::{Hash, leaf_hash},
+    tree::Hash,
 };
 
 use crate::storage::{Storage, parent, put};
@@ -151,14 +151,13 @@ impl Tiler {
         resumed(index, items, width)
     }
 
-    /// Appends one leaf, writing each tile that it fills.
-    pub(crate) fn push(&mut self, leaf: &[u8]) -> io::Result<()> {
+    /// Appends one leaf, whose hash is `hash`, writing each tile that it fills.
+    pub(crate) fn push(&mut self, leaf: &[u8], mut hash: Hash) -> io::Result<()> {
         self.entries.items.push(leaf.to_vec());
         if self.entries.items.len() == FULL {
             self.put_entries()?;
             self.entries.next();
         }
-        let mut hash = leaf_hash(leaf);
         for level in 0.. {
             match self.push_hash(level, hash)? {
                 Some(above) => hash = above,
@@ -298,7 +297,7 @@ fn ancestors(top: &Path, path: &Path) -> Vec<PathBuf> {
 mod tests {
     use proof::{
         tile::TileHashes,
-        tree::{Frontier, root},
+        tree::{Frontier, leaf_hash, root},
     };
 
     use super::*;
@@ -318,7 +317,7 @@ mod tests {
             while tree.size() < stop {
                 let leaf = leaf(tree.size());
                 tree.push(leaf_hash(&leaf));
-                tiler.push(&leaf).unwrap();
+                tiler.push(&leaf, leaf_hash(&leaf)).unwrap();
             }
             tiler.flush().unwrap();
             tiler.sync().unwrap();
@@ -337,7 +336,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tiles = Tiles::new(dir.path());
         let mut tiler = Tiler::new(Arc::new(Disk), tiles.clone());
-        (0..256).for_each(|index| tiler.push(&leaf(index)).unwrap());
+        (0..256).for_each(|index| tiler.push(&leaf(index), leaf_hash(&leaf(index))).unwrap());
         let mut tree = Frontier::new();
         (0..100).for_each(|index| tree.push(leaf_hash(&leaf(index))));
         let log = TileHashes::new(tiles.clone(), 100);

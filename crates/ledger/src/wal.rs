@@ -4,15 +4,18 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io,
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Mutex,
 };
 
+use proof::tree::Hash;
+
 use crate::{
     batch::{self, BadBatch, Chain, Header},
     bytes::{BLOCK, length},
-    frame::Frame,
+    frame::{self, Frame},
     handle::Stored,
     queue::lock,
     segment::{self, PREFIX, Start},
@@ -146,6 +149,8 @@ pub(crate) struct Segment {
     pub(crate) start: Start,
     /// Where the first batch begins.
     pub(crate) batches: u64,
+    /// Bytes of the file when it was opened; a segment is made whole.
+    bytes: u64,
 }
 
 impl Segment {
@@ -167,7 +172,7 @@ impl Segment {
         read(&file, &mut bytes, 0).map_err(failed)?;
         let start = Start::decode(&bytes).ok_or_else(|| bad("it does not match its checksum"))?;
         let path = path.to_owned();
-        Ok(Self { file, path, start, batches: segment::first_batch(count) })
+        Ok(Self { file, path, start, batches: segment::first_batch(count), bytes: present })
     }
 
     /// Returns the header of the batch at `offset`; `None` where nothing was written or what was is no header.
@@ -181,8 +186,11 @@ impl Segment {
     fn body(&self, offset: u64, header: &Header) -> Result<Vec<u8>, WalError> {
         let failed = |source| io_error(&self.path, source);
         let begin = offset + batch::HEADER as u64;
-        let present = self.file.metadata().map_err(failed)?.len();
-        let end = offset.saturating_add(header.length()).min(present.max(begin));
+        let mut end = offset.saturating_add(header.length());
+        if end > self.bytes {
+            // The file was cut off when it was opened, and may have grown since.
+            end = end.min(self.file.metadata().map_err(failed)?.len().max(begin));
+        }
         let mut bytes = vec![0; length(end - begin)];
         let count = read(&self.file, &mut bytes, begin).map_err(failed)?;
         bytes.truncate(count);
@@ -239,9 +247,16 @@ impl Segment {
 pub(crate) struct Batch {
     pub(crate) header: Header,
     body: Vec<u8>,
+    /// Where the leaves are in the body, and their hashes.
+    leaves: Vec<(Range<usize>, Hash)>,
 }
 
 impl Batch {
+    /// Returns the leaves with their hashes.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = (&[u8], Hash)> {
+        self.leaves.iter().map(|(place, hash)| (self.body.get(place.clone()).unwrap_or_default(), *hash))
+    }
+
     /// Returns the entries with their indices.
     pub(crate) fn entries(&self) -> Result<Vec<Stored>, BadBatch> {
         let frames = batch::frames(&self.header, &self.body)?;
@@ -312,11 +327,12 @@ impl Walker {
             return Ok(Step::Bad(why));
         }
         let body = self.segment.body(self.offset, &header)?;
-        if let Err(why) = self.chain.check(&header, &body) {
-            return Ok(Step::Bad(why));
-        }
+        let leaves = match self.chain.check(&header, &body) {
+            Err(why) => return Ok(Step::Bad(why)),
+            Ok(frames) => places(&frames),
+        };
         self.offset += header.length();
-        Ok(Step::Batch(Batch { header, body }))
+        Ok(Step::Batch(Batch { header, body, leaves }))
     }
 
     /// Goes on to the segment that begins at `first`, which must begin where this one ends.
@@ -335,6 +351,17 @@ impl Walker {
         self.segment = segment;
         Ok(())
     }
+}
+
+/// Returns where the leaves of frames are that follow one another, and their hashes.
+fn places(frames: &[(Frame<'_>, Hash)]) -> Vec<(Range<usize>, Hash)> {
+    let mut at = 0;
+    let place = |(frame, hash): &(Frame<'_>, Hash)| {
+        let begin = at + frame::HEAD;
+        at += frame.length();
+        (begin..begin + frame.leaf.len(), *hash)
+    };
+    frames.iter().map(place).collect()
 }
 
 impl Segment {

@@ -129,7 +129,7 @@ mod tests {
         let (ledger, _) = Ledger::open(dir, options, Arc::new(SystemClock::default())).unwrap();
         let mut entry = Entry::new(Kind::Admin);
         entry.code = Some("test".to_owned());
-        let _recorded = ledger.append(Draft { entry, private: b"{}".to_vec() }).unwrap().wait().unwrap();
+        let _recorded = ledger.append(Draft { entry, private: b"{}".to_vec().into() }).unwrap().wait().unwrap();
         ledger.stop().unwrap();
         (Reader::open(dir).unwrap(), ledger.verifier_key())
     }

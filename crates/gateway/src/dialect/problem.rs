@@ -253,11 +253,13 @@ impl Problem {
 }
 
 /// Returns the header in which the dialect's clients look for the request id.
-pub(crate) fn request_id_header(dialect: Dialect) -> HeaderName {
-    HeaderName::from_static(match dialect {
-        Dialect::Openai => "x-request-id",
-        Dialect::Anthropic => "request-id",
-    })
+pub(crate) fn request_id_header(dialect: Dialect) -> &'static HeaderName {
+    static OPENAI: HeaderName = HeaderName::from_static("x-request-id");
+    static ANTHROPIC: HeaderName = HeaderName::from_static("request-id");
+    match dialect {
+        Dialect::Openai => &OPENAI,
+        Dialect::Anthropic => &ANTHROPIC,
+    }
 }
 
 /// Writes the one frame that ends a cut stream. Send it only where a frame may begin.

@@ -3,18 +3,21 @@
 //! Files, containers, vector stores and items are not carried by this gateway, so whatever refers to one refers to
 //! something that nobody uploaded through it.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde_json::Value;
 
-/// Words without which, spelled plainly or with escapes, no body refers to anything stored.
-const WORDS: [&[u8]; 6] = [b"file_id", b"item_reference", b"vector_store_ids", b"container", b"\\u", b"file_ids"];
+/// Finds the words without which, spelled plainly or with escapes, no body refers to anything stored.
+static WORDS: LazyLock<[Finder<'static>; 5]> =
+    LazyLock::new(|| ["file_id", "item_reference", "vector_store_ids", "container", "\\u"].map(Finder::new));
 
 /// Kinds of content parts that carry a file by its id.
 const PARTS: [&str; 6] = ["input_file", "input_image", "file", "image_file", "container_upload", "document"];
 
 /// Returns true if a JSON body refers to something stored upstream. A body that is no JSON refers to nothing.
 pub(crate) fn refers_to_stored(body: &[u8]) -> bool {
-    let possible = WORDS.iter().any(|word| memmem::find(body, word).is_some());
+    let possible = WORDS.iter().any(|word| word.find(body).is_some());
     possible && serde_json::from_slice(body).is_ok_and(|value: Value| top_level(&value) || within(&value))
 }
 

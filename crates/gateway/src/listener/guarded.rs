@@ -130,18 +130,19 @@ impl<IO> Guarded<IO> {
         loop {
             // During calls the timer only looks in now and then.
             let deadline = self.activity.deadline(&self.patience);
-            let now = Instant::now();
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                return Poll::Ready(());
-            }
-            let look_at = deadline.unwrap_or_else(|| now + self.patience.head);
-            let timer = self.reading.get_or_insert_with(|| Box::pin(sleep_until(look_at)));
-            if timer.is_elapsed() || (deadline.is_some() && timer.deadline() > look_at) {
-                timer.as_mut().reset(look_at);
+            let look_at = |now| deadline.unwrap_or(now + self.patience.head);
+            let timer = self.reading.get_or_insert_with(|| Box::pin(sleep_until(look_at(Instant::now()))));
+            if let Some(deadline) = deadline.filter(|deadline| timer.deadline() > *deadline) {
+                timer.as_mut().reset(deadline);
             }
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(look_at(now));
         }
     }
 

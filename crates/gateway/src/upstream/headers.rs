@@ -6,39 +6,45 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 ///
 /// # Source
 /// RFC 9110 7.6.1, with those that older senders use.
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// Headers of a request that stay here: credentials, who and where the caller is, and what is set anew.
-const STAY_HERE: [&str; 18] = [
-    "accept-encoding",
-    "api-key",
-    "authorization",
-    "client-ip",
-    "content-length",
-    "cookie",
-    "dpop",
-    "expect",
-    "forwarded",
-    "host",
-    "true-client-ip",
-    "via",
-    "x-api-key",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-goog-api-key",
-    "x-real-ip",
-];
+fn stays_here(name: &str) -> bool {
+    matches!(
+        name,
+        "accept-encoding"
+            | "api-key"
+            | "authorization"
+            | "client-ip"
+            | "content-length"
+            | "cookie"
+            | "dpop"
+            | "expect"
+            | "forwarded"
+            | "host"
+            | "true-client-ip"
+            | "via"
+            | "x-api-key"
+            | "x-forwarded-for"
+            | "x-forwarded-host"
+            | "x-forwarded-proto"
+            | "x-goog-api-key"
+            | "x-real-ip"
+    )
+}
 
 /// Prefix of headers that are between callers and this gateway.
 const OURS: &str = "x-exeat-";
@@ -48,23 +54,26 @@ const OURS: &str = "x-exeat-";
 /// The caller's credential never does. A compressed response could be neither screened nor metered, so only the
 /// identity coding is asked for.
 pub(crate) fn to_upstream(from: &HeaderMap) -> HeaderMap {
-    let mut to = filtered(from, |name| STAY_HERE.contains(&name) || name.starts_with(OURS));
+    let mut to = filtered(from, |name| stays_here(name) || name.starts_with(OURS));
     to.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     to
 }
 
 /// Returns the headers of an upstream's response that go on to the caller.
 ///
-/// An upstream has no business with a caller's browser, and none with this gateway's own headers.
+/// An upstream has no business with a caller's browser, and none with this gateway's own headers; what is of its own
+/// connection and machine is set anew.
 pub(crate) fn to_caller(from: &HeaderMap) -> HeaderMap {
-    filtered(from, |name| name == "set-cookie" || name == "alt-svc" || name.starts_with(OURS))
+    filtered(from, |name| {
+        matches!(name, "alt-svc" | "content-length" | "date" | "server" | "set-cookie") || name.starts_with(OURS)
+    })
 }
 
 fn filtered(from: &HeaderMap, leave_out: impl Fn(&str) -> bool) -> HeaderMap {
     let mut to = HeaderMap::with_capacity(from.len() + 3);
     for (name, value) in from {
         let text = name.as_str();
-        if !HOP_BY_HOP.contains(&text) && !leave_out(text) {
+        if !is_hop_by_hop(text) && !leave_out(text) {
             to.append(name.clone(), value.clone());
         }
     }

@@ -85,7 +85,7 @@ pub(crate) fn decode(stored: &Stored) -> Entry {
 pub(crate) fn note(text: &str) -> Draft {
     let mut entry = Entry::new(Kind::Admin);
     entry.code = Some("test.note".to_owned());
-    Draft { entry, private: text.as_bytes().to_vec() }
+    Draft { entry, private: text.as_bytes().to_vec().into() }
 }
 
 pub(crate) fn opening(ledger: &Ledger, call: u8) -> Draft {
@@ -93,7 +93,7 @@ pub(crate) fn opening(ledger: &Ledger, call: u8) -> Draft {
     entry.call = Some([call; 16]);
     entry.subject = Some(ledger.pseudonym("ada"));
     entry.model = Some("mythos-5".to_owned());
-    Draft { entry, private: b"{}".to_vec() }
+    Draft { entry, private: b"{}".to_vec().into() }
 }
 
 pub(crate) fn closing(call: u8, opened: u64) -> Draft {
@@ -101,7 +101,7 @@ pub(crate) fn closing(call: u8, opened: u64) -> Draft {
     entry.call = Some([call; 16]);
     entry.opened = Some(opened);
     entry.outcome = Some(Outcome::Completed);
-    Draft { entry, private: Vec::new() }
+    Draft { entry, private: Vec::new().into() }
 }
 
 pub(crate) fn put(ledger: &Ledger, text: &str) -> u64 {

@@ -25,7 +25,7 @@ fn open(dir: &Path, clock: &Arc<ManualClock>) -> Ledger {
 }
 
 fn append(ledger: &Ledger, told: &world::Draft) -> u64 {
-    let draft = Draft { entry: told.entry.clone(), private: told.private.clone() };
+    let draft = Draft { entry: told.entry.clone(), private: told.private.clone().into() };
     ledger.append(draft).unwrap().wait().unwrap().index()
 }
 
