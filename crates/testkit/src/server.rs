@@ -45,6 +45,8 @@ pub struct Setup {
     pub workers: usize,
     /// One segment of the ledger, in MiB.
     pub segment_mib: u64,
+    /// How often a checkpoint is signed, in milliseconds.
+    pub checkpoint_ms: u64,
     /// Most calls in flight; as many connections.
     pub in_flight: usize,
     /// Where clients call; of this process alone.
@@ -66,6 +68,7 @@ impl Setup {
             upstream,
             workers: 1,
             segment_mib: 4,
+            checkpoint_ms: 200,
             in_flight: 2_000,
             address: free_port()?,
             admin: free_port()?,
@@ -126,14 +129,14 @@ impl Setup {
     #[must_use]
     pub fn config(&self) -> String {
         let models = self.model("mythos-5", "subject", "attested") + &self.model("ember-2", "published", "open");
-        let Self { address, admin, workers, segment_mib, in_flight, .. } = self;
+        let Self { address, admin, workers, segment_mib, checkpoint_ms, in_flight, .. } = self;
         format!(
             "data_dir = \"data\"\nlab = \"larkspur-labs\"\n\n\
              [server]\nlisten = [\"{address}\"]\nworkers = {workers}\n\
              [server.limits]\nin_flight = {in_flight}\nin_flight_per_caller = {in_flight}\nconnections = {in_flight}\n\n\
              [control]\nlisten = \"{admin}\"\n\n{models}\
              [[aliases]]\nname = \"assistant\"\nversions = [\"mythos-5\", \"ember-2\"]\n\n\
-             [ledger]\norigin = \"log.example.com/exeat/test\"\nsegment_mib = {segment_mib}\ncheckpoint_ms = 200\n\n\
+             [ledger]\norigin = \"log.example.com/exeat/test\"\nsegment_mib = {segment_mib}\ncheckpoint_ms = {checkpoint_ms}\n\n\
              [log]\nformat = \"json\"\nlevel = \"warn\"\n"
         )
     }

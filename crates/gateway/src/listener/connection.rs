@@ -14,11 +14,12 @@ use http::Request;
 use hyper::{
     body::{Body, Frame, Incoming, SizeHint},
     rt::Executor,
-    service::service_fn,
+    server::conn::{http1, http2},
+    service::{HttpService, service_fn},
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+    server::graceful::GracefulConnection,
 };
 use rustls::ServerConfig;
 use tokio::{
@@ -26,7 +27,7 @@ use tokio::{
     net::TcpStream,
     sync::watch,
     task::spawn_local,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -48,7 +49,8 @@ const H2_RESETS: usize = 20;
 /// How connections are served. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Connections {
-    builder: Builder<OnThisThread>,
+    http1: http1::Builder,
+    http2: http2::Builder<OnThisThread>,
     tls: Option<TlsAcceptor>,
     handshake: Duration,
     patience: Patience,
@@ -68,7 +70,8 @@ struct Answer<B> {
 impl Connections {
     pub(super) fn new(limits: &Limits, tls: Option<Arc<ServerConfig>>, phase: watch::Receiver<Phase>) -> Self {
         Self {
-            builder: builder(limits),
+            http1: http1(limits),
+            http2: http2(limits),
             tls: tls.map(TlsAcceptor::from),
             handshake: Duration::from_secs(limits.handshake_seconds),
             patience: Patience::of(limits),
@@ -76,60 +79,117 @@ impl Connections {
         }
     }
 
-    /// Serves one connection to its end.
-    pub(super) async fn serve<S: Serve>(self, stream: TcpStream, service: Rc<S>) {
+    /// Serves one connection to its end. What is not HTTP/1.1 without TLS is boxed, so that a connection that is takes
+    /// no room for what the others need.
+    pub(super) async fn serve<S: Serve>(mut self, stream: TcpStream, service: Rc<S>) {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let Some(acceptor) = self.tls.clone() else {
-            return self.speak(stream, service).await;
+        if let Some(acceptor) = self.tls.clone() {
+            return Box::pin(self.serve_tls(acceptor, stream, service)).await;
+        }
+        let first_within = self.patience.head.min(self.patience.idle);
+        let told = tokio::select! {
+            told = timeout(first_within, is_http2(&stream)) => told,
+            () = reached(&mut self.phase, Phase::Draining) => return,
         };
+        let Ok(Ok(is_http2)) = told else { return };
+        match is_http2 {
+            true => Box::pin(self.speak_http2(stream, service)).await,
+            false => self.speak_http1(stream, service).await,
+        }
+    }
+
+    async fn serve_tls<S: Serve>(self, acceptor: TlsAcceptor, stream: TcpStream, service: Rc<S>) {
         match timeout(self.handshake, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, service).await,
+            Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => self.speak_http2(stream, service).await,
+                _ => self.speak_http1(stream, service).await,
+            },
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn speak<S: Serve, IO>(mut self, io: IO, service: Rc<S>)
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + 'static,
-    {
+    async fn speak_http1<S: Serve>(self, io: impl AsyncRead + AsyncWrite + Unpin + 'static, service: Rc<S>) {
         let activity = Activity::new();
         let io = TokioIo::new(Guarded::new(io, Rc::clone(&activity), self.patience));
-        let answer = service_fn(move |request: Request<Incoming>| {
-            let (service, under) = (Rc::clone(&service), activity.begin());
-            async move {
-                let response = service.answer(request).await;
-                Ok::<_, Infallible>(response.map(|body| Answer { body, _under: under }))
-            }
-        });
-        let mut connection = pin!(self.builder.serve_connection(io, answer));
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = reached(&mut self.phase, Phase::Draining) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended early");
-        }
+        until_drained(self.http1.serve_connection(io, answers(service, activity)), self.phase).await;
+    }
+
+    async fn speak_http2<S: Serve>(self, io: impl AsyncRead + AsyncWrite + Unpin + 'static, service: Rc<S>) {
+        let activity = Activity::new();
+        let io = TokioIo::new(Guarded::new(io, Rc::clone(&activity), self.patience));
+        until_drained(self.http2.serve_connection(io, answers(service, activity)), self.phase).await;
     }
 }
 
-fn builder(limits: &Limits) -> Builder<OnThisThread> {
-    let mut builder = Builder::new(OnThisThread);
+/// Tells from its first bytes whether a connection without TLS speaks HTTP/2; they are left to be read.
+///
+/// # Source
+/// RFC 9113 sections 3.3 and 3.4: HTTP/2 without TLS begins with prior knowledge, by `PRI`, which no HTTP/1 method is.
+async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI";
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut first).await?;
+        let came = first.get(..count).unwrap_or_default();
+        if came.is_empty() || came == PREFACE || !PREFACE.starts_with(came) {
+            return Ok(came == PREFACE);
+        }
+        // A client that sends single bytes: more cannot be waited for while these are unread.
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Serves a connection until it ends; once the gateway drains, until the calls on it have ended.
+async fn until_drained<C>(connection: C, mut phase: watch::Receiver<Phase>)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = reached(&mut phase, Phase::Draining) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Answers the requests of one connection.
+fn answers<S: Serve>(
+    service: Rc<S>,
+    activity: Rc<Activity>,
+) -> impl HttpService<Incoming, ResBody = Answer<S::Body>, Error = Infallible, Future: 'static> {
+    service_fn(move |request: Request<Incoming>| {
+        let (service, under) = (Rc::clone(&service), activity.begin());
+        // Boxed, so that what making an answer takes is free again while a stream is under way.
+        Box::pin(async move {
+            let response = service.answer(request).await;
+            Ok::<_, Infallible>(response.map(|body| Answer { body, _under: under }))
+        })
+    })
+}
+
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut http1 = http1::Builder::new();
     // Slow heads and idle connections are ended by `Guarded`, which tells them apart.
-    let mut h1 = builder.http1();
-    h1.timer(TokioTimer::new()).header_read_timeout(None);
-    h1.max_buf_size(limits.header_bytes).max_headers(limits.header_fields);
-    let mut h2 = builder.http2();
-    h2.timer(TokioTimer::new()).keep_alive_interval(H2_PING).keep_alive_timeout(H2_PING);
-    h2.max_concurrent_streams(limits.h2_streams).max_pending_accept_reset_streams(H2_RESETS);
-    h2.max_send_buf_size(H2_SEND_BYTES);
-    h2.max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
-    builder
+    http1.timer(TokioTimer::new()).header_read_timeout(None);
+    http1.max_buf_size(limits.header_bytes).max_headers(limits.header_fields);
+    http1
+}
+
+fn http2(limits: &Limits) -> http2::Builder<OnThisThread> {
+    let mut http2 = http2::Builder::new(OnThisThread);
+    http2.timer(TokioTimer::new()).keep_alive_interval(H2_PING).keep_alive_timeout(H2_PING);
+    http2.max_concurrent_streams(limits.h2_streams).max_pending_accept_reset_streams(H2_RESETS);
+    http2.max_send_buf_size(H2_SEND_BYTES);
+    http2.max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+    http2
 }
 
 impl<F: Future + 'static> Executor<F> for OnThisThread {

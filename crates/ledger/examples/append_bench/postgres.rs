@@ -84,11 +84,9 @@ pub(crate) struct Database {
 impl Database {
     /// Makes a database in a new folder and starts a server on it.
     pub(crate) fn start(root: &Path, folder: &Path) -> Result<Self, Failure> {
-        let (root, folder) = (fs::canonicalize(root)?, std::path::absolute(folder)?);
+        let folder = std::path::absolute(folder)?;
         fs::create_dir_all(&folder)?;
-        if is_root()? {
-            succeed(Command::new("chown").args([NOBODY, "--"]).arg(&folder))?;
-        }
+        let root = reachable(&fs::canonicalize(root)?, &folder)?;
         let data = folder.join("data");
         let mut initdb = server_command(&root, "initdb")?;
         initdb.args(["--no-locale", "--encoding=UTF8", "--auth=trust", "--username=bench", "-D"]).arg(&data);
@@ -177,15 +175,25 @@ impl Drop for Database {
     }
 }
 
-/// Returns a command that runs as `nobody` if we are root, who may still read the folder that the program is in.
+/// Gives the folder to `nobody` if we are root, with a copy of the programs: theirs may be closed to others.
+fn reachable(root: &Path, folder: &Path) -> Result<PathBuf, Failure> {
+    if !is_root()? {
+        return Ok(root.to_owned());
+    }
+    let copy = folder.join("installed");
+    succeed(Command::new("cp").arg("-r").arg(root).arg(&copy))?;
+    succeed(Command::new("chown").args([NOBODY, "--"]).arg(folder))?;
+    Ok(copy)
+}
+
+/// Returns a command that runs as `nobody` if we are root.
 fn server_command(root: &Path, program: &str) -> Result<Command, Failure> {
     let program = root.join(PROGRAMS).join(program);
     let mut command = Command::new(&program);
     if is_root()? {
         command = Command::new("setpriv");
         command.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}")).arg("--clear-groups");
-        command.args(["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search", "--pdeathsig=QUIT", "--"]);
-        command.arg(program);
+        command.args(["--pdeathsig=QUIT", "--"]).arg(program);
     }
     command.current_dir("/");
     Ok(with_libraries(command, root))

@@ -1,5 +1,7 @@
 //! Serving, spreading and ending.
 
+use std::io::Read;
+
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -34,6 +36,26 @@ fn http2_is_spoken_without_asking_first() {
         }
         assert_eq!(slow.into_body().collect().await.unwrap().to_bytes(), "slow");
     });
+}
+
+#[test]
+fn a_protocol_is_told_also_from_bytes_that_come_one_by_one() {
+    let under = Under::test(settings());
+    let said = |text: &str| {
+        let mut client = under.connect();
+        let (head, rest) = text.split_at(4);
+        for byte in head.chars() {
+            client.send(&byte.to_string());
+            thread::sleep(Duration::from_millis(10));
+        }
+        client.send(rest);
+        let mut first = [0; 4];
+        client.0.read_exact(&mut first).unwrap();
+        first
+    };
+    assert_eq!(&said("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n"), b"HTTP");
+    // The first frame of a server is its settings: three bytes of length, then the type 4 (RFC 9113 section 6.5).
+    assert_eq!(said("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")[3], 4);
 }
 
 #[test]
