@@ -289,11 +289,10 @@ impl Relay {
         }
     }
 
-    /// Ends the stream with the dialect's own error event and closes the call as cut. Dropping the body aborts
-    /// the upstream.
+    /// Ends the stream with the dialect's own error event, closes the call as cut and aborts the upstream.
     fn cut(&mut self) -> Option<Bytes> {
         let live = self.live.take()?;
-        self.body.abort();
+        self.body.abort_soon();
         let recall = live.lease.recalled()?;
         let event = error_event(live.dialect, recall.code, &recall.message, &live.call.to_string());
         live.settlement.cut(recall);

@@ -8,9 +8,12 @@ use std::{
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{connect::Connection, endpoint::Attempt, health::Failure, pool::Home};
+
+/// How much later than its call a connection is closed whose call was cut.
+const ABORT_WITHIN: Duration = Duration::from_millis(50);
 
 /// The body ended before it was complete; what came of it is not the whole answer.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,17 @@ impl ReplyBody {
     /// Closes the connection at once; nothing more comes.
     pub(crate) fn abort(&mut self) {
         self.open = None;
+    }
+
+    /// Reads no more and closes the connection in a moment: where many calls end at once, what their callers are told
+    /// goes first. Must be called inside a `LocalSet`.
+    pub(crate) fn abort_soon(&mut self) {
+        if let Some(open) = self.open.take() {
+            tokio::task::spawn_local(async move {
+                sleep(ABORT_WITHIN).await;
+                drop(open);
+            });
+        }
     }
 
     fn keep_if_complete(&mut self) {
