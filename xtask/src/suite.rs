@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    bench::gate,
     repo::Repo,
     run, say, sdk,
     tally::{Runner, Tally},
@@ -72,6 +73,7 @@ impl Plan {
     fn includes(&self, step: &Step) -> bool {
         let wanted = match step.part {
             Part::Rust => !self.sdk_only,
+            Part::Gate => !self.quick && !self.sdk_only,
             Part::Sdk => !self.quick,
         };
         wanted && (self.filter.is_none() || step.takes_filter)
@@ -92,6 +94,7 @@ impl Plan {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Part {
     Rust,
+    Gate,
     Sdk,
 }
 
@@ -114,6 +117,7 @@ const STEPS: &[Step] = &[
     }),
     filtered("unit tests, integration tests, doctests, fuzz corpora", Part::Rust, tests),
     filtered("release build of `exeat`", Part::Sdk, |repo, _| release(repo)),
+    step("instruction counts of the hot operations (valgrind)", Part::Gate, |repo, _| gate::run(repo, &[])),
     filtered("official Python SDKs against the demo model", Part::Sdk, |repo, plan| {
         sdk::python(repo, plan.filter.as_deref())
     }),
@@ -173,7 +177,8 @@ mod tests {
 
     #[test]
     fn quick_leaves_out_the_model_and_sdk_only_leaves_out_the_rest() {
-        assert!(titles(&["--quick"]).iter().all(|title| !title.contains("SDK") && !title.contains("release")));
+        let slow = ["SDK", "release", "instruction counts"];
+        assert!(titles(&["--quick"]).iter().all(|title| slow.iter().all(|word| !title.contains(word))));
         assert_eq!(titles(&["--sdk-only"]).len(), 3);
         assert_eq!(titles(&["--quick", "a_name"]), ["unit tests, integration tests, doctests, fuzz corpora"]);
     }

@@ -7,10 +7,14 @@
 //! What a crash leaves at each step:
 //! - while tiles are written: tiles beyond the published checkpoint, written again with the same bytes;
 //! - before the checkpoint is renamed: the old checkpoint, and perhaps `checkpoint.tmp`;
-//! - after it: a checkpoint whose tiles may be missing or torn, since tiles are synced only once per segment;
+//! - after it: a checkpoint whose tiles may be missing or torn, since tiles are synced once per segment at most;
 //!   the next opening derives them again from the size in `wal/tiled`, up to which they were synced.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use proof::{
     tile::TileHashes,
@@ -41,8 +45,19 @@ pub(crate) enum Fault {
 struct Progress {
     walker: Walker,
     tiler: Tiler,
-    /// The beginning of the segment that had been reached when tiles were last synced.
-    synced: u64,
+    /// The beginning of the segment that had been reached when tiles were last synced, and when that was.
+    synced: (u64, Instant),
+}
+
+/// Tiles are synced when a segment was filled, but not more often than this. By then the system has written most of
+/// them by itself, which costs far less than to sync files that were just made, one by one.
+const SYNC_EVERY: Duration = Duration::from_secs(60);
+
+impl Progress {
+    fn is_sync_due(&self) -> bool {
+        let (segment, at) = self.synced;
+        self.walker.first != segment && at.elapsed() >= SYNC_EVERY
+    }
 }
 
 /// Derives tiles and signs checkpoints, on a thread of its own.
@@ -93,7 +108,7 @@ impl Sequencer {
         self.derive(&mut progress, size, root)?;
         self.publish(size, root)?;
         progress.tiler.tidy();
-        if sync || progress.walker.first != progress.synced {
+        if sync || progress.is_sync_due() {
             self.sync(&mut progress, size)?;
         }
         self.progress = Some(progress);
@@ -138,7 +153,7 @@ impl Sequencer {
         let text = format!("{size}\n");
         let path = self.shared.layout.tiled();
         replace(self.shared.storage.as_ref(), &path, text.as_bytes()).map_err(failed)?;
-        progress.synced = progress.walker.first;
+        progress.synced = (progress.walker.first, Instant::now());
         Ok(())
     }
 }
@@ -161,7 +176,7 @@ fn resume_at(shared: &Shared, mark: u64) -> Result<Progress, Fault> {
     let wal = lock(&shared.wal).clone();
     let mut walker =
         Walker::begin(&wal, mark).map_err(fault)?.ok_or_else(|| Fault::Damaged("there are no segments".to_owned()))?;
-    let synced = walker.first;
+    let synced = (walker.first, Instant::now());
     while walker.chain.tree.size() < mark {
         walk(&mut walker, &wal, |_, _| Ok(()))?;
     }

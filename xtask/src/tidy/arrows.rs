@@ -21,6 +21,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("xtask", &[]),
     // Measures the binary from outside, with the servers of `testkit`.
     ("exeat-bench", &["testkit"]),
+    // Repeats single operations, for their instructions to be counted.
+    ("exeat-gate", &["gateway", "identity", "ledger", "policy", "proof", "terms", "testkit"]),
     ("exeat-fuzz", &["gateway", "identity", "ledger", "policy", "proof", "terms"]),
 ];
 const LOWER: &[&str] = &["identity", "ledger", "policy", "proof", "terms"];
