@@ -147,7 +147,7 @@ fn claim(report: &mut Report, contenders: &[Contender]) {
         }
     }
     let idle = report.series(EXEAT, "idle_mib").spread();
-    report.claim(EXEAT, "MiB when idle", idle, Target::AtMost(25.0));
+    report.claim(EXEAT, "MiB when idle", idle, Target::AtMost(40.0));
     for name in [EXEAT, EXEAT_SHM] {
         let ratio = report.ratio(name, RELAY, "cpu_us");
         report.claim(name, "times the CPU of a plain relay of the same stack", ratio, Target::AtMost(1.25));
