@@ -210,7 +210,8 @@ impl Queue {
 
     /// So much waits that it is better written now than gathered longer.
     fn is_half_full(&self, state: &State) -> bool {
-        state.work.leaves.len() >= self.limits.entries / 2 || state.work.bytes.len() >= self.limits.batch / 2
+        let (entries, bytes) = (state.work.leaves.len(), state.work.bytes.len());
+        entries > 0 && (entries >= self.limits.entries / 2 || bytes >= self.limits.batch / 2)
     }
 
     /// Waits until work should be written and takes all of it in exchange for an empty one; false once there will
@@ -433,6 +434,16 @@ mod tests {
         assert_eq!(work.leaves.len(), 2);
         work.clear();
         assert!(!queue.take(&mut work));
+    }
+
+    #[test]
+    fn a_queue_for_one_entry_waits_for_it() {
+        let queue = Arc::new(queue(Limits { entries: 1, ..WIDE }, 1 << 30));
+        let waiting = Arc::clone(&queue);
+        let writer = std::thread::spawn(move || waiting.take(&mut Work::default()));
+        std::thread::sleep(Duration::from_millis(20));
+        drop(queue.submit(draft(0), 2_000, Awaited::Nobody).unwrap());
+        assert!(writer.join().unwrap());
     }
 
     #[test]

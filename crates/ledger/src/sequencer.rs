@@ -45,8 +45,10 @@ pub(crate) enum Fault {
 struct Progress {
     walker: Walker,
     tiler: Tiler,
-    /// The beginning of the segment that had been reached when tiles were last synced, and when that was.
-    synced: (u64, Instant),
+    /// The beginning of the segment that had been reached when tiles were last synced.
+    synced: u64,
+    /// When that was, if it was this process that did it.
+    synced_at: Option<Instant>,
 }
 
 /// Tiles are synced when a segment was filled, but not more often than this. By then the system has written most of
@@ -55,8 +57,7 @@ const SYNC_EVERY: Duration = Duration::from_secs(60);
 
 impl Progress {
     fn is_sync_due(&self) -> bool {
-        let (segment, at) = self.synced;
-        self.walker.first != segment && at.elapsed() >= SYNC_EVERY
+        self.walker.first != self.synced && self.synced_at.is_none_or(|at| at.elapsed() >= SYNC_EVERY)
     }
 }
 
@@ -153,7 +154,8 @@ impl Sequencer {
         let text = format!("{size}\n");
         let path = self.shared.layout.tiled();
         replace(self.shared.storage.as_ref(), &path, text.as_bytes()).map_err(failed)?;
-        progress.synced = (progress.walker.first, Instant::now());
+        progress.synced = progress.walker.first;
+        progress.synced_at = Some(Instant::now());
         Ok(())
     }
 }
@@ -176,7 +178,7 @@ fn resume_at(shared: &Shared, mark: u64) -> Result<Progress, Fault> {
     let wal = lock(&shared.wal).clone();
     let mut walker =
         Walker::begin(&wal, mark).map_err(fault)?.ok_or_else(|| Fault::Damaged("there are no segments".to_owned()))?;
-    let synced = (walker.first, Instant::now());
+    let synced = walker.first;
     while walker.chain.tree.size() < mark {
         walk(&mut walker, &wal, |_, _| Ok(()))?;
     }
@@ -187,7 +189,7 @@ fn resume_at(shared: &Shared, mark: u64) -> Result<Progress, Fault> {
     if tree.size() != mark || tiles_root(shared, mark)? != tree.root() {
         return Err(Fault::Damaged("the tiles have another root".to_owned()));
     }
-    Ok(Progress { walker, tiler, synced })
+    Ok(Progress { walker, tiler, synced, synced_at: None })
 }
 
 /// Returns the size up to which tiles were made durable; 0 if that is not known.
