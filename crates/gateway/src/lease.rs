@@ -151,8 +151,9 @@ struct Shard {
     earlier: Notify,
 }
 
-/// Empty groups that are kept, so that a caller's next call finds its own.
-const SPARE_GROUPS: usize = 1_024;
+/// Empty groups that are kept, so that a caller's next call finds its own; more, where more are in use. Each change of
+/// what was decided leaves one behind.
+const SPARE_GROUPS: usize = 32;
 
 #[derive(Debug, Default)]
 struct Index {
@@ -357,7 +358,7 @@ impl Index {
         if group.slots.remove(&slot) && group.slots.is_empty() {
             self.empty_groups += 1;
         }
-        if self.empty_groups > SPARE_GROUPS {
+        if self.empty_groups > SPARE_GROUPS.max(self.groups.len() / 2) {
             self.drop_empty_groups();
         }
     }

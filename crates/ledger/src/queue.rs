@@ -153,7 +153,13 @@ impl Queue {
         let mut ready = Ready::new(&entry, salt, private)?;
         let slot = Arc::new(Slot::default());
         let mut state = self.lock();
-        self.admit(&state, ready.frame().length(), now_ms, last)?;
+        if let Err(refused) = self.admit(&state, ready.frame().length(), now_ms, last) {
+            // There may be room as soon as what gathers is written.
+            if refused == Unavailable::Full && state.sleeps_until.take().is_some() {
+                self.arrived.notify_one();
+            }
+            return Err(refused);
+        }
         if entry.at_ms < state.work.last_at_ms {
             // Another thread read the clock later and came first; the length does not change.
             entry.at_ms = state.work.last_at_ms;

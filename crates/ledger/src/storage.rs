@@ -116,9 +116,8 @@ impl Storage for Disk {
         let buffered = self.create(path)?;
         match OpenOptions::new().write(true).custom_flags(libc::O_DIRECT).open(path) {
             Ok(direct) => Ok(Box::new(DirectFile { direct, buffered })),
-            // Not every file system has it.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(buffered),
-            Err(error) => Err(error),
+            // Not every file system has it, and each says so in its own way.
+            Err(_) => Ok(buffered),
         }
     }
 
@@ -167,7 +166,9 @@ struct DirectFile {
 impl StorageFile for DirectFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         match self.direct.write_all_at(bytes, offset) {
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.buffered.write_at(bytes, offset),
+            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+                self.buffered.write_at(bytes, offset)
+            }
             written => written,
         }
     }

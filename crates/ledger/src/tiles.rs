@@ -100,6 +100,9 @@ pub(crate) struct Tiler {
     unsynced: Vec<PathBuf>,
     /// Directories of partial tiles whose full tile is there.
     obsolete: Vec<PathBuf>,
+    /// Directories of the partial tiles at the right edge when everything was last synced: should the power go, the
+    /// next opening goes on from them.
+    resumable: BTreeSet<PathBuf>,
 }
 
 impl Tiler {
@@ -112,6 +115,7 @@ impl Tiler {
             levels: Vec::new(),
             unsynced: Vec::new(),
             obsolete: Vec::new(),
+            resumable: BTreeSet::new(),
         }
     }
 
@@ -126,6 +130,7 @@ impl Tiler {
             tiler.levels.push(edge);
             hashes /= u64::from(TILE_WIDTH);
         }
+        tiler.resumable = dirs_of(&tiler.partials()?);
         Ok(tiler)
     }
 
@@ -233,7 +238,7 @@ impl Tiler {
 
     /// Removes partial tiles whose full tile is there; call it once a checkpoint that covers the full one is published.
     pub(crate) fn tidy(&mut self) {
-        for dir in std::mem::take(&mut self.obsolete) {
+        for dir in self.obsolete.extract_if(.., |dir| !self.resumable.contains(dir)) {
             // Whatever stays is only in the way, not wrong.
             let _removed = self.storage.remove_dir(&dir);
         }
@@ -241,8 +246,8 @@ impl Tiler {
 
     /// Makes everything that was written so far durable.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        let mut paths = self.unsynced.clone();
-        paths.extend(self.partials()?);
+        let partials = self.partials()?;
+        let paths = [self.unsynced.as_slice(), &partials].concat();
         let mut dirs = BTreeSet::new();
         for path in &paths {
             self.storage.open(path)?.sync()?;
@@ -252,6 +257,7 @@ impl Tiler {
             self.storage.sync_dir(dir)?;
         }
         self.unsynced.clear();
+        self.resumable = dirs_of(&partials);
         Ok(())
     }
 
@@ -286,6 +292,11 @@ fn resumed<T>(index: u64, items: Vec<T>, width: usize) -> io::Result<Edge<T>> {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
     }
     Ok(Edge { index, items, put: width })
+}
+
+/// Returns the directories that files are in.
+fn dirs_of(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
+    paths.iter().map(|path| parent(path).to_owned()).collect()
 }
 
 /// Returns the directories from `top` down to the one that `path` is in, with `top`.
@@ -342,6 +353,26 @@ mod tests {
         let log = TileHashes::new(tiles.clone(), 100);
         assert_eq!(root(&log, 100).unwrap(), tree.root());
         assert_eq!(tiles.leaf(99, 100).unwrap(), leaf(99));
+    }
+
+    #[test]
+    fn the_partial_tiles_of_the_last_sync_stay_until_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let tiles = Tiles::new(dir.path());
+        let mut tiler = Tiler::new(Arc::new(Disk), tiles.clone());
+        let grow = |tiler: &mut Tiler, from: u64, to: u64| {
+            (from..to).for_each(|index| tiler.push(&leaf(index), leaf_hash(&leaf(index))).unwrap());
+            tiler.flush().unwrap();
+        };
+        grow(&mut tiler, 0, 100);
+        tiler.sync().unwrap();
+        grow(&mut tiler, 100, 300);
+        tiler.tidy();
+        assert!(Tiler::resume(Arc::new(Disk), tiles.clone(), 100).is_ok());
+        tiler.sync().unwrap();
+        tiler.tidy();
+        assert!(!dir.path().join("tile/entries/000.p").exists());
+        assert!(Tiler::resume(Arc::new(Disk), tiles, 300).is_ok());
     }
 
     #[test]

@@ -50,14 +50,23 @@ fn contains(bytes: &[u8], secret: &str) -> bool {
     bytes.windows(secret.len()).any(|window| window == secret.as_bytes())
 }
 
+/// Visits every file that is still there when it is read: the ledger goes on replacing some under way.
 fn every_file(dir: &Path, visit: &mut impl FnMut(&Path, &[u8])) {
-    for entry in fs::read_dir(dir).unwrap() {
+    let Some(entries) = unless_gone(fs::read_dir(dir)) else { return };
+    for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
             every_file(&path, visit);
-        } else {
-            visit(&path, &fs::read(&path).unwrap());
+        } else if let Some(bytes) = unless_gone(fs::read(&path)) {
+            visit(&path, &bytes);
         }
+    }
+}
+
+fn unless_gone<T>(read: io::Result<T>) -> Option<T> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        read => Some(read.unwrap()),
     }
 }
 

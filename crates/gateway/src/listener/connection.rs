@@ -43,6 +43,8 @@ use crate::config::Limits;
 const H2_PING: Duration = Duration::from_secs(20);
 /// Bytes that one HTTP/2 stream buffers towards its client: a few events, so that a cut takes effect at once.
 const H2_SEND_BYTES: usize = 64 << 10;
+/// The longest wait between two looks at a connection whose first byte does not tell its protocol.
+const PEEK_EVERY_MAX: Duration = Duration::from_millis(250);
 /// Requests that a client may cancel before the server has seen them: bounds rapid reset (CVE-2023-44487).
 const H2_RESETS: usize = 20;
 
@@ -88,6 +90,8 @@ impl Connections {
         if let Some(acceptor) = self.tls.clone() {
             return Box::pin(self.serve_tls(acceptor, stream, service)).await;
         }
+        // From here on the first head is waited for, whatever it is.
+        let activity = Activity::new();
         let first_within = self.patience.head.min(self.patience.idle);
         let told = tokio::select! {
             told = timeout(first_within, is_http2(&stream)) => told,
@@ -95,30 +99,38 @@ impl Connections {
         };
         let Ok(Ok(is_http2)) = told else { return };
         match is_http2 {
-            true => Box::pin(self.speak_http2(stream, service)).await,
-            false => self.speak_http1(stream, service).await,
+            true => Box::pin(self.speak_http2(stream, activity, service)).await,
+            false => self.speak_http1(stream, activity, service).await,
         }
     }
 
     async fn serve_tls<S: Serve>(self, acceptor: TlsAcceptor, stream: TcpStream, service: Rc<S>) {
         match timeout(self.handshake, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => self.speak_http2(stream, service).await,
-                _ => self.speak_http1(stream, service).await,
+                Some(b"h2") => self.speak_http2(stream, Activity::new(), service).await,
+                _ => self.speak_http1(stream, Activity::new(), service).await,
             },
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn speak_http1<S: Serve>(self, io: impl AsyncRead + AsyncWrite + Unpin + 'static, service: Rc<S>) {
-        let activity = Activity::new();
+    async fn speak_http1<S: Serve>(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        activity: Rc<Activity>,
+        service: Rc<S>,
+    ) {
         let io = TokioIo::new(Guarded::new(io, Rc::clone(&activity), self.patience));
         until_drained(self.http1.serve_connection(io, answers(service, activity)), self.phase).await;
     }
 
-    async fn speak_http2<S: Serve>(self, io: impl AsyncRead + AsyncWrite + Unpin + 'static, service: Rc<S>) {
-        let activity = Activity::new();
+    async fn speak_http2<S: Serve>(
+        self,
+        io: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        activity: Rc<Activity>,
+        service: Rc<S>,
+    ) {
         let io = TokioIo::new(Guarded::new(io, Rc::clone(&activity), self.patience));
         until_drained(self.http2.serve_connection(io, answers(service, activity)), self.phase).await;
     }
@@ -131,6 +143,7 @@ impl Connections {
 async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
     const PREFACE: &[u8] = b"PRI";
     let mut first = [0; PREFACE.len()];
+    let mut wait = Duration::from_millis(1);
     loop {
         let count = stream.peek(&mut first).await?;
         let came = first.get(..count).unwrap_or_default();
@@ -138,7 +151,8 @@ async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
             return Ok(came == PREFACE);
         }
         // A client that sends single bytes: more cannot be waited for while these are unread.
-        sleep(Duration::from_millis(1)).await;
+        sleep(wait).await;
+        wait = (wait * 2).min(PEEK_EVERY_MAX);
     }
 }
 

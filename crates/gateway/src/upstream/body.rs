@@ -29,12 +29,12 @@ pub(crate) enum BodyError {
 /// The body of a response, as it comes.
 ///
 /// Read to its end, its connection is kept for another call. Dropped or aborted before, the connection is closed at
-/// once, which tells the upstream to stop. The call counts as carried by its endpoint until the body is dropped.
+/// once, or for a cut in a moment, which tells the upstream to stop. The call counts as carried by its endpoint until
+/// then.
 #[derive(Debug)]
 pub(crate) struct ReplyBody {
     /// `None` once the body ended, in whatever way.
     open: Option<Open>,
-    attempt: Attempt,
     home: Home,
     silence: Silence,
 }
@@ -43,6 +43,7 @@ pub(crate) struct ReplyBody {
 struct Open {
     incoming: Incoming,
     connection: Connection,
+    attempt: Attempt,
 }
 
 /// Watches for silence. The timer is moved when it goes off too early, not at every frame.
@@ -56,8 +57,8 @@ struct Silence {
 impl ReplyBody {
     pub(super) fn new(incoming: Incoming, connection: Connection, attempt: Attempt, home: Home) -> Self {
         let within = attempt.endpoint().idle_within();
-        let open = Some(Open { incoming, connection });
-        let mut body = Self { open, attempt, home, silence: Silence { within, since: None, timer: None } };
+        let open = Some(Open { incoming, connection, attempt });
+        let mut body = Self { open, home, silence: Silence { within, since: None, timer: None } };
         body.keep_if_complete();
         body
     }
@@ -86,13 +87,14 @@ impl ReplyBody {
 
     fn keep(&mut self) {
         if let Some(open) = self.open.take() {
-            self.home.keep(self.attempt.endpoint(), open.connection);
+            self.home.keep(open.attempt.endpoint(), open.connection);
         }
     }
 
     fn fail(&mut self, error: BodyError) -> BodyError {
-        self.open = None;
-        self.attempt.failed(Failure::Answer);
+        if let Some(mut open) = self.open.take() {
+            open.attempt.failed(Failure::Answer);
+        }
         error
     }
 }
