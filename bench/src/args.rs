@@ -115,7 +115,7 @@ pub(crate) struct Run {
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
     /// Where to write the results.
-    #[arg(long, default_value = "target/bench")]
+    #[arg(long, default_value = "target/bench", overrides_with = "out")]
     pub(crate) out: PathBuf,
     /// Judge targets even if the machine was busy, and mark the verdicts.
     #[arg(long)]
