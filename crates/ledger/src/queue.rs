@@ -443,6 +443,17 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_for_want_of_room_wakes_the_writer_that_gathers() {
+        let queue = queue(Limits { batch: 8_192, ..WIDE }, 1 << 30);
+        queue.lock().sleeps_until = Some(1);
+        drop(queue.submit(draft(3_000), 2_000, Awaited::Nobody).unwrap());
+        assert_eq!(queue.lock().sleeps_until, Some(1));
+        let full = queue.submit(draft(6_000), 2_000, Awaited::Now);
+        assert_eq!(full.unwrap_err(), Unavailable::Full);
+        assert_eq!(queue.lock().sleeps_until, None);
+    }
+
+    #[test]
     fn a_queue_for_one_entry_waits_for_it() {
         let queue = Arc::new(queue(Limits { entries: 1, ..WIDE }, 1 << 30));
         let waiting = Arc::clone(&queue);

@@ -138,6 +138,23 @@ fn an_aborted_body_ends_and_tells_the_upstream_to_stop() {
 }
 
 #[test]
+fn a_cut_body_ends_at_once_and_its_place_at_the_upstream_is_free_when_the_connection_is_closed() {
+    let fake = fake();
+    fake.behave(Script::fault(Fault::Endless));
+    on_a_worker(async {
+        let under = Under::test(upstream(&[&fake]));
+        let mut reply = under.stream().await;
+        reply.body.abort_soon();
+        assert!(reply.body.frame().await.is_none());
+        drop(reply);
+        assert_eq!(under.fleet.load().status()[0].in_flight, 1);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(fake.wait_aborted(WAIT));
+        assert_eq!(under.fleet.load().status()[0].in_flight, 0);
+    });
+}
+
+#[test]
 fn a_call_dropped_while_the_upstream_thinks_tells_it_to_stop() {
     let fake = fake();
     fake.behave(Script::fault(Fault::Hang));
