@@ -2,10 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +11,7 @@ use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 use testkit::server::{Server, Setup};
 
-use super::{Bench, count, guarded, million, millis, spread_of};
+use super::{Bench, count, guarded, million, millis, repeating::Repeating, spread_of};
 use crate::{
     args::Run,
     contender::{EXEAT, setup, shot},
@@ -185,19 +182,13 @@ struct Desk {
     version: u64,
 }
 
-struct Changing {
-    stop: Arc<AtomicBool>,
-    thread: thread::JoinHandle<anyhow::Result<(u64, Sample)>>,
-}
-
 impl Desk {
-    fn start(&self) -> Changing {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (server, stopped, mut version) = (Arc::clone(&self.server), Arc::clone(&stop), self.version);
-        let thread = thread::spawn(move || {
+    fn start(&self) -> Repeating<(u64, Sample)> {
+        let (server, mut version) = (Arc::clone(&self.server), self.version);
+        Repeating::start(move |is_to_stop| {
             let mut took = Sample::default();
             // The last leaves the directive lifted.
-            while !stopped.load(Ordering::Relaxed) || version % 2 == 1 {
+            while !is_to_stop() || version % 2 == 1 {
                 version += 1;
                 let document = document(version)?;
                 let begun = Instant::now();
@@ -206,13 +197,11 @@ impl Desk {
                 thread::sleep(EVERY);
             }
             Ok((version, took))
-        });
-        Changing { stop, thread }
+        })
     }
 
-    fn stop(&mut self, changing: Changing) -> anyhow::Result<Sample> {
-        changing.stop.store(true, Ordering::Relaxed);
-        let (version, took) = changing.thread.join().ok().context("the desk ended in a panic")??;
+    fn stop(&mut self, changing: Repeating<(u64, Sample)>) -> anyhow::Result<Sample> {
+        let (version, took) = changing.stop()?;
         self.version = version;
         Ok(took)
     }

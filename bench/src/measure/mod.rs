@@ -6,6 +6,7 @@ pub(crate) mod gateway;
 mod million;
 pub(crate) mod recall;
 pub(crate) mod reload;
+mod repeating;
 pub(crate) mod streams;
 
 use std::time::Duration;

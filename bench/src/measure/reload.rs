@@ -2,10 +2,6 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +10,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 use testkit::server::{Server, Setup};
 
-use super::{Bench, count, guarded, millis};
+use super::{Bench, count, guarded, millis, repeating::Repeating};
 use crate::{
     args::Run,
     contender::{EXEAT, setup, shot},
@@ -103,7 +99,7 @@ fn one(
     let how = Closed { connections: STREAMS, length, stagger: PACE.gap / STREAMS };
     let before = closed(&shot, how)?.seen;
     ensure!(before.failures.count == 0, "before any reload: {}", before.failures);
-    let reloading = Reloading::start(setup.clone(), server);
+    let reloading = Reloads::start(setup.clone(), server);
     let during = closed(&shot, how)?.seen;
     let (server, reloads) = reloading.stop()?;
     let drained = drain(server, vec![shot; streams])?;
@@ -135,34 +131,19 @@ struct Reloads {
     refused: usize,
 }
 
-/// A thread that reads the configuration again and again: one that is right, then one that is broken.
-struct Reloading {
-    stop: Arc<AtomicBool>,
-    thread: thread::JoinHandle<anyhow::Result<(Server, Reloads)>>,
-}
-
-impl Reloading {
-    fn start(setup: Setup, server: Server) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let thread = thread::spawn(move || {
-            let mut reloads = Reloads::default();
-            while !stopped.load(Ordering::Relaxed) {
+impl Reloads {
+    /// Reads the configuration again and again: one that is right, then one that is broken.
+    fn start(setup: Setup, server: Server) -> Repeating<(Server, Self)> {
+        Repeating::start(move |is_to_stop| {
+            let mut reloads = Self::default();
+            while !is_to_stop() {
                 reloads.once(&setup, &server)?;
                 thread::sleep(EVERY);
             }
             Ok((server, reloads))
-        });
-        Self { stop, thread }
+        })
     }
 
-    fn stop(self) -> anyhow::Result<(Server, Reloads)> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().ok().context("the thread that reloads ended in a panic")?
-    }
-}
-
-impl Reloads {
     fn once(&mut self, setup: &Setup, server: &Server) -> anyhow::Result<()> {
         setup.write(&changed(&setup.config(), self.took.len()))?;
         let begun = Instant::now();

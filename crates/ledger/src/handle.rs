@@ -198,7 +198,8 @@ impl Ledger {
     /// Submits the closing entry of a call; `draft.entry.opened` must be the opening entry's index.
     ///
     /// Nobody waits for it on the data path, so it is written together with the next entry that somebody waits for,
-    /// or by a commit that begins 2 ms later, or when the one under way ends; a process that is killed meanwhile leaves the call open, to be closed as interrupted.
+    /// or by a commit that begins 2 ms later, or when the one under way ends; a process that is killed meanwhile
+    /// leaves the call open, to be closed as interrupted.
     ///
     /// # Errors
     ///
