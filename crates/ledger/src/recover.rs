@@ -105,10 +105,8 @@ impl Found {
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<(), String> {
-        let entries = batch.entries().map_err(|why| why.to_string())?;
-        for stored in entries {
-            let index = stored.index;
-            let entry = Entry::decode(&stored.leaf).map_err(|why| format!("entry {index}: {why}"))?;
+        for (index, (leaf, _)) in (batch.header.first..).zip(batch.leaves()) {
+            let entry = Entry::decode(leaf).map_err(|why| format!("entry {index}: {why}"))?;
             if entry.at_ms < self.start.last_at_ms {
                 return Err(format!("entry {index} is earlier than the one before it"));
             }
