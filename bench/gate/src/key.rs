@@ -47,5 +47,6 @@ pub(crate) fn record(
         created_at: now,
         expires_at: now.plus(Duration::from_secs(86_400)),
         revoked_at: None,
+        end_use: None,
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use identity::{Change, Directory, Pepper};
 use ledger::Ledger;
-use policy::{Alias, CompileFault, CountryGroups, Snapshot, SnapshotDocument};
+use policy::{Alias, CompileFault, CountryGroups, Regime, Snapshot, SnapshotDocument};
 use terms::{Clock, KeyId, ModelVersion, Moment, OrganizationId};
 
 use crate::{
@@ -298,6 +298,7 @@ fn configured(
         epoch: last.map_or(1, |last| last.epoch),
         lab,
         country_groups: country_groups(last),
+        regimes: regimes(last),
         models,
         aliases,
         directives: last.map_or_else(Vec::new, |last| last.directives.clone()),
@@ -315,6 +316,19 @@ fn country_groups(last: Option<&SnapshotDocument>) -> CountryGroups {
     let last = last.map(|last| &last.country_groups);
     let later = last.filter(|last| last.as_of > bundled.as_of).cloned();
     later.unwrap_or(bundled)
+}
+
+/// Returns the regime of this release, unless the last snapshot has a later version of it, and every other.
+fn regimes(last: Option<&SnapshotDocument>) -> Vec<Regime> {
+    let bundled = Regime::bundled();
+    let mut regimes = last.map_or_else(Vec::new, |last| last.regimes.clone());
+    let newer = regimes.iter().any(|known| known.id() == bundled.id() && known.version() > bundled.version());
+    if !newer {
+        regimes.retain(|known| known.id() != bundled.id());
+        regimes.push(bundled);
+        regimes.sort_by(|a, b| a.id().cmp(b.id()));
+    }
+    regimes
 }
 
 fn load_directory(store: &Store) -> Result<Directory, StoreError> {

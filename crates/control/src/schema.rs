@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use terms::{
-    Assurance, Claim, Country, Coverage, Engagement, LocationMethod, OrganizationKind, Screening, UsPersonLimb,
+    Assurance, Claim, Country, Coverage, Engagement, LocationMethod, OrganizationKind, Screening, TieKind, UsPersonLimb,
 };
 use utoipa::openapi::{
     Ref, RefOr, Schema,
@@ -45,6 +45,7 @@ pub(crate) fn claim() -> Schema {
         .item(tagged(&Claim::ForeignPerson))
         .item(dated(Claim::Citizenship { country: Country::US, from: None, until: None }))
         .item(dated(Claim::PermanentResidency { country: Country::US, from: None, until: None }))
+        .item(tagged(&Claim::Stateless))
         .item(
             tagged(&Claim::Location { country: Country::US, method: LocationMethod::Declared })
                 .property("country", country())
@@ -58,6 +59,12 @@ pub(crate) fn holder() -> Schema {
     let of = |kind: &str| variant(kind).property(kind, text()).required(kind);
     let one_of = OneOfBuilder::new().item(of("person")).item(of("workload")).item(variant("shared"));
     Schema::OneOf(one_of.build())
+}
+
+pub(crate) fn ties() -> Array {
+    let kind = values(&[TieKind::Branch, TieKind::WhollyOwned, TieKind::MajorityOwned]);
+    let object = ObjectBuilder::new().property("to", text()).required("to").property("kind", kind).required("kind");
+    Array::new(Schema::Object(object.build()))
 }
 
 fn us_person_limb() -> Object {
@@ -111,14 +118,16 @@ fn values<T: Serialize>(all: &[T]) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).build()
 }
 
-/// Describes JSON as found in an example: the same names, every one of them present; `null` stands for text or `null`.
+/// Describes JSON as found in an example: the same names, every one of them present but those that end in `?`; `null`
+/// stands for text or `null`.
 pub(crate) fn like(example: &serde_json::Value) -> Schema {
     use serde_json::Value;
     match example {
         Value::Object(map) => {
-            let object = map
-                .iter()
-                .fold(ObjectBuilder::new(), |object, (name, value)| object.property(name, like(value)).required(name));
+            let object = map.iter().fold(ObjectBuilder::new(), |object, (name, value)| match name.strip_suffix('?') {
+                Some(optional) => object.property(optional, like(value)),
+                None => object.property(name, like(value)).required(name),
+            });
             Schema::Object(object.build())
         }
         Value::Array(items) => {
@@ -147,7 +156,10 @@ mod tests {
         let schema = serde_json::to_value(claim()).unwrap();
         let forms = schema["oneOf"].as_array().unwrap();
         let kinds: Vec<_> = forms.iter().map(|form| form["properties"]["kind"]["enum"][0].as_str().unwrap()).collect();
-        assert_eq!(kinds, ["us_person", "foreign_person", "citizenship", "permanent_residency", "location"]);
+        assert_eq!(
+            kinds,
+            ["us_person", "foreign_person", "citizenship", "permanent_residency", "stateless", "location"]
+        );
         for form in forms {
             let properties = form["properties"].as_object().unwrap();
             for name in form["required"].as_array().unwrap() {

@@ -124,6 +124,7 @@ pub(crate) fn gather(directory: &Directory, key: &KeyRecord, model: ModelVersion
             expires_at: key.expires_at,
             revoked: key.revoked_at.is_some(),
             organization: key.organization.clone(),
+            end_use: key.end_use.clone(),
         },
         caller,
         organizations,

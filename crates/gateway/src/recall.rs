@@ -10,7 +10,7 @@ use bytes::Bytes;
 use identity::Change;
 use policy::{Determination, Directive, Facts, License, Permit, Snapshot, SnapshotDocument, decide};
 use proof::entry::Kind;
-use terms::{KeyId, ModelFamily, ModelVersionId};
+use terms::{KeyId, ModelFamily, ModelVersion, ModelVersionId};
 
 use crate::{
     Shared,
@@ -203,8 +203,12 @@ fn touched(before: &SnapshotDocument, after: &SnapshotDocument) -> Touched {
     families.extend(differing(&before.directives, &after.directives).flat_map(Directive::families));
     families.extend(differing(&before.licenses, &after.licenses).flat_map(License::families));
     let models = differing(&before.models, &after.models).map(|model| model.id.clone());
-    let named = before.models.iter().chain(&after.models).filter(|model| families.contains(&model.family));
+    let named = before.models.iter().chain(&after.models).filter(|model| reaches(&families, model));
     Touched::Models(models.chain(named.map(|model| model.id.clone())).collect())
+}
+
+fn reaches(families: &BTreeSet<&ModelFamily>, model: &ModelVersion) -> bool {
+    families.contains(&model.family) || model.derived_from.as_ref().is_some_and(|from| families.contains(from))
 }
 
 /// Returns what is in one list and not in the other.

@@ -8,7 +8,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
-use terms::{KeyId, Moment, OrganizationId, PersonId, WorkloadId};
+use terms::{EndUse, KeyId, Moment, OrganizationId, PersonId, WorkloadId};
 use zeroize::Zeroizing;
 
 const ID_CHARS: usize = 16;
@@ -241,6 +241,9 @@ pub struct KeyRecord {
     pub expires_at: Moment,
     /// When it was revoked, if it was.
     pub revoked_at: Option<Moment>,
+    /// The end use it was made for (15 CFR 772.1), if one was declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_use: Option<EndUse>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use terms::{
-    Affiliation, Country, Coverage, Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening,
+    Affiliation, Country, Coverage, Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening, Tie,
 };
 
 use crate::{
@@ -36,6 +36,17 @@ pub(crate) struct Subject<'a> {
     pub(crate) person: &'a Person,
     /// Their affiliations that hold now.
     pub(crate) affiliations: Vec<&'a Affiliation>,
+}
+
+/// Where the tenant's ultimate parent is headquartered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Headquarters {
+    /// There is no tenant.
+    Nobody,
+    /// In this country.
+    In(Country),
+    /// Not known.
+    Unknown,
 }
 
 /// What is not known about who receives the output.
@@ -91,7 +102,9 @@ impl<'a> Caller<'a> {
 
     /// Returns what an operator should look at.
     pub(crate) fn flags(&self, red_flagged: &BTreeSet<Country>, horizon: &mut Horizon) -> Vec<Flag> {
-        let ownership = self.known().any(|o| o.coverage == Coverage::RedFlag);
+        // What the rules would forbid if they were in force, they flag while they are not.
+        let flagged = |o: &Organization| matches!(o.coverage, Coverage::RedFlag | Coverage::EntityList);
+        let ownership = self.known().any(flagged);
         let mut location = false;
         for subject in &self.people {
             location |= !subject.claimed(horizon).is_disjoint(red_flagged);
@@ -107,6 +120,20 @@ impl<'a> Caller<'a> {
             found.is_none_or(|o| o.kind == OrganizationKind::Foreign)
         };
         self.tenant.is_some_and(foreign)
+    }
+
+    /// Returns where the tenant's ultimate parent is headquartered.
+    pub(crate) fn headquarters(&self) -> Headquarters {
+        let Some(tenant) = self.tenant else {
+            return Headquarters::Nobody;
+        };
+        let found = self.organizations.get(tenant).and_then(|organization| organization.headquarters);
+        found.map_or(Headquarters::Unknown, Headquarters::In)
+    }
+
+    /// Returns an organization's ties to others; none if it is not known.
+    pub(crate) fn ties(&self, id: &OrganizationId) -> &[Tie] {
+        self.organizations.get(id).map_or(&[], |organization| organization.ties.as_slice())
     }
 
     /// Returns true if the tenant passes output on to end users it does not identify.

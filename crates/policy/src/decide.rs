@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use terms::{Clearance, Control, Country, ModelVersion, ModelVersionId, Moment, OrganizationId, ProvisionId, Standing};
+use terms::{
+    Clearance, Control, Country, ModelVersion, ModelVersionId, Moment, OrganizationId, ProvisionId, Standing, Tie,
+};
 
 use crate::{
     CallerFacts, Code, CountryGroup, Determination, Directive, Facts, License, Obligation, Permit, Refusal, Remedy,
     Snapshot, SnapshotDocument, Status,
-    caller::{Caller, Gap, Subject},
+    caller::{Caller, Gap, Headquarters, Subject},
     evidence::{self, Bar, Horizon},
-    rules::{Gate, ModelRules, Release, Role, Ruling, Serve, Side},
+    instrument::NationalityRule,
+    nationality::{self, Nationality},
+    rules::{Gate, ModelRules, Release, Role, Ruling, Serve, Side, Tenure},
     why::{self, Finding},
 };
 
@@ -199,17 +203,26 @@ impl<'a> Inquiry<'a> {
         let directives = &self.document.directives;
         let gates = rules.gates.iter();
         let gates = gates.filter_map(|gate| Some((gate, directives.get(gate.directive)?)));
-        gates.filter(|(_, directive)| self.is_effective(directive)).collect()
+        gates.filter(|(gate, directive)| self.is_effective(gate, directive)).collect()
     }
 
-    fn is_effective(&mut self, directive: &Directive) -> bool {
-        directive.status() == Status::InForce
-            && self.horizon.reached(directive.effective_at())
+    fn is_effective(&mut self, gate: &Gate, directive: &Directive) -> bool {
+        self.speaks(&gate.tenure)
+            && directive.status() == Status::InForce
+            && self.horizon.reached(directive.binds_at())
             && !directive.expires_at().is_some_and(|end| self.horizon.reached(end))
     }
 
-    fn is_valid(&mut self, license: &License) -> bool {
-        license.status() == Status::InForce
+    /// Tells whether a version governs now, beside the other versions of its instrument.
+    fn speaks(&mut self, tenure: &Tenure) -> bool {
+        let replaced = tenure.later.iter().any(|since| self.horizon.reached(*since));
+        !replaced && tenure.since.is_none_or(|since| self.horizon.reached(since))
+    }
+
+    fn is_valid(&mut self, at: usize, license: &License) -> bool {
+        let tenure = self.snapshot.rules().tenure(at);
+        tenure.is_some_and(|tenure| self.speaks(tenure))
+            && license.status() == Status::InForce
             && self.horizon.reached(license.valid_from())
             && !license.valid_until().is_some_and(|end| self.horizon.reached(end))
     }
@@ -225,7 +238,7 @@ impl<'a> Inquiry<'a> {
         let countries = caller.countries(&mut self.horizon);
         let question =
             Serve { parties: caller.parties().into_iter().collect(), near: self.embargoes(&countries), controlled };
-        match self.snapshot.rules().serve(rules, &question) {
+        match self.snapshot.rules().serve(rules, self.era(), &question) {
             Ok(Ruling::Permit(basis)) => {
                 grounds.add(basis, []);
                 Vec::new()
@@ -234,6 +247,12 @@ impl<'a> Inquiry<'a> {
             Ok(Ruling::Silent) => Vec::new(),
             Err(failed) => vec![failed],
         }
+    }
+
+    /// Returns the number of the era of the rules that need no instrument.
+    fn era(&mut self) -> usize {
+        let boundaries = self.snapshot.rules().boundaries();
+        boundaries.fold(0, |era, boundary| era + usize::from(self.horizon.reached(boundary)))
     }
 
     fn embargoes(&self, countries: &BTreeSet<Country>) -> Vec<Side> {
@@ -294,6 +313,10 @@ impl<'a> Inquiry<'a> {
             resells: true,
             roles: Vec::new(),
             spent: Vec::new(),
+            end_use: None,
+            headquarters: Headquarters::Unknown,
+            ear: Nationality::Unknown,
+            itar: Nationality::Unknown,
         };
         match self.snapshot.rules().release(gate, &question) {
             Ok(Ruling::Forbid(findings)) => findings,
@@ -364,11 +387,21 @@ impl<'a> Inquiry<'a> {
 
     fn question(&mut self, directive: &Directive, caller: &Caller<'_>, subject: &Subject<'_>) -> Release {
         let bar = Bar { min_assurance: directive.min_assurance(), max_age: Some(directive.max_age()) };
+        let asks = self.snapshot.rules().asks();
+        let horizon = &mut self.horizon;
+        let mut national = |rule| match asks.nationality {
+            true => nationality::nationality(subject.person, rule, bar, horizon),
+            false => Nationality::Unknown,
+        };
         Release {
+            ear: national(NationalityRule::Ear),
+            itar: national(NationalityRule::Itar),
+            headquarters: if asks.headquarters { caller.headquarters() } else { Headquarters::Unknown },
             standing: evidence::standing(subject.person, bar, &mut self.horizon),
             location: evidence::whereabouts(subject.person, bar, &mut self.horizon).established,
             foreign_organization: caller.acts_for_foreign_organization(),
             resells: caller.resells(),
+            end_use: self.facts.credential.end_use.clone(),
             roles: Vec::new(),
             spent: Vec::new(),
         }
@@ -387,19 +420,18 @@ impl<'a> Inquiry<'a> {
         let Some(license) = self.document.licenses.get(at) else {
             return Ok(None);
         };
-        if !self.is_valid(license) {
+        if !self.is_valid(at, license) {
             return Ok(None);
         }
         let lab = self.document.lab.as_ref();
-        question.roles = roles(license, at, subject, caller.tenant, lab);
-        let left = self.tokens_left(license);
-        let is_spent = left == Some(0);
+        let held = self.roles(license, at, gate, caller, subject);
+        question.roles = held.current;
+        let is_spent = self.is_spent(license);
         question.spent = is_spent.then_some(at).into_iter().collect();
-        let named = caller.tenant.is_some_and(|tenant| names(license, tenant, lab));
-        let unplaced = why::is_unplaced(subject, named);
+        let named = caller.tenant.is_some_and(|tenant| names(license, caller, tenant, lab));
+        let unplaced = why::is_unplaced(subject, named, held.is_stale);
         let groups = &self.document.country_groups;
-        let roles = &question.roles;
-        let obstacles = why::license_terms(license, roles, unplaced, question, groups, is_spent);
+        let obstacles = why::license_terms(license, &question.roles, unplaced, question, groups, is_spent);
         let is_open = obstacles.as_ref().is_some_and(Vec::is_empty);
         routes.extend(obstacles);
         // Where something stands in the way the rules would say nothing; where nothing does, they must permit.
@@ -410,18 +442,49 @@ impl<'a> Inquiry<'a> {
         let Ruling::Permit(basis) = ruling else {
             return Ok(None);
         };
-        let mut obligations = license.obligations().clone();
-        obligations.extend(left.map(Obligation::MaxOutputTokens));
-        Ok(Some(Offer { basis, obligations }))
+        Ok(Some(Offer { basis, obligations: license.obligations().clone() }))
     }
 
-    /// Returns how many tokens a capped license still covers this month; none if its use is not known.
-    fn tokens_left(&self, license: &License) -> Option<u64> {
-        let cap = license.tokens_per_month()?;
-        let used = self.facts.consumed.iter().filter(|c| c.instrument == *license.id());
-        let used = used.map(|c| c.tokens).max().unwrap_or(cap);
-        Some(cap.saturating_sub(used))
+    /// Tells whether a cap of a license is reached in its current period; what is not counted counts as used up.
+    fn is_spent(&mut self, license: &License) -> bool {
+        license.token_caps().fold(false, |spent, (cap, per)| {
+            // With the next period the count begins anew.
+            self.horizon.reached(per.end(self.facts.at));
+            let counts = self.facts.consumed.iter().filter(|c| c.instrument == *license.id() && c.per == per);
+            counts.map(|c| c.tokens).max().unwrap_or(cap) >= cap || spent
+        })
     }
+
+    /// Returns the roles of a person under a license; where it binds the tenant, only under the tenant of the same
+    /// organization; where the directive limits the age of evidence of employment, only on evidence that young.
+    fn roles(&mut self, license: &License, at: usize, gate: &Gate, caller: &Caller<'_>, subject: &Subject<'_>) -> Held {
+        let max_age = self.document.directives.get(gate.directive).and_then(Directive::employment_max_age);
+        let lab = self.document.lab.as_ref();
+        let mut held = Held::default();
+        for affiliation in &subject.affiliations {
+            let organization = &affiliation.organization;
+            if license.tenant_binding() && caller.tenant != Some(organization) {
+                continue;
+            }
+            let ways = [(grants(license, caller, organization), false), (is_own(license, organization, lab), true)];
+            let ways = ways.into_iter().filter(|(named, _)| *named);
+            let role = |(_, own_staff)| Role { license: at, own_staff, engagement: affiliation.engagement };
+            if max_age.is_some_and(|age| self.horizon.reached(affiliation.attested_at.plus(age))) {
+                held.is_stale |= ways.count() > 0;
+            } else {
+                held.current.extend(ways.map(role));
+            }
+        }
+        held
+    }
+}
+
+/// What a person can be under a license.
+#[derive(Default)]
+struct Held {
+    current: Vec<Role>,
+    /// True if the evidence of some role is too old.
+    is_stale: bool,
 }
 
 /// A license that covers a person.
@@ -430,31 +493,16 @@ struct Offer {
     obligations: BTreeSet<Obligation>,
 }
 
-/// Returns the roles of a person under a license; where it binds the tenant, only under the tenant of the same grantee.
-fn roles(
-    license: &License,
-    at: usize,
-    subject: &Subject<'_>,
-    tenant: Option<&OrganizationId>,
-    lab: Option<&OrganizationId>,
-) -> Vec<Role> {
-    let mut roles = Vec::new();
-    for affiliation in &subject.affiliations {
-        let organization = &affiliation.organization;
-        if license.tenant_binding() && tenant != Some(organization) {
-            continue;
-        }
-        let role = |own_staff| Role { license: at, own_staff, engagement: affiliation.engagement };
-        if license.grantees().contains(organization) {
-            roles.push(role(false));
-        }
-        if license.own_staff() && lab == Some(organization) {
-            roles.push(role(true));
-        }
-    }
-    roles
+/// Tells whether a license names an organization as a grantee, or reaches it through one that it names.
+fn grants(license: &License, caller: &Caller<'_>, organization: &OrganizationId) -> bool {
+    let reaches = |tie: &Tie| license.entity_reach().covers(tie.kind) && license.grantees().contains(&tie.to);
+    license.grantees().contains(organization) || caller.ties(organization).iter().any(reaches)
 }
 
-fn names(license: &License, organization: &OrganizationId, lab: Option<&OrganizationId>) -> bool {
-    license.grantees().contains(organization) || (license.own_staff() && lab == Some(organization))
+fn is_own(license: &License, organization: &OrganizationId, lab: Option<&OrganizationId>) -> bool {
+    license.own_staff() && lab == Some(organization)
+}
+
+fn names(license: &License, caller: &Caller<'_>, organization: &OrganizationId, lab: Option<&OrganizationId>) -> bool {
+    grants(license, caller, organization) || is_own(license, organization, lab)
 }

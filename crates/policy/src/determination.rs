@@ -192,8 +192,16 @@ pub enum Code {
     ForeignPersonBarred,
     /// A directive bars the destination.
     DestinationBarred,
+    /// A directive bars everybody.
+    EveryoneBarred,
+    /// A directive or a license leaves out nationals of the person's country.
+    NationalityBarred,
+    /// No current attestation of nationality.
+    NationalityUnattested,
     /// The recipient is a foreign organization.
     ForeignOrganizationBarred,
+    /// A directive bars organizations headquartered where the recipient's ultimate parent is.
+    HeadquartersBarred,
     /// A named license applies but its conditions are not met.
     LicenseConditionUnmet,
     /// The person or organization is blocked (31 CFR chapter V).
@@ -230,7 +238,11 @@ impl Code {
             Self::LocationUnknown => "location_unknown",
             Self::ForeignPersonBarred => "foreign_person_barred",
             Self::DestinationBarred => "destination_barred",
+            Self::EveryoneBarred => "everyone_barred",
+            Self::NationalityBarred => "nationality_barred",
+            Self::NationalityUnattested => "nationality_unattested",
             Self::ForeignOrganizationBarred => "foreign_organization_barred",
+            Self::HeadquartersBarred => "headquarters_barred",
             Self::LicenseConditionUnmet => "license_condition_unmet",
             Self::Blocked => "blocked",
             Self::RestrictedParty => "restricted_party",
@@ -258,7 +270,13 @@ impl Code {
             Self::LocationUnknown => "the place of use is not established",
             Self::ForeignPersonBarred => "a directive bars foreign persons and no license covers this call",
             Self::DestinationBarred => "a directive bars the destination and no license covers this call",
+            Self::EveryoneBarred => "a directive bars everybody and no license covers this call",
+            Self::NationalityBarred => "an instrument leaves out nationals of some countries",
+            Self::NationalityUnattested => "nationality is not established",
             Self::ForeignOrganizationBarred => "a directive bars foreign organizations and no license covers this call",
+            Self::HeadquartersBarred => {
+                "a directive bars organizations by their headquarters and no license covers this call"
+            }
             Self::LicenseConditionUnmet => "a license names the organization but not all its conditions are met",
             Self::Blocked => "a party to the call is blocked under 31 CFR chapter V",
             Self::RestrictedParty => "a party to the call is restricted under 15 CFR part 744 or 764",
@@ -278,6 +296,10 @@ impl Remedy {
     fn request(self) -> &'static str {
         match self {
             Self::AttestStanding => "have your employer or an identity-proofing provider attest your standing",
+            Self::AttestNationality => {
+                "have an identity-proofing provider attest every citizenship and permanent residency"
+            }
+            Self::DeclareEndUse => "use a key that was made for one of the license's end uses",
             Self::AttestLocation => "have your employer attest your location",
             Self::AttestEmployment => "have your employer attest your employment",
             Self::CounselRuling => "ask the operator's counsel to rule on how the instrument reads",
@@ -297,6 +319,11 @@ impl Remedy {
 pub enum Remedy {
     /// A current attestation of standing under 15 CFR 772.1, by an identity-proofing provider or the employer.
     AttestStanding,
+    /// Current attestations of every citizenship and permanent residency with their dates, by an identity-proofing
+    /// provider or the employer.
+    AttestNationality,
+    /// A credential made for one of the end uses that the license names, by the organization.
+    DeclareEndUse,
     /// A current attestation of location, by the employer.
     AttestLocation,
     /// A current attestation of employment, by the employer.

@@ -48,7 +48,7 @@ impl Bar {
     /// Anything current at IAL2 or better.
     pub(crate) const IAL2: Self = Self { min_assurance: Assurance::Ial2, max_age: None };
 
-    fn met_by(self, attestation: &Attestation, horizon: &mut Horizon) -> bool {
+    pub(crate) fn met_by(self, attestation: &Attestation, horizon: &mut Horizon) -> bool {
         let stale = self.max_age.is_some_and(|age| horizon.reached(attestation.issued_at.plus(age)));
         attestation.assurance >= self.min_assurance && !stale
     }
@@ -107,6 +107,22 @@ pub(crate) fn whereabouts(person: &Person, bar: Bar, horizon: &mut Horizon) -> W
 pub(crate) fn affiliations<'a>(person: &'a Person, horizon: &mut Horizon) -> Vec<&'a Affiliation> {
     let own = person.affiliations.iter().filter(|a| a.person == person.id);
     own.filter(|a| horizon.reached(a.attested_at) && !horizon.reached(a.ends_at)).collect()
+}
+
+/// Returns every statement on a question of several answers that is in effect: issued, not expired, not superseded.
+pub(crate) fn current<'a>(
+    person: &'a Person,
+    question: impl Fn(&Claim) -> bool,
+    horizon: &mut Horizon,
+) -> Vec<&'a Attestation> {
+    let own = person.attestations.iter();
+    let own = own.filter(|a| a.person == person.id && question(&a.claim));
+    let heard: Vec<&Attestation> = own.filter(|a| horizon.reached(a.issued_at)).collect();
+    let superseded = |word: &Attestation| {
+        heard.iter().any(|other| other.id != word.id && other.supersedes.as_ref() == Some(&word.id))
+    };
+    let words = heard.iter().filter(|word| !superseded(word));
+    words.filter(|word| !horizon.reached(word.expires_at)).copied().collect()
 }
 
 /// Returns each issuer's latest statements on one question that are neither superseded nor expired.

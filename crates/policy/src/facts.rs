@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use terms::{InstrumentId, KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person, Workload};
+use terms::{EndUse, InstrumentId, KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person, Workload};
+
+use crate::Period;
 
 /// What is known about one call at one moment. Serialized into the record, so that the decision can be replayed.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -18,7 +20,7 @@ pub struct Facts {
     pub caller: CallerFacts,
     /// Every organization that the caller's affiliations or the credential name; in order of id.
     pub organizations: Vec<Arc<Organization>>,
-    /// Tokens already used under instruments that cap them, in the current calendar month (UTC).
+    /// Tokens already used under instruments that cap them, for each period they cap, in the current one.
     ///
     /// A capped instrument that is missing here counts as used up: what is not known permits nothing.
     pub consumed: Vec<Consumed>,
@@ -36,6 +38,9 @@ pub struct CredentialFacts {
     pub revoked: bool,
     /// The organization whose tenant it belongs to, if any.
     pub organization: Option<OrganizationId>,
+    /// The end use it was made for (15 CFR 772.1), if one was declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_use: Option<EndUse>,
 }
 
 /// Who stands behind a credential.
@@ -60,12 +65,14 @@ pub enum CallerFacts {
     Unbound,
 }
 
-/// Tokens used under one instrument in its current period.
+/// Tokens used under one instrument in the current period of one kind.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consumed {
     /// The instrument.
     pub instrument: InstrumentId,
+    /// Which period.
+    pub per: Period,
     /// Tokens so far.
     pub tokens: u64,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 use terms::{AliasName, InstrumentId, ModelFamily, ModelVersion, ModelVersionId, OrganizationId};
 
-use crate::{CountryGroups, Directive, License, rules::Rules};
+use crate::{CountryGroup, CountryGroups, Directive, License, Regime, rules::Rules};
 
 /// The version of the format that this release reads and writes.
 const VERSION: u32 = 1;
@@ -26,9 +26,13 @@ pub struct SnapshotDocument {
     pub models: Vec<ModelVersion>,
     /// Aliases, in order of name.
     pub aliases: Vec<Alias>,
-    /// Directives in force or to come, in order of id.
+    /// Since when the rules hold that need no instrument; at most one of each id. Without any they always hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regimes: Vec<Regime>,
+    /// Directives in force or to come, in order of id and version. Of several versions of one id that governs which
+    /// speaks since latest by its number: the highest whose `status_since` has come, else the lowest.
     pub directives: Vec<Directive>,
-    /// Licenses in force or to come, in order of id.
+    /// Licenses in force or to come, in order of id and version; versions govern as those of directives.
     pub licenses: Vec<License>,
 }
 
@@ -166,8 +170,9 @@ fn without_model<'a>(
 fn put_in_order(document: &mut SnapshotDocument) {
     document.models.sort_by(|a, b| a.id.cmp(&b.id));
     document.aliases.sort_by(|a, b| a.name.cmp(&b.name));
-    document.directives.sort_by(|a, b| a.id().cmp(b.id()));
-    document.licenses.sort_by(|a, b| a.id().cmp(b.id()));
+    document.regimes.sort_by(|a, b| a.id().cmp(b.id()));
+    document.directives.sort_by(|a, b| (a.id(), a.version()).cmp(&(b.id(), b.version())));
+    document.licenses.sort_by(|a, b| (a.id(), a.version()).cmp(&(b.id(), b.version())));
 }
 
 fn faults(document: &SnapshotDocument) -> Vec<CompileFault> {
@@ -181,21 +186,58 @@ fn faults(document: &SnapshotDocument) -> Vec<CompileFault> {
     }
     faults.extend(repeated("models", document.models.iter().map(|m| m.id.as_str())));
     faults.extend(repeated("aliases", document.aliases.iter().map(|a| a.name.as_str())));
-    let instruments = document.directives.iter().map(Directive::id);
-    let instruments = instruments.chain(document.licenses.iter().map(License::id));
-    faults.extend(repeated("instruments", instruments.map(InstrumentId::as_str)));
+    faults.extend(instrument_faults(document));
     let models: BTreeSet<&str> = document.models.iter().map(|m| m.id.as_str()).collect();
     faults.extend(document.aliases.iter().flat_map(|alias| alias_faults(alias, &models)));
     let directives: BTreeSet<&InstrumentId> = document.directives.iter().map(Directive::id).collect();
     for license in &document.licenses {
         faults.extend(license_faults(license, &directives, document.lab.is_some()));
+        faults.extend(contradictions(license, &document.directives));
     }
     faults
 }
 
-fn repeated<'a>(list: &str, ids: impl Iterator<Item = &'a str>) -> Vec<CompileFault> {
+fn instrument_faults(document: &SnapshotDocument) -> Vec<CompileFault> {
+    let directives = document.directives.iter();
+    let versions = directives.clone().map(|d| format!("{} version {}", d.id(), d.version()));
+    let licenses = document.licenses.iter();
+    let versions = versions.chain(licenses.clone().map(|l| format!("{} version {}", l.id(), l.version())));
+    let mut faults = repeated("instruments", versions);
+    let ids: BTreeSet<&InstrumentId> = directives.clone().map(Directive::id).collect();
+    let both = licenses.clone().filter(|license| ids.contains(license.id()));
+    faults.extend(both.map(|l| CompileFault::new(l.id().as_str(), "is a directive and a license: rename one")));
+    faults.extend(repeated("regimes", document.regimes.iter().map(|r| r.id().to_string())));
+    let named = directives.map(|d| (d.id(), d.groups())).chain(licenses.map(|l| (l.id(), l.groups())));
+    faults.extend(named.flat_map(|(id, groups)| unknown_groups(id, &groups, &document.country_groups)));
+    faults
+}
+
+fn unknown_groups(id: &InstrumentId, named: &BTreeSet<CountryGroup>, table: &CountryGroups) -> Vec<CompileFault> {
+    let unknown = named.iter().filter(|group| !table.groups.contains_key(group));
+    let why = |group| format!("names country group `{group}`, which the table of {} does not have", table.as_of);
+    unknown.map(|group| CompileFault::new(id.as_str(), why(group))).collect()
+}
+
+/// Finds what two instruments say that cannot both be meant.
+fn contradictions(license: &License, directives: &[Directive]) -> Vec<CompileFault> {
+    let under = directives.iter().filter(|d| license.under().contains(d.id()));
+    let mut faults = Vec::new();
+    for directive in under {
+        let fault = |why: String| CompileFault::new(license.id().as_str(), why);
+        if directive.is_prohibition() {
+            faults.push(fault(format!("waives `{}`, which prohibits: no license waives it", directive.id())));
+        }
+        if license.families().is_disjoint(directive.families()) {
+            let why = format!("waives `{}`, which names none of its model families: correct either", directive.id());
+            faults.push(fault(why));
+        }
+    }
+    faults
+}
+
+fn repeated<T: Clone + Ord + std::fmt::Display>(list: &str, ids: impl Iterator<Item = T>) -> Vec<CompileFault> {
     let mut seen = BTreeSet::new();
-    let twice = ids.filter(|id| !seen.insert(*id));
+    let twice = ids.filter(|id| !seen.insert(id.clone()));
     twice.map(|id| CompileFault::new(format!("{list}.{id}"), "there twice: keep one")).collect()
 }
 

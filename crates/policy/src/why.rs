@@ -8,9 +8,10 @@ use std::collections::BTreeSet;
 use terms::{Country, ProvisionId, Standing};
 
 use crate::{
-    Code, CountryGroups, Directive, License, Remedy,
-    caller::{Gap, Subject},
-    instrument::{Destination, PersonScope, Unknown},
+    Code, CountryGroup, CountryGroups, Directive, License, Remedy,
+    caller::{Gap, Headquarters, Subject},
+    instrument::{Destination, EmployeeScope, PersonScope, Unknown},
+    nationality::Nationality,
     rules::{Release, Role, Side, is_covered},
 };
 
@@ -42,7 +43,7 @@ impl Finding {
 }
 
 /// Codes from the most to the least specific: of several reasons the first is reported.
-const PRECEDENCE: [Code; 20] = [
+const PRECEDENCE: [Code; 24] = [
     Code::EvaluationFailed,
     Code::CredentialEnded,
     Code::CallerInactive,
@@ -56,11 +57,15 @@ const PRECEDENCE: [Code; 20] = [
     Code::ClearanceRequired,
     Code::EndUserUnidentified,
     Code::PersonRequired,
+    Code::EveryoneBarred,
     Code::ForeignOrganizationBarred,
+    Code::HeadquartersBarred,
     Code::LicenseConditionUnmet,
     Code::ForeignPersonBarred,
+    Code::NationalityBarred,
     Code::DestinationBarred,
     Code::StandingUnattested,
+    Code::NationalityUnattested,
     Code::LocationUnknown,
     Code::NoLegalBasis,
 ];
@@ -110,11 +115,14 @@ pub(crate) fn gap(gap: Gap) -> Finding {
 pub(crate) fn own_terms(directive: &Directive, asked: &Release, groups: &CountryGroups) -> Vec<Finding> {
     let by = |clause: &str| ProvisionId::parse(&format!("{}.{clause}", directive.id())).ok();
     let mut findings = Vec::new();
-    if let Some((code, remedy)) = person_bar(directive.person_scope(), asked.standing) {
+    if let Some((code, remedy)) = person_bar(directive.person_scope(), asked, groups) {
         findings.push(Finding::new(code, by("person-scope"), remedy));
     }
-    if directive.bars_foreign_organizations() && asked.foreign_organization {
+    if directive.entity_scope().bars_foreign() && asked.foreign_organization {
         findings.push(Finding::deny(Code::ForeignOrganizationBarred, by("entity-scope")));
+    }
+    if let Some((code, remedy)) = headquarters_bar(directive, asked.headquarters, groups) {
+        findings.push(Finding::new(code, by("entity-scope"), remedy));
     }
     if let Some((code, remedy)) = destination_bar(directive.destination(), asked.location, groups) {
         findings.push(Finding::new(code, by("destination-scope"), remedy));
@@ -122,16 +130,59 @@ pub(crate) fn own_terms(directive: &Directive, asked: &Release, groups: &Country
     findings
 }
 
-fn person_bar(scope: &PersonScope, standing: Standing) -> Option<(Code, Option<Remedy>)> {
-    let PersonScope::ForeignPerson { definition, unknown } = scope else {
-        return None;
+fn person_bar(scope: &PersonScope, asked: &Release, groups: &CountryGroups) -> Option<(Code, Option<Remedy>)> {
+    let unattested = |unknown: &Unknown| {
+        let remedy = (*unknown == Unknown::Hold).then_some(Remedy::AttestStanding);
+        Some((Code::StandingUnattested, remedy))
     };
-    match standing {
-        Standing::UsPerson(limb) if is_covered(*definition, limb) => None,
-        Standing::UsPerson(_) | Standing::ForeignPerson => Some((Code::ForeignPersonBarred, None)),
-        Standing::Unattested => {
-            let remedy = (*unknown == Unknown::Hold).then_some(Remedy::AttestStanding);
-            Some((Code::StandingUnattested, remedy))
+    match (scope, asked.standing) {
+        (PersonScope::None {}, _) | (PersonScope::NationalsOf { .. }, Standing::UsPerson(_)) => None,
+        (PersonScope::Everyone {}, _) => Some((Code::EveryoneBarred, None)),
+        (PersonScope::ForeignPerson { definition, .. }, Standing::UsPerson(limb)) if is_covered(*definition, limb) => {
+            None
+        }
+        (
+            PersonScope::ForeignPerson { unknown, .. } | PersonScope::NationalsOf { unknown, .. },
+            Standing::Unattested,
+        ) => unattested(unknown),
+        (PersonScope::ForeignPerson { .. }, _) => Some((Code::ForeignPersonBarred, None)),
+        (PersonScope::NationalsOf { groups: named, rule, unknown }, Standing::ForeignPerson) => {
+            let bar = nationality_bar(named, asked.nationality(*rule), groups)?;
+            let denied = bar.1.is_some() && *unknown == Unknown::Deny;
+            Some(if denied { (bar.0, None) } else { bar })
+        }
+    }
+}
+
+/// Returns what is wrong with the nationality of a foreign person where nationals of some groups are left out.
+fn nationality_bar(
+    named: &BTreeSet<CountryGroup>,
+    nationality: &Nationality,
+    groups: &CountryGroups,
+) -> Option<(Code, Option<Remedy>)> {
+    match nationality {
+        Nationality::Of(countries) => {
+            let within = |country: &Country| named.iter().any(|group| groups.members(*group).contains(country));
+            countries.iter().any(within).then_some((Code::NationalityBarred, None))
+        }
+        Nationality::Stateless => Some((Code::NationalityUnattested, Some(Remedy::CounselRuling))),
+        Nationality::Unknown => Some((Code::NationalityUnattested, Some(Remedy::AttestNationality))),
+    }
+}
+
+fn headquarters_bar(
+    directive: &Directive,
+    headquarters: Headquarters,
+    groups: &CountryGroups,
+) -> Option<(Code, Option<Remedy>)> {
+    let named = directive.entity_scope().headquartered_in();
+    match headquarters {
+        Headquarters::Nobody => None,
+        _ if named.is_empty() => None,
+        Headquarters::Unknown => Some((Code::OwnershipUndetermined, Some(Remedy::ResolveOwnership))),
+        Headquarters::In(country) => {
+            let within = named.iter().any(|group| groups.members(*group).contains(&country));
+            within.then_some((Code::HeadquartersBarred, None))
         }
     }
 }
@@ -184,6 +235,12 @@ pub(crate) fn license_terms(
         territory_bar(license, asked.location, groups)
             .map(|(code, remedy)| Finding::new(code, by("territory"), remedy)),
     );
+    if let Some((code, remedy)) = excluded_national(license, asked, groups) {
+        findings.push(Finding::new(code, by("nationality-exclude"), remedy));
+    }
+    if let Some(remedy) = end_use_bar(license, asked) {
+        findings.push(unmet("end-uses", remedy));
+    }
     if is_spent {
         findings.push(unmet("conditions", None));
     }
@@ -193,7 +250,7 @@ pub(crate) fn license_terms(
 /// Returns what is wrong with the capacities in which a person acts for grantees; the inner `None` is a denial.
 fn capacity_bar(license: &License, roles: &[Role]) -> Option<Option<Remedy>> {
     let covers = |role: &Role| {
-        let scope = license.employee_scope().unwrap_or(crate::instrument::EmployeeScope::Direct);
+        let scope = license.employee_scope().unwrap_or(EmployeeScope::Direct);
         scope.covers(role.engagement)
     };
     if roles.iter().any(covers) {
@@ -203,6 +260,22 @@ fn capacity_bar(license: &License, roles: &[Role]) -> Option<Option<Remedy>> {
         return Some(Some(Remedy::AttestEmployment));
     }
     Some(license.employee_scope().is_none().then_some(Remedy::CounselRuling))
+}
+
+fn excluded_national(license: &License, asked: &Release, groups: &CountryGroups) -> Option<(Code, Option<Remedy>)> {
+    let exclude = license.nationality_exclude().filter(|_| asked.standing == Standing::ForeignPerson)?;
+    nationality_bar(&exclude.groups, asked.nationality(exclude.rule), groups)
+}
+
+/// Returns what is wrong with the declared end use; the inner `None` is a denial.
+fn end_use_bar(license: &License, asked: &Release) -> Option<Option<Remedy>> {
+    if license.end_uses().is_empty() {
+        return None;
+    }
+    match &asked.end_use {
+        None => Some(Some(Remedy::DeclareEndUse)),
+        Some(end_use) => (!license.end_uses().contains(end_use)).then_some(None),
+    }
 }
 
 fn territory_bar(
@@ -224,7 +297,7 @@ fn territory_bar(
     doubtful.then_some((Code::LicenseConditionUnmet, Some(Remedy::CounselRuling)))
 }
 
-/// Tells whether a person calls under a grantee's tenant while nobody has said for whom they work.
-pub(crate) fn is_unplaced(subject: &Subject<'_>, tenant_is_grantee: bool) -> bool {
-    tenant_is_grantee && subject.person.affiliations.is_empty()
+/// Tells whether a person calls under a grantee's tenant while nobody has said for whom they work, or not lately enough.
+pub(crate) fn is_unplaced(subject: &Subject<'_>, tenant_is_grantee: bool, is_stale: bool) -> bool {
+    tenant_is_grantee && (is_stale || subject.person.affiliations.is_empty())
 }

@@ -93,6 +93,8 @@ pub enum Claim {
         /// Until when, where it ended.
         until: Option<Moment>,
     },
+    /// The person is a citizen of no country.
+    Stateless,
     /// The person is now in this country.
     Location {
         /// Which country.

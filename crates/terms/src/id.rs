@@ -98,6 +98,8 @@ ids! {
     ModelVersionId "a model version id";
     /// Names a family of model versions, as instruments do.
     ModelFamily "a model family";
+    /// Names an end use (15 CFR 772.1), as a license limits it and a key declares it.
+    EndUse "an end use";
     /// A name that resolves, per caller, to the best version they may use.
     AliasName "an alias";
 }

@@ -10,9 +10,11 @@ mod registry;
 pub use attestation::{Assurance, Attestation, Claim, LocationMethod, Standing, UsPersonLimb};
 pub use country::{BadCountry, Country};
 pub use id::{
-    AffiliationId, AliasName, AttestationId, BadId, CallId, InstrumentId, IssuerId, KeyId, ModelFamily, ModelVersionId,
-    OrganizationId, PersonId, ProvisionId, WorkloadId,
+    AffiliationId, AliasName, AttestationId, BadId, CallId, EndUse, InstrumentId, IssuerId, KeyId, ModelFamily,
+    ModelVersionId, OrganizationId, PersonId, ProvisionId, WorkloadId,
 };
 pub use model::{Clearance, Control, Dialect, ModelVersion};
 pub use moment::{BadMoment, Clock, ManualClock, Moment, SystemClock};
-pub use registry::{Affiliation, Coverage, Engagement, Organization, OrganizationKind, Person, Screening, Workload};
+pub use registry::{
+    Affiliation, Coverage, Engagement, Organization, OrganizationKind, Person, Screening, Tie, TieKind, Workload,
+};

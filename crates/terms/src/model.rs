@@ -53,6 +53,9 @@ pub struct ModelVersion {
     pub id: ModelVersionId,
     /// The family that instruments name.
     pub family: ModelFamily,
+    /// The family it was derived from, if another: fine-tuned, distilled, merged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub derived_from: Option<ModelFamily>,
     /// Whether instruments reach it.
     pub control: Control,
     /// What every caller must have shown.

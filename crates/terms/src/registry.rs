@@ -66,6 +66,28 @@ pub struct Person {
     pub affiliations: Vec<Affiliation>,
 }
 
+/// How closely an organization belongs to another; each is closer than the next.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TieKind {
+    /// A branch or office: the same legal person.
+    Branch,
+    /// Owned whole, directly or through others.
+    WhollyOwned,
+    /// Owned by more than half, directly or through others.
+    MajorityOwned,
+}
+
+/// That an organization belongs to another, as ownership research found; through how many steps does not matter.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tie {
+    /// To whom it belongs.
+    pub to: OrganizationId,
+    /// How closely.
+    pub kind: TieKind,
+}
+
 /// An organization.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +106,12 @@ pub struct Organization {
     pub coverage: Coverage,
     /// True if it passes the model on to end users it does not identify.
     pub resells: bool,
+    /// Where its ultimate parent is headquartered (15 CFR 744.23(a)(3)), or itself if it has none; absent if not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headquarters: Option<Country>,
+    /// To whom it belongs, in order; empty if to nobody known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ties: Vec<Tie>,
 }
 
 /// In what capacity a person acts for an organization.

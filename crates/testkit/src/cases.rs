@@ -12,13 +12,15 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use policy::{
-    CallerFacts, Consumed, CountryGroups, CredentialFacts, Determination, Directive, Facts, License, SnapshotDocument,
+    CallerFacts, Consumed, CountryGroups, CredentialFacts, Determination, Directive, Facts, License, Period, Regime,
+    SnapshotDocument,
 };
 use serde::Deserialize;
 use terms::{
     Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, Clearance, Control, Country, Coverage,
-    Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily, ModelVersion, ModelVersionId, Moment,
-    Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening, UsPersonLimb, Workload, WorkloadId,
+    EndUse, Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily, ModelVersion, ModelVersionId,
+    Moment, Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening, Tie, UsPersonLimb, Workload,
+    WorkloadId,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -209,6 +211,7 @@ impl Scene<'_> {
             epoch: 1,
             lab: Some(self.world.lab.clone()),
             country_groups: CountryGroups::bundled(),
+            regimes: vec![Regime::bundled()],
             models: self.world.models.iter().map(|(id, line)| line.model(id)).collect(),
             aliases: Vec::new(),
             directives: Vec::new(),
@@ -239,10 +242,13 @@ impl Scene<'_> {
                 expires_at: at.plus(24 * HOUR),
                 revoked: false,
                 organization: self.lines.call.tenant.clone(),
+                end_use: self.lines.call.end_use.clone(),
             },
             caller: self.caller()?,
             organizations: organizations.into_iter().map(|(id, line)| Arc::new(line.organization(id))).collect(),
-            consumed: consumed.map(|(id, tokens)| Consumed { instrument: id.clone(), tokens: *tokens }).collect(),
+            consumed: consumed
+                .map(|(id, tokens)| Consumed { instrument: id.clone(), per: Period::Month, tokens: *tokens })
+                .collect(),
         })
     }
 
@@ -365,6 +371,7 @@ impl ModelLine {
             control: self.control,
             clearance: self.clearance,
             certificate_required: false,
+            derived_from: None,
         }
     }
 }
@@ -381,6 +388,9 @@ struct OrganizationLine {
     coverage: Coverage,
     #[serde(default)]
     resells: bool,
+    headquarters: Option<Country>,
+    #[serde(default)]
+    ties: Vec<Tie>,
 }
 
 impl OrganizationLine {
@@ -393,6 +403,8 @@ impl OrganizationLine {
             screening: self.screening,
             coverage: self.coverage,
             resells: self.resells,
+            headquarters: self.headquarters,
+            ties: self.ties.clone(),
         }
     }
 }
@@ -496,6 +508,7 @@ struct CallLine {
     workload: Option<WorkloadLine>,
     tenant: Option<OrganizationId>,
     model: Option<ModelVersionId>,
+    end_use: Option<EndUse>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -36,6 +36,7 @@ impl Registrar<'_> {
             created_at: now,
             expires_at,
             revoked_at: None,
+            end_use: new.end_use,
         };
         let change = Record::Key(record.clone());
         let changed = self.0.commit(&mut registry, "key.mint", change, record)?;

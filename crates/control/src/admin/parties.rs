@@ -36,11 +36,13 @@ impl Registrar<'_> {
             screening: new.screening,
             coverage: new.coverage,
             resells: new.resells,
+            headquarters: new.headquarters,
+            ties: in_order(new.ties),
         };
         self.put_organization(&mut registry, "organization.add", organization)
     }
 
-    /// Changes an organization's name, screening, coverage or resale.
+    /// Changes an organization's name, screening, coverage, resale, headquarters or ties.
     ///
     /// # Errors
     ///
@@ -58,6 +60,8 @@ impl Registrar<'_> {
             screening: update.screening.unwrap_or(old.screening),
             coverage: update.coverage.unwrap_or(old.coverage),
             resells: update.resells.unwrap_or(old.resells),
+            headquarters: update.headquarters.or(old.headquarters),
+            ties: update.ties.map_or_else(|| old.ties.clone(), in_order),
             ..old.clone()
         };
         differs(&old, &new)?;
@@ -231,9 +235,9 @@ fn toggled(before: bool, after: bool, [update, deactivate, reactivate]: Codes) -
     }
 }
 
-fn in_order(people: Vec<PersonId>) -> Vec<PersonId> {
-    let people: BTreeSet<PersonId> = people.into_iter().collect();
-    people.into_iter().collect()
+fn in_order<T: Ord>(items: Vec<T>) -> Vec<T> {
+    let items: BTreeSet<T> = items.into_iter().collect();
+    items.into_iter().collect()
 }
 
 /// Requires that an id is not taken yet.

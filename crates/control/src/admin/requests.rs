@@ -4,8 +4,8 @@
 use identity::Holder;
 use serde::Deserialize;
 use terms::{
-    AffiliationId, Assurance, AttestationId, Claim, Country, Coverage, Engagement, IssuerId, Moment, OrganizationId,
-    OrganizationKind, PersonId, Screening, WorkloadId,
+    AffiliationId, Assurance, AttestationId, Claim, Country, Coverage, EndUse, Engagement, IssuerId, Moment,
+    OrganizationId, OrganizationKind, PersonId, Screening, Tie, WorkloadId,
 };
 use utoipa::ToSchema;
 
@@ -37,6 +37,13 @@ pub struct NewOrganization {
     /// True if it passes the model on to end users it does not identify.
     #[serde(default)]
     pub resells: bool,
+    /// Where its ultimate parent is headquartered, or itself if it has none; absent if not known.
+    #[schema(value_type = Option<String>, example = "US")]
+    pub headquarters: Option<Country>,
+    /// To whom it belongs, with how close a tie; through how many steps does not matter.
+    #[serde(default)]
+    #[schema(schema_with = schema::ties, required = false)]
+    pub ties: Vec<Tie>,
 }
 
 /// A change of an organization; what is absent stays.
@@ -53,6 +60,12 @@ pub struct OrganizationUpdate {
     pub coverage: Option<Coverage>,
     /// True if it passes the model on to end users it does not identify.
     pub resells: Option<bool>,
+    /// Where its ultimate parent is headquartered.
+    #[schema(value_type = Option<String>)]
+    pub headquarters: Option<Country>,
+    /// To whom it belongs; replaces what was known.
+    #[schema(schema_with = schema::ties, required = false)]
+    pub ties: Option<Vec<Tie>>,
 }
 
 /// A new person, without any evidence yet.
@@ -216,6 +229,9 @@ pub struct NewKey {
     /// When it expires; 30 days from now if absent, at most 90.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub not_after: Option<Moment>,
+    /// The end use it is made for (15 CFR 772.1), as licenses name it.
+    #[schema(value_type = Option<String>, example = "cyber_defence")]
+    pub end_use: Option<EndUse>,
 }
 
 /// A new admin token.

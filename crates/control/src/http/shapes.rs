@@ -92,6 +92,7 @@ fn organization() -> Value {
     json!({
         "id": "larkspur-labs", "legal_name": "Larkspur Labs, Inc.", "country": "US", "kind": "us",
         "screening": "cleared", "coverage": "none", "resells": false,
+        "headquarters?": "US", "ties?": [{ "to": "northgate-grid", "kind": "branch" }],
     })
 }
 
@@ -127,7 +128,7 @@ fn affiliation() -> Value {
 fn key() -> Value {
     json!({
         "id": "0123456789abcdef", "holder": {}, "organization": null, "created_at": MOMENT,
-        "expires_at": MOMENT, "revoked_at": null,
+        "expires_at": MOMENT, "revoked_at": null, "end_use": null,
     })
 }
 

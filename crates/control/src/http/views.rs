@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use identity::{Holder, KeyRecord};
 use policy::{Snapshot, SnapshotDocument};
 use serde::Serialize;
-use terms::{KeyId, Moment, OrganizationId};
+use terms::{EndUse, KeyId, Moment, OrganizationId};
 
 use crate::{Advice, Changed, Effect, Role, token::TokenRecord};
 
@@ -17,6 +17,7 @@ pub(super) struct KeyView {
     created_at: Moment,
     expires_at: Moment,
     revoked_at: Option<Moment>,
+    end_use: Option<EndUse>,
 }
 
 impl From<KeyRecord> for KeyView {
@@ -28,6 +29,7 @@ impl From<KeyRecord> for KeyView {
             created_at: key.created_at,
             expires_at: key.expires_at,
             revoked_at: key.revoked_at,
+            end_use: key.end_use,
         }
     }
 }

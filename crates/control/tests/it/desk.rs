@@ -33,7 +33,7 @@ fn annex(directive: &str, own_staff: bool) -> Value {
         "grantees": { "organizations": ["northgate-grid"], "own_staff": own_staff },
         "beneficiaries": { "employee_scope": "direct" }, "tenant_binding": true,
         "territory": { "exclude_groups": [], "unsettled_groups": [] },
-        "conditions": { "tokens_per_month": null },
+        "conditions": { "token_caps": [] },
         "valid": { "from": "2026-06-12T00:00:00Z", "to": null },
         "status": "in_force", "status_since": "2026-06-12T11:00:00Z",
         "obligations": [], "source": { "sha256": "0".repeat(64) },

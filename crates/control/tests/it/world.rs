@@ -210,6 +210,7 @@ pub(crate) fn model(id: &str) -> ModelVersion {
         control: Controlled::Subject,
         clearance: Clearance::Identified,
         certificate_required: false,
+        derived_from: None,
     }
 }
 

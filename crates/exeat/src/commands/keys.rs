@@ -50,6 +50,9 @@ pub(crate) enum KeyCommand {
         /// When it expires (RFC 3339); in 30 days unless given, at most in 90.
         #[arg(long, value_parser = Moment::parse)]
         not_after: Option<Moment>,
+        /// The end use it is made for, as licenses name it.
+        #[arg(long)]
+        end_use: Option<String>,
     },
     /// Shows a key, without its secret.
     Show {
@@ -76,10 +79,15 @@ impl AsCall for KeyCommand {
         const PATH: &str = "/admin/v1/keys";
         let one = |id: &str| format!("{PATH}/{}", escaped(id));
         Ok(match self {
-            Self::Mint { holder, organization, not_after } => {
+            Self::Mint { holder, organization, not_after, end_use } => {
                 let not_after = not_after.map(|at| at.to_string());
-                let body = json!({ "holder": holder.json(), "organization": organization, "not_after": not_after });
-                Call::post(PATH, present(body))
+                Call::post(
+                    PATH,
+                    present(json!({
+                        "holder": holder.json(), "organization": organization, "not_after": not_after,
+                        "end_use": end_use,
+                    })),
+                )
             }
             Self::Show { id } => Call::get(one(id)),
             Self::List { person, page } => page.of(PATH, &[("person", person.as_deref())]),

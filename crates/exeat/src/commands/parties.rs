@@ -1,7 +1,7 @@
 //! People, organizations and workloads.
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::admin::{AsCall, Call, Page, escaped};
 
@@ -92,6 +92,12 @@ pub(crate) enum OrganizationCommand {
         /// It passes the model on to end users it does not identify.
         #[arg(long)]
         resells: bool,
+        /// Where its ultimate parent is headquartered, or itself: an ISO 3166-1 alpha-2 code.
+        #[arg(long)]
+        headquarters: Option<String>,
+        /// To whom it belongs, such as `northgate-grid=wholly_owned`; may be given more than once.
+        #[arg(long = "tie", value_parser = tie)]
+        ties: Vec<Value>,
     },
     /// Shows an organization.
     Show {
@@ -116,6 +122,12 @@ pub(crate) enum OrganizationCommand {
         /// Whether it passes the model on to end users it does not identify.
         #[arg(long)]
         resells: Option<bool>,
+        /// Where its ultimate parent is headquartered.
+        #[arg(long)]
+        headquarters: Option<String>,
+        /// To whom it belongs; replaces what was known.
+        #[arg(long = "tie", value_parser = tie)]
+        ties: Option<Vec<Value>>,
     },
 }
 
@@ -124,20 +136,33 @@ impl AsCall for OrganizationCommand {
         const PATH: &str = "/admin/v1/organizations";
         let one = |id: &str| format!("{PATH}/{}", escaped(id));
         Ok(match self {
-            Self::Add { id, name, country, kind, screening, coverage, resells } => Call::post(
+            Self::Add { id, name, country, kind, screening, coverage, resells, headquarters, ties } => Call::post(
                 PATH,
-                json!({
+                present(json!({
                     "id": id, "legal_name": name, "country": country, "kind": kind,
                     "screening": screening, "coverage": coverage, "resells": resells,
-                }),
+                    "headquarters": headquarters, "ties": ties,
+                })),
             ),
             Self::Show { id } => Call::get(one(id)),
             Self::List { page } => page.of(PATH, &[]),
-            Self::Set { id, screening, coverage, resells } => Call::patch(
+            Self::Set { id, screening, coverage, resells, headquarters, ties } => Call::patch(
                 one(id),
-                present(json!({ "screening": screening, "coverage": coverage, "resells": resells })),
+                present(json!({
+                    "screening": screening, "coverage": coverage, "resells": resells,
+                    "headquarters": headquarters, "ties": ties,
+                })),
             ),
         })
+    }
+}
+
+/// Reads `ORGANIZATION=KIND`.
+fn tie(text: &str) -> Result<Value, String> {
+    let kinds = ["branch", "wholly_owned", "majority_owned"];
+    match text.split_once('=') {
+        Some((to, kind)) if kinds.contains(&kind) => Ok(json!({ "to": to, "kind": kind })),
+        _ => Err(format!("write the organization, `=` and one of {}", kinds.join(", "))),
     }
 }
 
@@ -201,7 +226,7 @@ impl AsCall for WorkloadCommand {
 }
 
 /// Leaves out the fields of an object that are null.
-pub(super) fn present(mut object: serde_json::Value) -> serde_json::Value {
+pub(super) fn present(mut object: Value) -> Value {
     if let Some(fields) = object.as_object_mut() {
         fields.retain(|_, value| !value.is_null());
     }

@@ -78,6 +78,8 @@ pub(crate) struct ModelConfig {
     clearance: Clearance,
     #[serde(default)]
     certificate_required: bool,
+    /// The family it was fine-tuned, distilled or merged from, if another.
+    derived_from: Option<ModelFamily>,
     endpoints: Vec<EndpointSettings>,
     connect_seconds: Option<u64>,
     first_byte_seconds: Option<u64>,
@@ -100,6 +102,7 @@ impl ModelConfig {
             control: self.control,
             clearance: self.clearance,
             certificate_required: self.certificate_required,
+            derived_from: self.derived_from.clone(),
         }
     }
 

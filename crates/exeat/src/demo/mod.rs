@@ -210,6 +210,7 @@ fn model(id: &str, control: Control, clearance: Clearance) -> anyhow::Result<Mod
         control,
         clearance,
         certificate_required: false,
+        derived_from: None,
     })
 }
 

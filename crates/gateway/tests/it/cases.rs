@@ -70,6 +70,7 @@ fn ask(world: &World, check: &Check) -> u16 {
         created_at: check.facts.at,
         expires_at: credential.expires_at,
         revoked_at: credential.revoked.then_some(check.facts.at),
+        end_use: credential.end_use.clone(),
     })));
     world.post(key.reveal(), CHAT, &chat(check.facts.model.as_str(), false)).head.status
 }

@@ -102,6 +102,7 @@ impl World {
             created_at: now(),
             expires_at,
             revoked_at,
+            end_use: None,
         });
         self.change(Change::Key(record));
     }
@@ -230,6 +231,8 @@ pub(crate) fn lab() -> Organization {
         screening: Screening::Cleared,
         coverage: Coverage::None,
         resells: false,
+        headquarters: None,
+        ties: Vec::new(),
     }
 }
 
@@ -246,12 +249,14 @@ fn snapshot(epoch: u64, directives: Vec<Directive>, licenses: Vec<License>) -> S
         control,
         clearance,
         certificate_required: false,
+        derived_from: None,
     };
     Snapshot::compile(SnapshotDocument {
         version: 1,
         epoch,
         lab: Some(OrganizationId::parse("larkspur-labs").unwrap()),
         country_groups: CountryGroups::bundled(),
+        regimes: Vec::new(),
         models: vec![
             model("ember-2", Control::Published, Clearance::Open),
             model("mythos-5", Control::Subject, Clearance::Attested),

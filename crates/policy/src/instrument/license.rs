@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use terms::{Engagement, InstrumentId, ModelFamily, Moment, OrganizationId};
+use terms::{EndUse, Engagement, InstrumentId, ModelFamily, Moment, OrganizationId, TieKind};
 
-use super::{InstrumentFault, Issuer, Source, Status, check_head, check_words, explicit, parse_as};
-use crate::{CountryGroup, Obligation};
+use super::{
+    InstrumentFault, NationalityRule, Status, explicit, parse_as,
+    parts::{Duty, Interpretation, Issuer, Source, check_head, check_remarks, is_false},
+};
+use crate::{CountryGroup, Obligation, Period};
 
 const TYPE: &str = "license/v1";
 
@@ -67,10 +70,27 @@ impl License {
         self.0.grantees.own_staff
     }
 
-    /// Returns the cap on tokens in a calendar month, if it sets one.
+    /// Returns its caps on tokens, each for one kind of period.
+    pub fn token_caps(&self) -> impl Iterator<Item = (u64, Period)> {
+        self.0.conditions.token_caps.iter().map(|cap| (cap.tokens, cap.per))
+    }
+
+    /// Returns the instrument of another id that it replaces when it takes effect, if any.
     #[must_use]
-    pub fn tokens_per_month(&self) -> Option<u64> {
-        self.0.conditions.tokens_per_month
+    pub fn supersedes(&self) -> Option<&InstrumentId> {
+        self.0.supersedes.as_ref()
+    }
+
+    /// Returns since when this version speaks; a version of the same id with a higher number takes over from its own.
+    #[must_use]
+    pub fn status_since(&self) -> Moment {
+        self.0.status_since
+    }
+
+    /// Returns true if it also reaches versions that were derived from a family it names.
+    #[must_use]
+    pub fn reaches_derivatives(&self) -> bool {
+        self.0.models.include_derivatives
     }
 
     /// Returns from when it is good.
@@ -101,6 +121,26 @@ impl License {
 
     pub(crate) fn employee_scope(&self) -> Option<EmployeeScope> {
         self.0.beneficiaries.employee_scope
+    }
+
+    pub(crate) fn entity_reach(&self) -> EntityReach {
+        self.0.entity_scope
+    }
+
+    pub(crate) fn nationality_exclude(&self) -> Option<&NationalityExclude> {
+        self.0.nationality_exclude.as_ref()
+    }
+
+    /// Returns the end uses it is limited to; empty if to none.
+    pub(crate) fn end_uses(&self) -> &BTreeSet<EndUse> {
+        &self.0.end_uses
+    }
+
+    /// Returns every country group that it names.
+    pub(crate) fn groups(&self) -> BTreeSet<CountryGroup> {
+        let nationals = self.0.nationality_exclude.iter().flat_map(|exclude| &exclude.groups);
+        let places = self.0.territory.exclude_groups.union(&self.0.territory.unsettled_groups);
+        places.chain(nationals).copied().collect()
     }
 
     pub(crate) fn tenant_binding(&self) -> bool {
@@ -167,10 +207,70 @@ impl EmployeeScope {
     }
 }
 
+/// How far beyond the grantees it names a license reaches.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EntityReach {
+    /// To those it names, and to nobody else.
+    #[default]
+    Named,
+    /// Also to their branches and offices.
+    Branches,
+    /// Also to what they own whole.
+    WhollyOwned,
+    /// Also to what they own by more than half.
+    MajorityOwned,
+}
+
+impl EntityReach {
+    pub(crate) fn covers(self, tie: TieKind) -> bool {
+        match self {
+            Self::Named => false,
+            Self::Branches => tie <= TieKind::Branch,
+            Self::WhollyOwned => tie <= TieKind::WhollyOwned,
+            Self::MajorityOwned => tie <= TieKind::MajorityOwned,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_named(&self) -> bool {
+        *self == Self::Named
+    }
+}
+
+/// Foreign persons whom a license leaves out by their nationality.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NationalityExclude {
+    pub(crate) groups: BTreeSet<CountryGroup>,
+    pub(crate) rule: NationalityRule,
+}
+
+/// What no license under the export regulations waives; a document may repeat it, and may not shorten it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum NonWaivable {
+    Ofac,
+    EntityList,
+    DeniedPersons,
+    Embargo,
+    Certification,
+}
+
+const NEVER: [NonWaivable; 5] = [
+    NonWaivable::Ofac,
+    NonWaivable::EntityList,
+    NonWaivable::DeniedPersons,
+    NonWaivable::Embargo,
+    NonWaivable::Certification,
+];
+
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Models {
     families: BTreeSet<ModelFamily>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    include_derivatives: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -200,8 +300,15 @@ struct Territory {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Conditions {
-    #[serde(deserialize_with = "explicit")]
-    tokens_per_month: Option<u64>,
+    /// Each period at most once.
+    token_caps: Vec<TokenCap>,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+struct TokenCap {
+    tokens: u64,
+    per: Period,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -225,19 +332,36 @@ struct Document {
     r#type: Type,
     id: InstrumentId,
     version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    supersedes: Option<InstrumentId>,
     kind: LicenseKind,
     issuer: Issuer,
     under: BTreeSet<InstrumentId>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    never_waives: BTreeSet<NonWaivable>,
     models: Models,
     grantees: Grantees,
+    #[serde(default, skip_serializing_if = "EntityReach::is_named")]
+    entity_scope: EntityReach,
     beneficiaries: Beneficiaries,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nationality_exclude: Option<NationalityExclude>,
     tenant_binding: bool,
     territory: Territory,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    end_uses: BTreeSet<EndUse>,
     conditions: Conditions,
     valid: Validity,
     status: Status,
     status_since: Moment,
     obligations: BTreeSet<Obligation>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reporting: Vec<Duty>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    interpretation: Vec<Interpretation>,
+    /// Years for which its records must be kept; 15 CFR 762.6 asks for five.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recordkeeping_years: Option<u32>,
     source: Source,
 }
 
@@ -256,15 +380,41 @@ impl From<License> for Document {
 }
 
 fn check(doc: &Document) -> Result<(), InstrumentFault> {
-    check_head(&doc.id, doc.version, doc.models.families.len())?;
-    check_words("issuer.agency", &doc.issuer.agency)?;
-    check_words("issuer.official", &doc.issuer.official)?;
-    InstrumentFault::unless(!doc.under.is_empty(), "under", "empty: name the directive it waives")?;
+    check_head(&doc.id, doc.version, doc.supersedes.as_ref(), &doc.issuer)?;
+    let named = !doc.models.families.is_empty();
+    InstrumentFault::unless(named, "models.families", "empty: name at least one model family")?;
+    check_waivers(doc)?;
     check_grantees(doc)?;
     let settled = doc.territory.exclude_groups.is_disjoint(&doc.territory.unsettled_groups);
     InstrumentFault::unless(settled, "territory", "a group is both excluded and unsettled: choose one")?;
+    if let Some(exclude) = &doc.nationality_exclude {
+        InstrumentFault::unless(!exclude.groups.is_empty(), "nationality_exclude.groups", "empty: name a group")?;
+    }
+    check_caps(&doc.conditions.token_caps)?;
     let ordered = doc.valid.to.is_none_or(|end| doc.valid.from < end);
-    InstrumentFault::unless(ordered, "valid.to", "not after valid.from: it would never be good")
+    InstrumentFault::unless(ordered, "valid.to", "not after valid.from: it would never be good")?;
+    let kept = doc.recordkeeping_years.is_none_or(|years| years >= 5);
+    InstrumentFault::unless(kept, "recordkeeping_years", "fewer than the 5 years of 15 CFR 762.6")?;
+    check_remarks(&doc.reporting, &doc.interpretation)
+}
+
+fn check_waivers(doc: &Document) -> Result<(), InstrumentFault> {
+    InstrumentFault::unless(!doc.under.is_empty(), "under", "empty: name the directive it waives")?;
+    let barred = doc.under.iter().find(|id| is_non_waivable(id.as_str()));
+    if let Some(id) = barred {
+        let why = format!("waives `{id}`, which no license of this kind may: name directives only");
+        return Err(InstrumentFault::new("under", why));
+    }
+    let whole = doc.never_waives.is_empty() || NEVER.iter().all(|item| doc.never_waives.contains(item));
+    let why = "shorter than what no license waives: ofac, entity_list, denied_persons, embargo, certification";
+    InstrumentFault::unless(whole, "never_waives", why)
+}
+
+/// Tells whether a name means rules that hold whatever licenses exist.
+fn is_non_waivable(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let spelled = NEVER.iter().filter_map(|item| serde_json::to_value(item).ok());
+    name.starts_with("base.") || spelled.into_iter().any(|item| item.as_str() == Some(name.as_str()))
 }
 
 fn check_grantees(doc: &Document) -> Result<(), InstrumentFault> {
@@ -272,4 +422,12 @@ fn check_grantees(doc: &Document) -> Result<(), InstrumentFault> {
     InstrumentFault::unless(count >= 1, "grantees", "nobody: name an organization or set own_staff")?;
     let one = doc.kind != LicenseKind::Individual || count == 1;
     InstrumentFault::unless(one, "grantees", "an individual license names exactly one grantee")
+}
+
+fn check_caps(caps: &[TokenCap]) -> Result<(), InstrumentFault> {
+    let at = "conditions.token_caps";
+    let periods: BTreeSet<Period> = caps.iter().map(|cap| cap.per).collect();
+    InstrumentFault::unless(periods.len() == caps.len(), at, "two caps for the same period: keep the lower one")?;
+    let useful = caps.iter().all(|cap| cap.tokens >= 1);
+    InstrumentFault::unless(useful, at, "0 tokens: a license without any use; write at least 1")
 }

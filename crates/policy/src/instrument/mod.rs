@@ -1,20 +1,27 @@
-//! Directives and licenses as documents: JSON, strict, versioned.
+//! Directives, licenses and regimes as documents: JSON, strict, versioned.
 
 mod directive;
 mod license;
-
-use std::fmt;
+mod parts;
+mod regime;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use terms::InstrumentId;
 
 pub use directive::Directive;
 pub(crate) use directive::{Destination, PersonDefinition, PersonScope, Unknown};
 pub(crate) use license::EmployeeScope;
 pub use license::License;
+pub use regime::Regime;
 
-/// Leaves room for the name of a clause in a provision id of 64 characters.
-const ID_CHARS: usize = 44;
+/// Under which rules a nationality counts.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum NationalityRule {
+    /// The most recent country of citizenship or permanent residency (15 CFR 734.13(b), 734.14(b)).
+    Ear,
+    /// Every country of which citizenship is or was held, or permanent residency is held (22 CFR 120.51(b)).
+    Itar,
+}
 
 /// Whether an instrument is in force.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -69,56 +76,6 @@ impl InstrumentFault {
     }
 }
 
-/// Who issued an instrument.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Issuer {
-    pub(crate) agency: String,
-    pub(crate) official: String,
-}
-
-/// One provision of law that an instrument rests on.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Authority {
-    pub(crate) cite: String,
-}
-
-/// The original that was transcribed.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Source {
-    pub(crate) sha256: Sha256Hex,
-}
-
-/// 64 lower-case hexadecimal digits.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub(crate) struct Sha256Hex(String);
-
-impl TryFrom<String> for Sha256Hex {
-    type Error = &'static str;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() == 64 && text.bytes().all(digit) {
-            return Ok(Self(text));
-        }
-        Err("write the SHA-256 of the original as 64 lower-case hexadecimal digits")
-    }
-}
-
-impl From<Sha256Hex> for String {
-    fn from(hex: Sha256Hex) -> Self {
-        hex.0
-    }
-}
-
-impl fmt::Display for Sha256Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// Deserializes a field that may be `null` but not absent: silence is not an answer.
 fn explicit<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
 where
@@ -162,15 +119,4 @@ fn misread(error: &serde_json::Error) -> InstrumentFault {
     let why = error.to_string();
     let why = why.strip_suffix(&format!(" at {at}")).unwrap_or(&why);
     InstrumentFault::new(at, why)
-}
-
-fn check_head(id: &InstrumentId, version: u32, families: usize) -> Result<(), InstrumentFault> {
-    InstrumentFault::unless(id.as_str().len() <= ID_CHARS, "id", "longer than 44 characters: shorten it")?;
-    InstrumentFault::unless(version >= 1, "version", "0: the first version is 1")?;
-    InstrumentFault::unless(families >= 1, "models.families", "empty: name at least one model family")
-}
-
-fn check_words(at: &str, text: &str) -> Result<(), InstrumentFault> {
-    let plain = !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
-    InstrumentFault::unless(plain, at, "write 1 to 256 characters on one line")
 }

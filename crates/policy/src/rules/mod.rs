@@ -10,15 +10,21 @@ mod tests;
 mod text;
 mod vocabulary;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression, Schema,
     ValidationMode, Validator,
 };
-use terms::{Country, Engagement, ModelVersion, ModelVersionId, ProvisionId, Standing};
+use terms::{Country, EndUse, Engagement, ModelFamily, ModelVersion, ModelVersionId, Moment, ProvisionId, Standing};
 
-use crate::{Code, CompileFault, Directive, License, SnapshotDocument, why::Finding};
+use crate::{
+    Code, CompileFault, Directive, License, Regime, SnapshotDocument,
+    caller::Headquarters,
+    instrument::{NationalityRule, PersonScope},
+    nationality::Nationality,
+    why::Finding,
+};
 
 pub(crate) use text::is_covered;
 pub(crate) use vocabulary::Side;
@@ -34,10 +40,26 @@ pub(crate) struct Rules {
     words: Vocabulary,
     entities: Entities,
     provisions: BTreeMap<String, Provision>,
-    serve: PolicySet,
+    /// In order; the first began before anything that is decided.
+    eras: Vec<Era>,
     models: BTreeMap<ModelVersionId, ModelRules>,
     licenses: Vec<LicenseRules>,
+    asks: Asks,
     text: String,
+}
+
+/// What rules hold from one moment to the next boundary of a regime.
+#[derive(Debug)]
+struct Era {
+    from: Moment,
+    serve: PolicySet,
+}
+
+/// What the instruments of a snapshot ask that most do not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asks {
+    pub(crate) headquarters: bool,
+    pub(crate) nationality: bool,
 }
 
 /// A policy as a determination names it: for a forbid, with the finding it makes.
@@ -55,8 +77,9 @@ pub(crate) struct ModelRules {
     pub(crate) index: usize,
     /// In order of the directives.
     pub(crate) gates: Vec<Gate>,
-    /// What `serve` says where nothing speaks against any party: uncontrolled, controlled. Asked once, at compile.
-    clear: Option<[Ruling; 2]>,
+    /// What `serve` says in each era where nothing speaks against any party: uncontrolled, controlled. Asked once, at
+    /// compile.
+    clear: Vec<[Ruling; 2]>,
 }
 
 /// One model version under one directive.
@@ -64,15 +87,26 @@ pub(crate) struct ModelRules {
 pub(crate) struct Gate {
     uid: EntityUid,
     rules: PolicySet,
+    pub(crate) tenure: Tenure,
     /// Where the directive stands in the document.
     pub(crate) directive: usize,
     /// Where the licenses stand in the document that waive the directive for the model's family.
     pub(crate) licenses: Vec<usize>,
 }
 
+/// When one version of an instrument speaks, beside the other versions of the snapshot.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tenure {
+    /// Since when; absent for the lowest version, which speaks until another does.
+    pub(crate) since: Option<Moment>,
+    /// Since when versions with a higher number speak.
+    pub(crate) later: Vec<Moment>,
+}
+
 #[derive(Debug)]
 struct LicenseRules {
     uid: EntityUid,
+    tenure: Tenure,
     rules: PolicySet,
     /// What a person can be under it, by how it names them and in what capacity.
     roles: BTreeMap<(bool, Engagement), EntityUid>,
@@ -108,6 +142,23 @@ pub(crate) struct Release {
     pub(crate) roles: Vec<Role>,
     /// Licenses whose cap is used up or whose use is not known.
     pub(crate) spent: Vec<usize>,
+    /// The end use that the credential was made for.
+    pub(crate) end_use: Option<EndUse>,
+    /// Where the tenant's ultimate parent is headquartered; not known unless [`Asks`] says that somebody asks.
+    pub(crate) headquarters: Headquarters,
+    /// Nationality under 15 CFR 734.13(b), likewise.
+    pub(crate) ear: Nationality,
+    /// Nationality under 22 CFR 120.51(b), likewise.
+    pub(crate) itar: Nationality,
+}
+
+impl Release {
+    pub(crate) fn nationality(&self, rule: NationalityRule) -> &Nationality {
+        match rule {
+            NationalityRule::Ear => &self.ear,
+            NationalityRule::Itar => &self.itar,
+        }
+    }
 }
 
 /// How a license, by its place in the document, names a person, and in what capacity they act for a grantee.
@@ -131,19 +182,34 @@ impl Rules {
         self.models.get(id)
     }
 
-    /// Asks whether a model may be served to the parties at all.
-    pub(crate) fn serve(&self, model: &ModelRules, question: &Serve) -> Result<Ruling, Finding> {
+    pub(crate) fn asks(&self) -> Asks {
+        self.asks
+    }
+
+    /// Returns when each era but the first begins, in order.
+    pub(crate) fn boundaries(&self) -> impl Iterator<Item = Moment> {
+        self.eras.iter().skip(1).map(|era| era.from)
+    }
+
+    /// Returns when a license, by its place in the document, speaks.
+    pub(crate) fn tenure(&self, license: usize) -> Option<&Tenure> {
+        self.licenses.get(license).map(|rules| &rules.tenure)
+    }
+
+    /// Asks whether a model may be served to the parties at all, in an era by its number.
+    pub(crate) fn serve(&self, model: &ModelRules, era: usize, question: &Serve) -> Result<Ruling, Finding> {
         let is_clear = question.parties.is_empty() && question.near.is_empty();
-        match &model.clear {
+        match model.clear.get(era) {
             Some([uncontrolled, _]) if is_clear && !question.controlled => Ok(uncontrolled.clone()),
             Some([_, controlled]) if is_clear => Ok(controlled.clone()),
-            _ => self.ask_serve(model, question),
+            _ => self.ask_serve(model, era, question),
         }
     }
 
-    fn ask_serve(&self, model: &ModelRules, question: &Serve) -> Result<Ruling, Finding> {
+    fn ask_serve(&self, model: &ModelRules, era: usize, question: &Serve) -> Result<Ruling, Finding> {
+        let era = self.eras.get(era).ok_or_else(|| Finding::deny(Code::EvaluationFailed, None))?;
         let context = self.words.serve_context(question);
-        self.ask(self.words.serve.clone(), &model.uid, context, &self.serve)
+        self.ask(self.words.serve.clone(), &model.uid, context, &era.serve)
     }
 
     /// Asks ahead what most calls ask: nothing speaks against any party.
@@ -152,11 +218,14 @@ impl Rules {
         let failed = |_| CompileFault::new("rules", "cannot be evaluated");
         let mut answers = Vec::new();
         for model in self.models.values() {
-            let uncontrolled = self.ask_serve(model, &clear(false)).map_err(failed)?;
-            answers.push([uncontrolled, self.ask_serve(model, &clear(true)).map_err(failed)?]);
+            let ask = |era| {
+                let uncontrolled = self.ask_serve(model, era, &clear(false))?;
+                Ok([uncontrolled, self.ask_serve(model, era, &clear(true))?])
+            };
+            answers.push((0..self.eras.len()).map(ask).collect::<Result<Vec<_>, Finding>>().map_err(failed)?);
         }
         for (model, answer) in self.models.values_mut().zip(answers) {
-            model.clear = Some(answer);
+            model.clear = answer;
         }
         Ok(self)
     }
@@ -233,9 +302,9 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn new(document: &'a SnapshotDocument) -> Result<Self, CompileFault> {
-        let words = Vocabulary::new()?;
+        let words = Vocabulary::new(&document.country_groups)?;
         Ok(Self {
-            entities: words.countries(&document.country_groups),
+            entities: words.countries(),
             words,
             document,
             all: PolicySet::new(),
@@ -245,8 +314,9 @@ impl<'a> Compiler<'a> {
     }
 
     fn finish(mut self) -> Result<Rules, CompileFault> {
-        let base = self.admit("base", BASE)?;
+        let base = self.admit("base", BASE, None)?;
         let serve = self.only(&base, "serve")?;
+        let eras = self.eras(&serve)?;
         let release = self.only(&base, "release")?;
         let licenses = self.document.licenses.iter();
         let licenses = licenses.map(|l| self.license(l)).collect::<Result<Vec<_>, _>>()?;
@@ -262,24 +332,53 @@ impl<'a> Compiler<'a> {
             authorizer: Authorizer::new(),
             words: self.words,
             provisions: self.provisions,
+            asks: asks(self.document),
             text: self.text,
-            serve,
+            eras,
             models,
             licenses,
         };
         rules.answer_ahead()
     }
 
-    /// Parses policies, names each by its `@id`, and files them as provisions.
-    fn admit(&mut self, at: &str, text: &str) -> Result<PolicySet, CompileFault> {
+    /// Cuts time where a regime changes what holds, and keeps of the base rules what each era has in force.
+    fn eras(&self, serve: &PolicySet) -> Result<Vec<Era>, CompileFault> {
+        let regimes = &self.document.regimes;
+        for id in regimes.iter().flat_map(Regime::provisions) {
+            let known = serve.policies().any(|policy| AsRef::<str>::as_ref(policy.id()) == id.as_str());
+            if !known {
+                let why = "a regime gives it dates, and no base rule has this id: correct the id";
+                return Err(CompileFault::new(id.as_str(), why));
+            }
+        }
+        let boundaries: BTreeSet<Moment> = regimes.iter().flat_map(Regime::boundaries).collect();
+        let starts = std::iter::once(Moment::from_millis(0)).chain(boundaries);
+        starts.map(|from| Ok(Era { from, serve: self.in_force(serve, from)? })).collect()
+    }
+
+    fn in_force(&self, serve: &PolicySet, at: Moment) -> Result<PolicySet, CompileFault> {
+        let holds = |id: &str| {
+            let provision = self.provisions.get(id).map(|provision| &provision.id);
+            provision.is_some_and(|id| self.document.regimes.iter().all(|regime| regime.is_in_force(id, at)))
+        };
+        let mut some = PolicySet::new();
+        for policy in serve.policies().filter(|policy| holds(policy.id().as_ref())) {
+            some.add(policy.clone()).map_err(|e| internal(&e))?;
+        }
+        Ok(some)
+    }
+
+    /// Parses policies, names each by its `@id` and the version of its instrument, and files them as provisions.
+    fn admit(&mut self, at: &str, text: &str, version: Option<u32>) -> Result<PolicySet, CompileFault> {
         let parsed: PolicySet = text.parse().map_err(|e| CompileFault::new(at, format!("{e}")))?;
         let mut named = PolicySet::new();
         for policy in parsed.policies() {
             let id = policy.annotation("id").unwrap_or_default();
             let provision = ProvisionId::parse(id).map_err(|e| CompileFault::new(at, e.to_string()))?;
-            let policy = policy.new_id(cedar_policy::PolicyId::new(id));
+            let name = version.map_or_else(|| id.to_owned(), |version| format!("{id}@{version}"));
+            let policy = policy.new_id(cedar_policy::PolicyId::new(&name));
             let finding = text::finding(&policy, &provision)?;
-            self.provisions.insert(id.to_owned(), Provision { id: provision, finding });
+            self.provisions.insert(name, Provision { id: provision, finding });
             named.add(policy.clone()).map_err(|e| internal(&e))?;
             self.all.add(policy).map_err(|e| internal(&e))?;
         }
@@ -298,18 +397,22 @@ impl<'a> Compiler<'a> {
     }
 
     fn license(&mut self, license: &License) -> Result<LicenseRules, CompileFault> {
+        let versions = self.document.licenses.iter().filter(|other| other.id() == license.id());
         Ok(LicenseRules {
-            uid: self.words.license(license.id()),
-            roles: self.words.roles(license.id()),
-            rules: self.admit(license.id().as_str(), &text::license(license))?,
+            uid: self.words.license(license),
+            tenure: tenure(license.version(), versions.map(|other| (other.version(), other.status_since()))),
+            roles: self.words.roles(license),
+            rules: self.admit(license.id().as_str(), &text::license(license), Some(license.version()))?,
         })
     }
 
     fn directive(&mut self, directive: &Directive, release: &PolicySet) -> Result<PolicySet, CompileFault> {
-        let mut rules = self.admit(directive.id().as_str(), &text::directive(directive))?;
+        let text = text::directive(directive);
+        let mut rules = self.admit(directive.id().as_str(), &text, Some(directive.version()))?;
         for policy in release.policies() {
             rules.add(policy.clone()).map_err(|e| internal(&e))?;
         }
+        self.entities.push(self.words.directive_entity(directive));
         Ok(rules)
     }
 
@@ -318,19 +421,21 @@ impl<'a> Compiler<'a> {
         let uid = entity.uid();
         self.entities.push(entity);
         let directives = self.document.directives.iter().zip(rules).enumerate();
-        let naming = directives.filter(|(_, (d, _))| d.families().contains(&model.family));
+        let naming = directives.filter(|(_, (d, _))| reaches(d.families(), d.reaches_derivatives(), model));
         let mut gates = Vec::new();
         for (at, (directive, rules)) in naming {
             let entity = self.words.gate_entity(model, directive);
+            let versions = self.document.directives.iter().filter(|other| other.id() == directive.id());
             gates.push(Gate {
                 uid: entity.uid(),
                 rules: rules.clone(),
+                tenure: tenure(directive.version(), versions.map(|other| (other.version(), other.status_since()))),
                 directive: at,
                 licenses: waiving(&self.document.licenses, directive, model),
             });
             self.entities.push(entity);
         }
-        Ok(ModelRules { uid, index, gates, clear: None })
+        Ok(ModelRules { uid, index, gates, clear: Vec::new() })
     }
 
     fn validate(&self) -> Result<Schema, CompileFault> {
@@ -343,10 +448,34 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// Returns when a version speaks beside all versions of its instrument.
+fn tenure(version: u32, versions: impl Iterator<Item = (u32, Moment)> + Clone) -> Tenure {
+    let lowest = versions.clone().all(|(other, _)| other >= version);
+    let since = versions.clone().find(|(other, _)| *other == version && !lowest).map(|(_, since)| since);
+    Tenure { since, later: versions.filter(|(other, _)| *other > version).map(|(_, since)| since).collect() }
+}
+
 fn waiving(licenses: &[License], directive: &Directive, model: &ModelVersion) -> Vec<usize> {
-    let waives = |l: &License| l.under().contains(directive.id()) && l.families().contains(&model.family);
+    let waives =
+        |l: &License| l.under().contains(directive.id()) && reaches(l.families(), l.reaches_derivatives(), model);
     let licenses = licenses.iter().enumerate();
     licenses.filter(|(_, l)| waives(l)).map(|(at, _)| at).collect()
+}
+
+/// Tells whether an instrument that names these families reaches a model version.
+fn reaches(families: &BTreeSet<ModelFamily>, derivatives: bool, model: &ModelVersion) -> bool {
+    let derived = derivatives && model.derived_from.as_ref().is_some_and(|from| families.contains(from));
+    families.contains(&model.family) || derived
+}
+
+fn asks(document: &SnapshotDocument) -> Asks {
+    let by_nationality = |d: &Directive| matches!(d.person_scope(), PersonScope::NationalsOf { .. });
+    let directives = &document.directives;
+    Asks {
+        headquarters: directives.iter().any(|d| !d.entity_scope().headquartered_in().is_empty()),
+        nationality: directives.iter().any(by_nationality)
+            || document.licenses.iter().any(|license| license.nationality_exclude().is_some()),
+    }
 }
 
 fn internal(error: &dyn std::fmt::Display) -> CompileFault {

@@ -2,10 +2,10 @@
 
 use cedar_policy::{Context, Decision, PolicySet, Request};
 use proptest::{collection::vec, option, prelude::*, sample::select};
-use terms::{Country, Engagement, Standing, UsPersonLimb};
+use terms::{Country, EndUse, Engagement, Standing, UsPersonLimb};
 
 use super::{Release, Role, Rules, Ruling};
-use crate::{CountryGroups, Directive, License, SnapshotDocument, why};
+use crate::{CountryGroups, Directive, License, SnapshotDocument, caller::Headquarters, nationality::Nationality, why};
 
 const JUNE_12: &str = include_str!("../../../../examples/june-12.directive.json");
 const ANNEX_A: &str = include_str!("../../../../examples/annex-a.license.json");
@@ -27,7 +27,7 @@ proptest! {
         prop_assert!(asked.resells || silent == explained, "the explanation of the directive");
         if !asked.roles.is_empty() {
             let license = &document.licenses[0];
-            let spent = license.tokens_per_month().is_some() && !asked.spent.is_empty();
+            let spent = license.token_caps().next().is_some() && !asked.spent.is_empty();
             let findings = why::license_terms(license, &asked.roles, false, &asked, &document.country_groups, spent);
             let permits = matches!(rules.licensed(gate, 0, &asked).unwrap(), Ruling::Permit(_));
             prop_assert_eq!(findings.unwrap().is_empty(), permits, "the explanation of the license");
@@ -35,7 +35,7 @@ proptest! {
     }
 }
 
-const READINGS: usize = 4;
+const READINGS: usize = 7;
 
 fn document(reading: usize) -> SnapshotDocument {
     let (mut directive, mut license) = (json(JUNE_12), json(ANNEX_A));
@@ -43,11 +43,21 @@ fn document(reading: usize) -> SnapshotDocument {
         1 => directive["destination_scope"] = serde_json::json!({"deny": "all_foreign", "unsettled": true}),
         2 => directive["person_scope"]["definition"] = "citizens_nationals_only".into(),
         3 => {
-            license["conditions"]["tokens_per_month"] = 10.into();
+            license["conditions"]["token_caps"] = serde_json::json!([{"tokens": 10, "per": "month"}]);
             license["beneficiaries"]["employee_scope"] = "regular_120_64".into();
             let groups = serde_json::json!({"deny": "groups", "groups": ["D:5"], "unsettled": false});
             directive["destination_scope"] = groups;
         }
+        4 => {
+            directive["entity_scope"] = serde_json::json!({"deny": "headquarters", "headquartered_in": ["D:5", "A:6"]});
+            license["end_uses"] = serde_json::json!(["cyber_defence", "grid"]);
+            license["nationality_exclude"] = serde_json::json!({"groups": ["D:5"], "rule": "itar"});
+        }
+        5 => {
+            directive["person_scope"] =
+                serde_json::json!({"deny": "nationals_of", "groups": ["D:5"], "rule": "ear", "unknown": "hold"});
+        }
+        6 => directive["person_scope"] = serde_json::json!({"deny": "everyone"}),
         _ => {}
     }
     let model = serde_json::json!({
@@ -58,6 +68,7 @@ fn document(reading: usize) -> SnapshotDocument {
         epoch: 1,
         lab: terms::OrganizationId::parse("larkspur-labs").ok(),
         country_groups: CountryGroups::bundled(),
+        regimes: Vec::new(),
         models: vec![serde_json::from_value(model).unwrap()],
         aliases: Vec::new(),
         directives: vec![Directive::parse(directive.to_string().as_bytes()).unwrap()],
@@ -79,16 +90,36 @@ fn questions() -> impl Strategy<Value = Release> {
     let country = select(vec!["US", "PR", "DE", "CN", "IR"]).prop_map(|code| Country::parse(code).unwrap());
     let resells = prop::bool::weighted(0.1);
     let spent = select(vec![vec![], vec![0]]);
-    (standing, option::of(country), any::<bool>(), resells, vec(roles(), 0..3), spent).prop_map(
-        |(standing, location, foreign_organization, resells, roles, spent)| Release {
-            standing,
-            location,
-            foreign_organization,
-            resells,
-            roles,
-            spent,
+    let countries = (option::of(country.clone()), any::<[bool; 2]>(), option::of(country.clone()));
+    let end_use = option::of(select(vec!["cyber_defence", "marketing"]));
+    (standing, option::of(country), any::<bool>(), resells, vec(roles(), 0..3), spent, countries, end_use).prop_map(
+        |(standing, location, foreign_organization, resells, roles, spent, (seat, [none, stateless], of), end_use)| {
+            Release {
+                end_use: end_use.map(|end_use| EndUse::parse(end_use).unwrap()),
+                headquarters: match seat {
+                    _ if none => Headquarters::Nobody,
+                    Some(country) => Headquarters::In(country),
+                    None => Headquarters::Unknown,
+                },
+                ear: nationality(of, stateless),
+                itar: nationality(of, false),
+                standing,
+                location,
+                foreign_organization,
+                resells,
+                roles,
+                spent,
+            }
         },
     )
+}
+
+fn nationality(of: Option<Country>, stateless: bool) -> Nationality {
+    match of {
+        Some(country) => Nationality::Of([country, Country::parse("CA").unwrap()].into()),
+        None if stateless => Nationality::Stateless,
+        None => Nationality::Unknown,
+    }
 }
 
 fn roles() -> impl Strategy<Value = Role> {

@@ -6,10 +6,10 @@ use cedar_policy::{Effect, Policy};
 use serde::de::{DeserializeOwned, IntoDeserializer, value::Error};
 use terms::{ProvisionId, UsPersonLimb};
 
-use super::vocabulary::{ENGAGEMENTS, Side, limb_name, role_name};
+use super::vocabulary::{ENGAGEMENTS, Side, limb_name, role_name, versioned};
 use crate::{
     Code, CompileFault, CountryGroup, Directive, License, Remedy,
-    instrument::{Destination, EmployeeScope, PersonDefinition, PersonScope},
+    instrument::{Destination, EmployeeScope, NationalityRule, PersonDefinition, PersonScope},
     why::Finding,
 };
 
@@ -36,20 +36,28 @@ pub(super) fn finding(policy: &Policy, id: &ProvisionId) -> Result<Option<Findin
     Ok(Some(Finding::hold(code, id.clone(), remedy)))
 }
 
-/// Writes the one permit of a directive: whom it does not bar.
+/// Writes the one permit of a directive: whom it does not bar. None if it bars everybody.
 pub(super) fn directive(directive: &Directive) -> String {
+    if *directive.person_scope() == (PersonScope::Everyone {}) {
+        return String::new();
+    }
+    let entities = directive.entity_scope();
+    let headquarters = entities.headquartered_in();
     let conditions = [
         persons(directive.person_scope()),
         destinations(directive.destination()),
-        directive.bars_foreign_organizations().then(|| "!context.foreignOrganization".to_owned()),
+        entities.bars_foreign().then(|| "!context.foreignOrganization".to_owned()),
+        (!headquarters.is_empty()).then(|| none_in("headquarters", headquarters.iter())),
     ];
     let conditions: Vec<String> = conditions.into_iter().flatten().collect();
     let (id, cite) = (directive.id(), directive.cite());
     format!(
-        "@id(\"{}\")\n@basis(\"outside the scope of {id}\")\n@cite({:?})\n\
-         permit (principal, action == Action::\"release\", resource in Directive::\"{id}\")\nwhen {{ {} }};\n",
+        "@id(\"{}\")\n@basis(\"outside the scope of {id}\")\n@cite({:?})\n@version(\"{}\")\n\
+         permit (principal, action == Action::\"release\", resource in Directive::\"{}\")\nwhen {{ {} }};\n",
         clause(directive),
         format!("15 CFR 734.18(a)(2), 772.1; {cite}"),
+        directive.version(),
+        versioned(id, directive.version()),
         conditions.join(" && "),
     )
 }
@@ -58,18 +66,41 @@ pub(super) fn directive(directive: &Directive) -> String {
 fn clause(directive: &Directive) -> String {
     let name = match directive.person_scope() {
         PersonScope::ForeignPerson { .. } => "us-person",
-        PersonScope::None {} => "outside-scope",
+        PersonScope::None {} | PersonScope::NationalsOf { .. } | PersonScope::Everyone {} => "outside-scope",
     };
     format!("{}.{name}", directive.id())
 }
 
 fn persons(scope: &PersonScope) -> Option<String> {
-    let PersonScope::ForeignPerson { definition, .. } = scope else {
-        return None;
-    };
-    let limbs = LIMBS.into_iter().filter(|limb| is_covered(*definition, *limb));
+    match scope {
+        PersonScope::None {} | PersonScope::Everyone {} => None,
+        PersonScope::ForeignPerson { definition, .. } => Some(us_person(*definition)),
+        PersonScope::NationalsOf { groups, rule, .. } => {
+            let others = none_in(attribute(*rule), groups.iter());
+            let us_person = us_person(PersonDefinition::Ear772);
+            Some(format!("({us_person} || (context.standing == \"foreign_person\" && {others}))"))
+        }
+    }
+}
+
+fn us_person(definition: PersonDefinition) -> String {
+    let limbs = LIMBS.into_iter().filter(|limb| is_covered(definition, *limb));
     let names: Vec<String> = limbs.map(|limb| format!("\"{}\"", limb_name(limb))).collect();
-    Some(format!("[{}].contains(context.standing)", names.join(", ")))
+    format!("[{}].contains(context.standing)", names.join(", "))
+}
+
+/// Names the attribute that holds the groups of a nationality under a rule.
+fn attribute(rule: NationalityRule) -> &'static str {
+    match rule {
+        NationalityRule::Ear => "ear",
+        NationalityRule::Itar => "itar",
+    }
+}
+
+/// Writes that a set of groups is known and has none of `groups`.
+fn none_in<'a>(attribute: &str, groups: impl Iterator<Item = &'a CountryGroup>) -> String {
+    let groups = joined(groups.map(|group| format!("Group::\"{group}\"")));
+    format!("context has {attribute} && !context.{attribute}.containsAny([{groups}])")
 }
 
 /// Tells whether a definition counts a limb as not foreign.
@@ -101,28 +132,26 @@ pub(super) fn license(license: &License) -> String {
 
 fn write_permit(text: &mut String, license: &License, own_staff: bool) {
     let (id, kind) = (license.id(), license.kind().as_words());
+    let version = license.version();
     let clause = if own_staff { "own-staff" } else { "grantees" };
     let basis = format!("{kind} of {}, {clause}", license.agency());
     let written = write!(
         text,
-        "@id(\"{id}.{clause}\")\n@basis({basis:?})\n@cite(\"{id} version {}\")\n\
+        "@id(\"{id}.{clause}\")\n@basis({basis:?})\n@cite(\"{id} version {version}\")\n@version(\"{version}\")\n\
          permit (principal, action == Action::\"release\", resource)\nwhen {{ {} }};\n",
-        license.version(),
         conditions(license, own_staff).join(" && "),
     );
     debug_assert!(written.is_ok(), "a string takes any text");
 }
 
 fn conditions(license: &License, own_staff: bool) -> Vec<String> {
-    let id = license.id();
     let under = license.under().iter().map(|id| format!("Directive::\"{id}\""));
-    let families = license.families().iter().map(|family| format!("Family::\"{family}\""));
     let scope = license.employee_scope().unwrap_or(EmployeeScope::Direct);
     let covered = ENGAGEMENTS.into_iter().filter(|engagement| scope.covers(*engagement));
-    let roles = covered.map(|engagement| format!("Role::\"{}\"", role_name(id, own_staff, engagement)));
+    let roles = covered.map(|engagement| format!("Role::\"{}\"", role_name(license, own_staff, engagement)));
     let mut conditions = vec![
         format!("resource in [{}]", joined(under)),
-        format!("resource in [{}]", joined(families)),
+        families(license),
         format!("context.roles.containsAny([{}])", joined(roles)),
         "context.standing != \"unattested\"".to_owned(),
     ];
@@ -130,10 +159,26 @@ fn conditions(license: &License, own_staff: bool) -> Vec<String> {
     if !doubtful.is_empty() {
         conditions.push(outside(doubtful.into_iter()));
     }
-    if license.tokens_per_month().is_some() {
-        conditions.push(format!("!context.spent.contains(License::\"{id}\")"));
+    if let Some(exclude) = license.nationality_exclude() {
+        let others = none_in(attribute(exclude.rule), exclude.groups.iter());
+        conditions.push(format!("(context.standing != \"foreign_person\" || ({others}))"));
+    }
+    if !license.end_uses().is_empty() {
+        let named = joined(license.end_uses().iter().map(|end_use| format!("\"{end_use}\"")));
+        conditions.push(format!("context has endUse && [{named}].contains(context.endUse)"));
+    }
+    if license.token_caps().next().is_some() {
+        let name = versioned(license.id(), license.version());
+        conditions.push(format!("!context.spent.contains(License::\"{name}\")"));
     }
     conditions
+}
+
+fn families(license: &License) -> String {
+    let named = license.families().iter().map(|family| format!("Family::\"{family}\""));
+    let derived = license.families().iter().filter(|_| license.reaches_derivatives());
+    let derived = derived.map(|family| format!("Derivative::\"{family}\""));
+    format!("resource in [{}]", joined(named.chain(derived)))
 }
 
 fn outside<'a>(groups: impl Iterator<Item = &'a CountryGroup>) -> String {
@@ -142,7 +187,7 @@ fn outside<'a>(groups: impl Iterator<Item = &'a CountryGroup>) -> String {
 }
 
 fn inside(sides: &[Side]) -> String {
-    let groups = sides.iter().map(|side| format!("Group::\"{}\"", side.as_str()));
+    let groups = sides.iter().map(|side| format!("Group::\"{}\"", side.name()));
     format!("context.location in [{}]", joined(groups))
 }
 

@@ -1,12 +1,12 @@
 //! The entities and contexts that the schema declares, interned so that nothing is parsed per call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{ActionConstraint, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use terms::{Control, Country, Engagement, InstrumentId, ModelVersion, Standing, UsPersonLimb};
 
 use super::{Release, Serve};
-use crate::{CompileFault, CountryGroup, CountryGroups, Directive};
+use crate::{CompileFault, CountryGroup, CountryGroups, Directive, License, caller::Headquarters};
 
 /// Every capacity in which a person can act for an organization.
 pub(super) const ENGAGEMENTS: [Engagement; 4] =
@@ -24,23 +24,21 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Group(CountryGroup::D5),
-        Self::Group(CountryGroup::E1),
-        Self::Group(CountryGroup::E2),
-        Self::Sanctioned,
-        Self::UnitedStates,
-    ];
+    /// Returns every set that a table of country groups knows.
+    pub(crate) fn all(groups: &CountryGroups) -> impl Iterator<Item = Self> {
+        let named = groups.groups.keys().map(|group| Self::Group(*group));
+        named.chain([Self::Sanctioned, Self::UnitedStates])
+    }
 
     /// Those that an embargo names.
     pub(crate) const EMBARGOED: [Self; 3] =
         [Self::Group(CountryGroup::E1), Self::Group(CountryGroup::E2), Self::Sanctioned];
 
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) fn name(self) -> String {
         match self {
-            Self::Group(group) => group.as_str(),
-            Self::Sanctioned => "sanctioned",
-            Self::UnitedStates => "united_states",
+            Self::Group(group) => group.as_str().to_owned(),
+            Self::Sanctioned => "sanctioned".to_owned(),
+            Self::UnitedStates => "united_states".to_owned(),
         }
     }
 
@@ -60,12 +58,14 @@ pub(super) struct Vocabulary {
     pub(super) serve: EntityUid,
     pub(super) release: EntityUid,
     sides: BTreeMap<Side, EntityUid>,
+    table: CountryGroups,
     types: Types,
 }
 
 #[derive(Debug)]
 struct Types {
     family: EntityTypeName,
+    derivative: EntityTypeName,
     directive: EntityTypeName,
     license: EntityTypeName,
     role: EntityTypeName,
@@ -75,15 +75,17 @@ struct Types {
 }
 
 impl Vocabulary {
-    pub(super) fn new() -> Result<Self, CompileFault> {
+    pub(super) fn new(groups: &CountryGroups) -> Result<Self, CompileFault> {
         let (group, action) = (type_name("Group")?, type_name("Action")?);
         Ok(Self {
             caller: uid(&type_name("Caller")?, "caller"),
             serve: uid(&action, "serve"),
             release: uid(&action, "release"),
-            sides: Side::ALL.map(|side| (side, uid(&group, side.as_str()))).into(),
+            sides: Side::all(groups).map(|side| (side, uid(&group, &side.name()))).collect(),
+            table: groups.clone(),
             types: Types {
                 family: type_name("Family")?,
+                derivative: type_name("Derivative")?,
                 directive: type_name("Directive")?,
                 license: type_name("License")?,
                 role: type_name("Role")?,
@@ -100,25 +102,24 @@ impl Vocabulary {
     }
 
     /// Returns every country of some group, with its groups as parents.
-    pub(super) fn countries(&self, groups: &CountryGroups) -> Vec<Entity> {
-        let listed = [&groups.d5, &groups.e1, &groups.e2, &groups.comprehensively_sanctioned, &groups.united_states];
-        let mut countries: Vec<Country> = listed.into_iter().flatten().copied().collect();
-        countries.sort();
-        countries.dedup();
+    pub(super) fn countries(&self) -> Vec<Entity> {
+        let groups = &self.table;
+        let listed = groups.groups.values().chain([&groups.comprehensively_sanctioned, &groups.united_states]);
+        let countries: BTreeSet<Country> = listed.flatten().copied().collect();
         let entity = |country: Country| {
-            let sides = Side::ALL.into_iter().filter(|side| side.has(groups, country));
+            let sides = Side::all(groups).filter(|side| side.has(groups, country));
             let parents = sides.filter_map(|side| self.sides.get(&side).cloned());
             Entity::new_no_attrs(self.country(country), parents.collect())
         };
         countries.into_iter().map(entity).collect()
     }
 
-    pub(super) fn license(&self, id: &InstrumentId) -> EntityUid {
-        uid(&self.types.license, id.as_str())
+    pub(super) fn license(&self, license: &License) -> EntityUid {
+        uid(&self.types.license, &versioned(license.id(), license.version()))
     }
 
     /// Returns every role that a person can have under a license.
-    pub(super) fn roles(&self, license: &InstrumentId) -> BTreeMap<(bool, Engagement), EntityUid> {
+    pub(super) fn roles(&self, license: &License) -> BTreeMap<(bool, Engagement), EntityUid> {
         let role = |own_staff, engagement| uid(&self.types.role, &role_name(license, own_staff, engagement));
         let ways = [false, true].into_iter();
         let keys = ways.flat_map(|own_staff| ENGAGEMENTS.map(|engagement| (own_staff, engagement)));
@@ -134,11 +135,22 @@ impl Vocabulary {
             .map_err(|e| CompileFault::new(model.id.as_str(), e.to_string()))
     }
 
+    /// Returns one version of a directive, which belongs to all its versions.
+    pub(super) fn directive_entity(&self, directive: &Directive) -> Entity {
+        let of = uid(&self.types.directive, directive.id().as_str());
+        Entity::new_no_attrs(self.directive(directive), [of].into())
+    }
+
+    fn directive(&self, directive: &Directive) -> EntityUid {
+        uid(&self.types.directive, &versioned(directive.id(), directive.version()))
+    }
+
     pub(super) fn gate_entity(&self, model: &ModelVersion, directive: &Directive) -> Entity {
-        let name = format!("{}/{}", directive.id(), model.id);
+        let name = format!("{}/{}", versioned(directive.id(), directive.version()), model.id);
         let family = uid(&self.types.family, model.family.as_str());
-        let directive = uid(&self.types.directive, directive.id().as_str());
-        Entity::new_no_attrs(uid(&self.types.gate, &name), [family, directive].into())
+        let derivative = model.derived_from.iter().map(|from| uid(&self.types.derivative, from.as_str()));
+        let parents = derivative.chain([family, self.directive(directive)]).collect();
+        Entity::new_no_attrs(uid(&self.types.gate, &name), parents)
     }
 
     pub(super) fn serve_context(&self, question: &Serve) -> Vec<(String, RestrictedExpression)> {
@@ -164,12 +176,28 @@ impl Vocabulary {
             pair("roles", entities(roles)),
             pair("spent", entities(spent)),
         ];
-        pairs.extend(
-            question
-                .location
-                .map(|country| pair("location", RestrictedExpression::new_entity_uid(self.country(country)))),
-        );
+        let location = question.location.map(|country| RestrictedExpression::new_entity_uid(self.country(country)));
+        let optional = [
+            ("location", location),
+            ("headquarters", self.headquarters(question.headquarters)),
+            ("ear", question.ear.groups(&self.table).map(|groups| self.groups(&groups))),
+            ("itar", question.itar.groups(&self.table).map(|groups| self.groups(&groups))),
+            ("endUse", question.end_use.as_ref().map(|end_use| text(end_use.as_str()))),
+        ];
+        pairs.extend(optional.into_iter().filter_map(|(name, value)| Some(pair(name, value?))));
         pairs
+    }
+
+    fn headquarters(&self, headquarters: Headquarters) -> Option<RestrictedExpression> {
+        match headquarters {
+            Headquarters::Nobody => Some(self.groups(&BTreeSet::new())),
+            Headquarters::In(country) => Some(self.groups(&self.table.of(country).collect())),
+            Headquarters::Unknown => None,
+        }
+    }
+
+    fn groups(&self, groups: &BTreeSet<CountryGroup>) -> RestrictedExpression {
+        entities(groups.iter().filter_map(|group| self.sides.get(&Side::Group(*group)).cloned()))
     }
 
     fn country(&self, country: Country) -> EntityUid {
@@ -178,7 +206,7 @@ impl Vocabulary {
 }
 
 /// Names the role of a person under a license, as the license's policies do.
-pub(super) fn role_name(license: &InstrumentId, own_staff: bool, engagement: Engagement) -> String {
+pub(super) fn role_name(license: &License, own_staff: bool, engagement: Engagement) -> String {
     let by = if own_staff { "own-staff" } else { "grantee" };
     let capacity = match engagement {
         Engagement::Employee => "employee",
@@ -186,7 +214,12 @@ pub(super) fn role_name(license: &InstrumentId, own_staff: bool, engagement: Eng
         Engagement::Contractor => "contractor",
         Engagement::Intern => "intern",
     };
-    format!("{license}/{by}/{capacity}")
+    format!("{}/{by}/{capacity}", versioned(license.id(), license.version()))
+}
+
+/// Names one version of an instrument, as its policies do.
+pub(super) fn versioned(id: &InstrumentId, version: u32) -> String {
+    format!("{id}@{version}")
 }
 
 /// Spells a standing as the rules do.

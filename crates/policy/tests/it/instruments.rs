@@ -59,7 +59,7 @@ fn a_license_must_say_what_it_leaves_open() {
         (edited(ANNEX_A, "/grantees", json!({"organizations": [], "own_staff": false})), "grantees", "nobody"),
         (edited(ANNEX_A, "/territory/exclude_groups", json!(["D:5"])), "territory", "choose one"),
         (edited(ANNEX_A, "/beneficiaries", json!({})), "line 1", "missing field `employee_scope`"),
-        (edited(ANNEX_A, "/conditions", json!({})), "line 1", "missing field `tokens_per_month`"),
+        (edited(ANNEX_A, "/conditions", json!({})), "line 1", "missing field `token_caps`"),
         (edited(ANNEX_A, "/valid/to", json!("2026-06-01T00:00:00Z")), "valid.to", "never be good"),
     ];
     for (document, at, why) in faults {
@@ -131,6 +131,7 @@ fn empty() -> SnapshotDocument {
         epoch: 1,
         lab: None,
         country_groups: CountryGroups::bundled(),
+        regimes: Vec::new(),
         models: Vec::new(),
         aliases: Vec::new(),
         directives: Vec::new(),

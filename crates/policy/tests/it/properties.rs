@@ -65,7 +65,8 @@ proptest! {
         let facts = with_organizations(world.facts, |o| o.coverage = Coverage::None);
         let held = matches!(decide(&snapshot, &facts), Determination::Refuse(refusal) if refusal.is_hold());
         prop_assume!(held);
-        let questions: [fn(&Person) -> Person; 3] = [without_standing, without_location, unaffiliated];
+        let questions: [fn(&Person) -> Person; 4] =
+            [without_standing, without_location, without_nationality, unaffiliated];
         for question in questions {
             let fewer = with_people(facts.clone(), |person| *person = question(person));
             prop_assert!(matches!(decide(&snapshot, &fewer), Determination::Refuse(_)));
@@ -121,9 +122,18 @@ fn worsened(facts: &Facts) -> Vec<(&'static str, Facts)> {
         ("owned by listed", with_organizations(facts.clone(), |o| owned(o, Coverage::EntityList))),
         ("ownership unknown", with_organizations(facts.clone(), |o| owned(o, Coverage::Undetermined))),
         ("reselling", with_organizations(facts.clone(), |o| o.resells = true)),
+        ("declared for nothing", undeclared(facts)),
+        ("headquartered nowhere known", with_organizations(facts.clone(), |o| o.headquarters = None)),
+        ("tied to nobody", with_organizations(facts.clone(), |o| o.ties.clear())),
         ("foreign", with_organizations(facts.clone(), |o| o.kind = terms::OrganizationKind::Foreign)),
         ("nothing counted", Facts { consumed: Vec::new(), ..facts.clone() }),
     ]
+}
+
+fn undeclared(facts: &Facts) -> Facts {
+    let mut facts = facts.clone();
+    facts.credential.end_use = None;
+    facts
 }
 
 /// Lists a person that was cleared; to adjudicate a pending match is evidence, not a forbidding fact.
@@ -175,6 +185,12 @@ fn without_standing(person: &Person) -> Person {
 
 fn without_location(person: &Person) -> Person {
     without(person, is_location)
+}
+
+fn without_nationality(person: &Person) -> Person {
+    without(person, |claim| {
+        matches!(claim, Claim::Citizenship { .. } | Claim::PermanentResidency { .. } | Claim::Stateless)
+    })
 }
 
 fn without(person: &Person, question: fn(&Claim) -> bool) -> Person {

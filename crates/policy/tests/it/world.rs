@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use policy::{CallerFacts, Consumed, CountryGroups, CredentialFacts, Directive, Facts, License, SnapshotDocument};
+use policy::{
+    CallerFacts, Consumed, CountryGroups, CredentialFacts, Directive, Facts, License, Period, Regime, SnapshotDocument,
+};
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value, json};
 use terms::{
     Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, Clearance, Control, Country, Coverage,
-    Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily, ModelVersion, ModelVersionId, Moment,
-    Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening, UsPersonLimb, Workload, WorkloadId,
+    EndUse, Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily, ModelVersion, ModelVersionId,
+    Moment, Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening, Tie, TieKind, UsPersonLimb,
+    Workload, WorkloadId,
 };
 
 const JUNE_12: &str = include_str!("../../../../examples/june-12.directive.json");
@@ -30,23 +33,43 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
 }
 
 pub(crate) fn documents() -> impl Strategy<Value = SnapshotDocument> {
-    (option::weighted(0.9, directives("DIR-1")), option::weighted(0.2, directives("DIR-2")), vec(licenses(), 0..3))
-        .prop_map(|(first, second, licenses)| {
-            let mut directives: Vec<Directive> = first.into_iter().chain(second).collect();
-            directives.dedup_by(|a, b| a.id() == b.id());
+    let first = option::weighted(0.9, directives("DIR-1", 1));
+    let later = option::weighted(0.3, directives("DIR-1", 2));
+    let second = option::weighted(0.2, directives("DIR-2", 1));
+    let regimes = option::weighted(0.3, (times(), times()));
+    (first, later, second, vec(licenses(), 0..3), option::weighted(0.2, licenses()), regimes).prop_map(
+        |(first, later, second, licenses, later_license, regime)| {
+            let directives: Vec<Directive> = first.into_iter().chain(later).chain(second).collect();
             let known = |license: &License| license.under().iter().all(|id| directives.iter().any(|d| d.id() == id));
-            let licenses = licenses.into_iter().enumerate();
-            let licenses = licenses.map(|(at, json)| license(json, at)).filter(known).collect();
-            document(directives, licenses)
-        })
+            let licenses = licenses.into_iter().enumerate().map(|(at, json)| license(json, at, 1));
+            let later = later_license.map(|json| license(json, 0, 2));
+            let licenses = licenses.chain(later).filter(known).collect();
+            let regimes = regime.map_or_else(|| vec![Regime::bundled()], |(one, other)| vec![suspended(one, other)]);
+            document(directives, licenses, regimes)
+        },
+    )
 }
 
-fn document(directives: Vec<Directive>, licenses: Vec<License>) -> SnapshotDocument {
+/// Suspends the rule on ownership by listed parties between two moments.
+fn suspended(one: Moment, other: Moment) -> Regime {
+    let (from, to) = (one.min(other), one.max(other).plus(std::time::Duration::from_secs(1)));
+    let json = json!({
+        "type": "regime/v1", "id": "test", "version": 1, "as_of": "2026-06-29",
+        "issuer": {"agency": "BIS", "official": "Federal Register"},
+        "provisions": [{"id": "base.entity-ownership", "cite": "90 FR 50857", "in_force": [
+            {"from": "2020-01-01T00:00:00Z", "to": from}, {"from": to, "to": null},
+        ]}],
+    });
+    Regime::parse(json.to_string().as_bytes()).unwrap()
+}
+
+fn document(directives: Vec<Directive>, licenses: Vec<License>, regimes: Vec<Regime>) -> SnapshotDocument {
     SnapshotDocument {
         version: 1,
         epoch: 1,
         lab: OrganizationId::parse("larkspur-labs").ok(),
         country_groups: CountryGroups::bundled(),
+        regimes,
         models: models(),
         aliases: Vec::new(),
         directives,
@@ -61,6 +84,7 @@ fn models() -> Vec<ModelVersion> {
         control,
         clearance,
         certificate_required: false,
+        derived_from: None,
     };
     vec![
         model("mythos-attested", Control::Subject, Clearance::Attested),
@@ -70,22 +94,37 @@ fn models() -> Vec<ModelVersion> {
     ]
 }
 
-fn directives(id: &'static str) -> impl Strategy<Value = Directive> {
+fn directives(id: &'static str, version: u32) -> impl Strategy<Value = Directive> {
     let person = select(vec![
         json!({"deny": "foreign_person", "definition": "ear_772", "unknown": "hold"}),
         json!({"deny": "foreign_person", "definition": "citizens_nationals_only", "unknown": "deny"}),
         json!({"deny": "none"}),
+        json!({"deny": "nationals_of", "groups": ["D:5"], "rule": "ear", "unknown": "hold"}),
+        json!({"deny": "nationals_of", "groups": ["D:5"], "rule": "itar", "unknown": "deny"}),
+        json!({"deny": "everyone"}),
     ]);
+    let entity = select(vec![
+        json!({"deny": "foreign_organization"}),
+        json!({"deny": "foreign_organization", "headquartered_in": ["D:5"]}),
+        json!({"deny": "headquarters", "headquartered_in": ["D:5"]}),
+    ]);
+    let employment = select(vec![json!(null), json!(600)]);
     let destination = select(vec![
         json!({"deny": "none"}),
         json!({"deny": "all_foreign", "unsettled": true}),
         json!({"deny": "groups", "groups": ["D:5"], "unsettled": false}),
     ]);
     let status = prop_oneof![5 => Just("in_force"), 1 => Just("stayed")];
-    (person, destination, times(), option::of(times()), status).prop_map(
-        move |(person, destination, from, to, status)| {
+    (person, destination, times(), option::of(times()), status, entity, employment, times()).prop_map(
+        move |(person, destination, from, to, status, entity, employment, since)| {
             let mut json: Value = serde_json::from_str(JUNE_12).unwrap();
             json["id"] = json!(id);
+            json["version"] = json!(version);
+            json["status_since"] = json!(since);
+            json["entity_scope"] = entity;
+            if !employment.is_null() {
+                json["evidence"]["employment_max_age_minutes"] = employment;
+            }
             json["person_scope"] = person;
             json["destination_scope"] = destination;
             json["status"] = json!(status);
@@ -99,22 +138,35 @@ fn directives(id: &'static str) -> impl Strategy<Value = Directive> {
 fn licenses() -> impl Strategy<Value = Value> {
     let scope =
         select(vec![json!(null), json!("direct"), json!("regular_120_64"), json!("employees_contractors_interns")]);
-    let cap = select(vec![json!(null), json!(null), json!(1000)]);
+    let capped = |per: &str| json!([{"tokens": 1000, "per": per}]);
+    let cap = select(vec![json!([]), json!([]), capped("month"), capped("day"), capped("total")]);
     let under = select(vec![json!(["DIR-1"]), json!(["DIR-1", "DIR-2"])]);
-    (scope, cap, under, any::<bool>(), times(), option::of(times())).prop_map(
-        |(scope, cap, under, binding, from, to)| {
+    let optional = (any::<[bool; 3]>(), select(vec!["ear", "itar"]), times());
+    (scope, cap, under, any::<bool>(), times(), option::of(times()), optional).prop_map(
+        |(scope, cap, under, binding, from, to, ([reaches, excludes, limited], rule, since))| {
             let mut json: Value = serde_json::from_str(ANNEX_A).unwrap();
             json["beneficiaries"]["employee_scope"] = scope;
-            json["conditions"]["tokens_per_month"] = cap;
+            json["conditions"]["token_caps"] = cap;
             json["under"] = under;
             json["tenant_binding"] = json!(binding);
+            json["status_since"] = json!(since);
+            if reaches {
+                json["entity_scope"] = json!("wholly_owned");
+            }
+            if excludes {
+                json["nationality_exclude"] = json!({"groups": ["D:5"], "rule": rule});
+            }
+            if limited {
+                json["end_uses"] = json!(["cyber_defence"]);
+            }
             json["valid"] = json!({"from": from, "to": to.filter(|to| *to > from)});
             json
         },
     )
 }
 
-fn license(mut json: Value, at: usize) -> License {
+fn license(mut json: Value, at: usize, version: u32) -> License {
+    json["version"] = json!(version);
     json["id"] = json!(format!("LIC-{at}"));
     License::parse(json.to_string().as_bytes()).unwrap()
 }
@@ -127,8 +179,10 @@ fn times() -> impl Strategy<Value = Moment> {
 fn facts() -> impl Strategy<Value = Facts> {
     let names = select(vec!["mythos-open", "mythos-open", "mythos-identified", "mythos-attested", "mythos-published"]);
     let tenant = option::of(select(ORGANIZATIONS.to_vec()));
-    (names, tenant, callers(), organizations(), vec((0_usize..3, 0_u64..1500), 0..3)).prop_map(
-        |(model, tenant, caller, organizations, consumed)| Facts {
+    let end_use = option::weighted(0.7, select(vec!["cyber_defence", "marketing"]));
+    let periods = select(vec![Period::Day, Period::Month, Period::Total]);
+    (names, tenant, callers(), organizations(), vec((0_usize..3, 0_u64..1500, periods), 0..5), end_use).prop_map(
+        |(model, tenant, caller, organizations, consumed, end_use)| Facts {
             at: Moment::from_millis(NOW),
             model: ModelVersionId::parse(model).unwrap(),
             credential: CredentialFacts {
@@ -136,16 +190,18 @@ fn facts() -> impl Strategy<Value = Facts> {
                 expires_at: Moment::from_millis(NOW + 40 * HOUR),
                 revoked: false,
                 organization: tenant.map(|id| OrganizationId::parse(id).unwrap()),
+                end_use: end_use.map(|end_use| EndUse::parse(end_use).unwrap()),
             },
             caller,
             organizations,
-            consumed: consumed.into_iter().map(|(at, tokens)| use_of(at, tokens)).collect(),
+            consumed: consumed.into_iter().map(|(at, tokens, per)| use_of(at, tokens, per)).collect(),
         },
     )
 }
 
-fn use_of(license: usize, tokens: u64) -> Consumed {
-    Consumed { instrument: InstrumentId::parse(&format!("LIC-{license}")).unwrap(), tokens }
+fn use_of(license: usize, tokens: u64, per: Period) -> Consumed {
+    let instrument = InstrumentId::parse(&format!("LIC-{license}")).unwrap();
+    Consumed { instrument, per, tokens }
 }
 
 fn callers() -> impl Strategy<Value = CallerFacts> {
@@ -202,6 +258,14 @@ pub(crate) fn location(country: &str) -> Claim {
     Claim::Location { country: Country::parse(country).unwrap(), method: LocationMethod::Managed }
 }
 
+fn citizenship(code: &str, from: Option<Moment>) -> Claim {
+    Claim::Citizenship { country: Country::parse(code).unwrap(), from, until: None }
+}
+
+fn tie(to: &str) -> Tie {
+    Tie { to: OrganizationId::parse(to).unwrap(), kind: TieKind::WhollyOwned }
+}
+
 fn claims() -> impl Strategy<Value = Claim> {
     prop_oneof![
         4 => Just(Claim::UsPerson { limb: UsPersonLimb::Citizen }),
@@ -211,6 +275,8 @@ fn claims() -> impl Strategy<Value = Claim> {
         1 => Just(location("CN")),
         1 => Just(location("IR")),
         1 => Just(Claim::Location { country: Country::US, method: LocationMethod::Network }),
+        4 => (select(vec!["CA", "CN", "IN"]), option::of(times())).prop_map(|(code, from)| citizenship(code, from)),
+        1 => Just(Claim::Stateless),
     ]
 }
 
@@ -251,9 +317,14 @@ fn affiliations() -> impl Strategy<Value = Affiliation> {
 fn organizations() -> impl Strategy<Value = Vec<Arc<Organization>>> {
     let coverage =
         prop_oneof![12 => Just(Coverage::None), 1 => Just(Coverage::RedFlag), 1 => Just(Coverage::Undetermined)];
-    vec((coverage, prop::bool::weighted(0.1)), 4).prop_map(|traits| {
+    let headquarters = option::weighted(0.8, select(vec!["US", "CN", "KR"]));
+    vec((coverage, prop::bool::weighted(0.1), headquarters), 4).prop_map(|traits| {
         let named = ORGANIZATIONS.iter().zip(traits);
-        named.map(|(id, (coverage, resells))| Arc::new(organization(id, coverage, resells))).collect()
+        let made = |(id, (coverage, resells, headquarters)): (&&str, (Coverage, bool, Option<&str>))| {
+            let headquarters = headquarters.map(|code| Country::parse(code).unwrap());
+            Arc::new(Organization { headquarters, ..organization(id, coverage, resells) })
+        };
+        named.map(made).collect()
     })
 }
 
@@ -270,5 +341,10 @@ fn organization(id: &str, coverage: Coverage, resells: bool) -> Organization {
         screening: Screening::Cleared,
         coverage,
         resells,
+        headquarters: None,
+        ties: match id {
+            "harbor-tools" => vec![tie("northgate-grid")],
+            _ => Vec::new(),
+        },
     }
 }

@@ -197,12 +197,14 @@ pub(crate) fn snapshot(epoch: u64) -> Snapshot {
         control,
         clearance,
         certificate_required: false,
+        derived_from: None,
     };
     Snapshot::compile(SnapshotDocument {
         version: 1,
         epoch,
         lab: None,
         country_groups: CountryGroups::bundled(),
+        regimes: Vec::new(),
         models: vec![
             model("ember-2", Control::Published, Clearance::Open),
             model("mythos-5", Control::Subject, Clearance::Attested),
@@ -227,6 +229,7 @@ pub(crate) fn facts(at_ms: u64, model: &str) -> Facts {
             expires_at: Moment::from_millis(i64::try_from(BEGAN_MS).unwrap() + 3_600_000),
             revoked: false,
             organization: None,
+            end_use: None,
         },
         caller: CallerFacts::Unbound,
         organizations: Vec::new(),
