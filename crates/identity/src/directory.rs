@@ -1,17 +1,20 @@
 //! The directory the gateway reads on every call: people, organizations, workloads and keys, in memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use terms::{KeyId, Organization, OrganizationId, Person, PersonId, Workload, WorkloadId};
 
-use crate::{Holder, KeyRecord};
+use crate::{
+    Holder, KeyRecord,
+    packed::{Names, Packed},
+};
 
 /// One change to the directory, already durable in the registry and in the ledger.
 #[derive(Clone, Debug)]
@@ -47,10 +50,11 @@ pub enum Resolved {
 /// The directory. Reads take one uncontended lock of one shard; writes touch one shard.
 #[derive(Debug, Default)]
 pub struct Directory {
-    people: Shards<PersonId, Person>,
-    organizations: Shards<OrganizationId, Organization>,
-    workloads: Shards<WorkloadId, Workload>,
-    keys: Shards<KeyId, KeyRecord>,
+    people: Shards<BTreeSet<Packed>>,
+    names: Names,
+    organizations: Shards<BTreeMap<OrganizationId, Arc<Organization>>>,
+    workloads: Shards<BTreeMap<WorkloadId, Arc<Workload>>>,
+    keys: Shards<BTreeMap<KeyId, Arc<KeyRecord>>>,
     revision: AtomicU64,
 }
 
@@ -58,7 +62,7 @@ impl Directory {
     /// Applies a change. Readers see it whole; [`Directory::revision`] has grown when this returns.
     pub fn apply(&self, change: Change) {
         match change {
-            Change::Person(person) => self.people.put(person.id.clone(), person),
+            Change::Person(person) => self.put_person(&person),
             Change::Organization(org) => self.organizations.put(org.id.clone(), org),
             Change::Workload(workload) => self.workloads.put(workload.id.clone(), workload),
             Change::Key(key) => self.keys.put(key.id.clone(), key),
@@ -78,10 +82,23 @@ impl Directory {
         self.keys.get(id)
     }
 
-    /// Returns a person.
+    /// Returns a person, unpacked anew for each reader.
     #[must_use]
     pub fn person(&self, id: &PersonId) -> Option<Arc<Person>> {
-        self.people.get(id)
+        let people = read(self.people.shard(id.as_str())?);
+        people.get(id.as_str().as_bytes())?.open(&self.names).map(Arc::new)
+    }
+
+    /// Visits every key, shard by shard: each as it was when its shard was visited, in no particular order.
+    pub fn for_each_key(&self, visit: impl FnMut(&Arc<KeyRecord>)) {
+        self.keys.for_each(visit);
+    }
+
+    fn put_person(&self, person: &Person) {
+        let packed = Packed::pack(person, &self.names);
+        if let Some(shard) = self.people.shard(person.id.as_str()) {
+            write(shard).replace(packed);
+        }
     }
 
     /// Returns an organization.
@@ -117,31 +134,45 @@ impl Directory {
 
 const SHARDS: usize = 64;
 
+/// One lock for each part of the keys, so that writers of one do not keep readers of another waiting.
 #[derive(Debug)]
-struct Shards<K, V>(Vec<RwLock<BTreeMap<K, Arc<V>>>>);
+struct Shards<T>(Vec<RwLock<T>>);
 
-impl<K, V> Default for Shards<K, V> {
+impl<T: Default> Default for Shards<T> {
     fn default() -> Self {
         Self((0..SHARDS).map(|_| RwLock::default()).collect())
     }
 }
 
-impl<K: Hash + Ord, V> Shards<K, V> {
-    fn shard(&self, key: &K) -> Option<&RwLock<BTreeMap<K, Arc<V>>>> {
+impl<T> Shards<T> {
+    fn shard<K: Hash + ?Sized>(&self, key: &K) -> Option<&RwLock<T>> {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
         self.0.get(usize::try_from(hash % SHARDS as u64).unwrap_or(0))
     }
+}
 
+impl<K: Hash + Ord, V> Shards<BTreeMap<K, Arc<V>>> {
     fn get(&self, key: &K) -> Option<Arc<V>> {
-        let shard = self.shard(key)?;
-        shard.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        read(self.shard(key)?).get(key).cloned()
     }
 
     fn put(&self, key: K, value: Arc<V>) {
         if let Some(shard) = self.shard(&key) {
-            shard.write().unwrap_or_else(PoisonError::into_inner).insert(key, value);
+            write(shard).insert(key, value);
         }
     }
+
+    fn for_each(&self, mut visit: impl FnMut(&Arc<V>)) {
+        self.0.iter().for_each(|shard| read(shard).values().for_each(&mut visit));
+    }
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod directory;
 mod key;
+mod packed;
 
 pub use directory::{Change, Directory, Resolved};
 pub use key::{Holder, KeyFault, KeyRecord, KeyText, Pepper, Purpose};
