@@ -25,4 +25,5 @@ pub use facts::{CallerFacts, Consumed, CredentialFacts, Facts};
 pub use groups::{BadCountryGroup, CountryGroup, CountryGroups};
 pub use instrument::{Directive, InstrumentFault, License, Regime, Status};
 pub use period::Period;
+pub use rules::{Formal, FormalEra, FormalGate, FormalLicense, FormalRole};
 pub use snapshot::{Alias, CompileFault, Notice, Snapshot, SnapshotDocument};

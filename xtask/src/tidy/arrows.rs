@@ -14,9 +14,11 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("identity", &["terms"]),
     ("ledger", &["proof", "terms"]),
     ("gateway", LOWER),
-    ("control", LOWER),
+    // Alone with the solver: nothing of it reaches `policy` or the verifier.
+    ("prover", &["policy", "terms"]),
+    ("control", &["identity", "ledger", "policy", "proof", "prover", "terms"]),
     ("verifier", &["policy", "proof", "terms"]),
-    ("exeat", &["control", "gateway", "identity", "ledger", "policy", "proof", "terms", "verifier"]),
+    ("exeat", &["control", "gateway", "identity", "ledger", "policy", "proof", "prover", "terms", "verifier"]),
     ("testkit", LOWER),
     ("xtask", &[]),
     // Measures the binary from outside, with the servers of `testkit`.

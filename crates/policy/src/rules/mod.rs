@@ -5,6 +5,7 @@
 //! The policies of an instrument are evaluated only where its own conditions can hold: a license is asked only about
 //! a person who has a role under it. A test compares that with asking everything at once.
 
+mod formal;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -26,6 +27,7 @@ use crate::{
     why::Finding,
 };
 
+pub use formal::{Formal, FormalEra, FormalGate, FormalLicense, FormalRole};
 pub(crate) use text::is_covered;
 pub(crate) use vocabulary::Side;
 use vocabulary::Vocabulary;

@@ -13,7 +13,7 @@ use crate::{
     why::Finding,
 };
 
-const LIMBS: [UsPersonLimb; 6] = [
+pub(super) const LIMBS: [UsPersonLimb; 6] = [
     UsPersonLimb::Citizen,
     UsPersonLimb::National,
     UsPersonLimb::LawfulPermanentResident,
@@ -175,10 +175,13 @@ fn conditions(license: &License, own_staff: bool) -> Vec<String> {
 }
 
 fn families(license: &License) -> String {
-    let named = license.families().iter().map(|family| format!("Family::\"{family}\""));
-    let derived = license.families().iter().filter(|_| license.reaches_derivatives());
-    let derived = derived.map(|family| format!("Derivative::\"{family}\""));
-    format!("resource in [{}]", joined(named.chain(derived)))
+    let families = |of: &str| joined(license.families().iter().map(|family| format!("{of}::\"{family}\"")));
+    let named = format!("resource in [{}]", families("Family"));
+    // A set holds entities of one type only.
+    if license.reaches_derivatives() {
+        return format!("({named} || resource in [{}])", families("Derivative"));
+    }
+    named
 }
 
 fn outside<'a>(groups: impl Iterator<Item = &'a CountryGroup>) -> String {

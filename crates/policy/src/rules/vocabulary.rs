@@ -114,6 +114,10 @@ impl Vocabulary {
         countries.into_iter().map(entity).collect()
     }
 
+    pub(super) fn is_country(&self, uid: &EntityUid) -> bool {
+        *uid.type_name() == self.types.country
+    }
+
     pub(super) fn license(&self, license: &License) -> EntityUid {
         uid(&self.types.license, &versioned(license.id(), license.version()))
     }
