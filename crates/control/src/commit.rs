@@ -9,7 +9,7 @@ use proof::entry::{Entry, Kind};
 use terms::{Person, PersonId};
 
 use crate::{
-    Actor, Effect, Fault,
+    Actor, DeskPolicy, Effect, Fault,
     control::{Inner, Registry, read, write},
     record::{Envelope, Record},
     store::{Store, StoreError},
@@ -41,7 +41,7 @@ impl Inner {
     /// A crash before the entry is durable leaves nothing; a crash after it leaves an entry that the next start applies.
     pub(crate) fn commit(&self, registry: &mut Registry, act: Act<'_>, record: Record) -> Result<Receipt, Fault> {
         let index = record_change(&self.ledger, act, &record)?;
-        let stored = registry.store.apply(index, &record);
+        let stored = registry.store.apply(index, act.actor.name(), &record);
         if stored.is_err() {
             self.take_effect_unstored(&record);
         }
@@ -91,8 +91,10 @@ impl Inner {
 
     /// Brings a stored record into the directory and to the live calls.
     pub(crate) fn take_effect(&self, store: &Store, record: &Record) -> Result<Effect, StoreError> {
-        if let Record::AdminToken(token) = record {
-            write(&self.tokens).insert(token.id.clone(), token.clone());
+        match record {
+            Record::AdminToken(token) => drop(write(&self.tokens).insert(token.id.clone(), token.clone())),
+            Record::BreakGlass(glass) => self.note_glass(glass),
+            _ => {}
         }
         Ok(change_of(store, record)?.map_or_else(Effect::default, |change| self.spread(change)))
     }
@@ -138,6 +140,14 @@ fn record_change(ledger: &Ledger, act: Act<'_>, record: &Record) -> Result<u64, 
     let private = serde_json::to_vec(&envelope).map_err(|_| Unavailable::TooLong)?;
     let recorded = ledger.append(Draft { entry, private: private.into() })?.wait()?;
     Ok(recorded.index())
+}
+
+/// Records under which policy the desk works from now on.
+pub(crate) fn record_policy(ledger: &Ledger, actor: &Actor, policy: DeskPolicy) -> Result<(), Unavailable> {
+    let said = serde_json::json!({ "actor": actor.name(), "approvals": policy.approvals });
+    let mut entry = Entry::new(Kind::Admin);
+    entry.code = Some("desk.policy".to_owned());
+    ledger.append(Draft { entry, private: said.to_string().into() })?.wait().map(drop)
 }
 
 /// Records who acted, then the snapshot itself, whose private part is the canonical document and nothing else.

@@ -14,10 +14,11 @@ use policy::{Alias, CompileFault, CountryGroups, Regime, Snapshot, SnapshotDocum
 use terms::{Clock, KeyId, ModelVersion, Moment, OrganizationId};
 
 use crate::{
-    Actor, Admin, AdminToken, Fault, FollowError, Role,
+    Actor, Admin, AdminToken, DeskPolicy, Fault, FollowError, Role,
     access::Refusals,
     commit::{self, Act},
     follow::{self, Followed},
+    glass::BreakGlass,
     store::{Page, Store, StoreError},
     token::TokenRecord,
 };
@@ -33,6 +34,8 @@ pub struct Settings {
     pub models: Vec<ModelVersion>,
     /// Every alias, in any order.
     pub aliases: Vec<Alias>,
+    /// How many people must approve what the directive desk does.
+    pub desk: DeskPolicy,
 }
 
 /// What a change did to calls that were live.
@@ -78,6 +81,9 @@ pub enum OpenError {
     /// The ledger takes no entry.
     #[error("cannot record the snapshot in force: {0}")]
     Unrecorded(#[from] ledger::Unavailable),
+    /// An act without approvals has come to its limit, and what was in force before it cannot be put back.
+    #[error("cannot undo an act whose limit has come: {0}")]
+    Limit(#[source] Box<Fault>),
 }
 
 fn join(faults: &[CompileFault]) -> String {
@@ -101,6 +107,9 @@ pub(crate) struct Inner {
     pub(crate) reload: RwLock<Option<Arc<dyn Reload>>>,
     pub(crate) tokens: RwLock<BTreeMap<KeyId, TokenRecord>>,
     pub(crate) refusals: Mutex<Refusals>,
+    pub(crate) desk: DeskPolicy,
+    /// Every act in force without its approvals.
+    pub(crate) glass: RwLock<Vec<BreakGlass>>,
     /// Held for the whole of a request that names itself, so that its repetition waits for its answer.
     pub(crate) repeated: Mutex<()>,
     registry: Mutex<Registry>,
@@ -116,7 +125,8 @@ pub(crate) struct Registry {
 
 impl Control {
     /// Opens the registry in `settings.data_dir`, brings it up to the ledger, fills the directory, and puts the snapshot
-    /// of the configuration and of the applied instruments in force, recorded if it differs from the last.
+    /// of the configuration and of the applied instruments in force, recorded if it differs from the last. What was put
+    /// in force without approvals and has come to its limit is undone before this returns.
     ///
     /// # Errors
     ///
@@ -124,7 +134,9 @@ impl Control {
     pub fn open(settings: Settings, ledger: Ledger, clock: Arc<dyn Clock>, pepper: Pepper) -> Result<Self, OpenError> {
         let mut store = Store::open(&settings.data_dir)?;
         follow::follow(&mut store, &ledger)?;
+        let desk = settings.desk;
         let snapshot = in_force(&mut store, &ledger, settings)?;
+        record_policy(&ledger, desk)?;
         let inner = Inner {
             directory: Arc::new(load_directory(&store)?),
             tokens: RwLock::new(load_tokens(&store)?),
@@ -132,13 +144,17 @@ impl Control {
             publish: RwLock::new(None),
             reload: RwLock::new(None),
             refusals: Mutex::default(),
+            desk,
+            glass: RwLock::new(store.open_glass()?),
             repeated: Mutex::default(),
             registry: Mutex::new(Registry { store, behind: false }),
             ledger,
             clock,
             pepper,
         };
-        Ok(Self(Arc::new(inner)))
+        let control = Self(Arc::new(inner));
+        control.keep_limits().map_err(|fault| OpenError::Limit(Box::new(fault)))?;
+        Ok(control)
     }
 
     /// Returns the directory, which changes with the registry.
@@ -255,7 +271,7 @@ impl Inner {
         lock(&self.registry)
     }
 
-    fn catch_up(&self, registry: &mut Registry) -> Result<(), Fault> {
+    pub(crate) fn catch_up(&self, registry: &mut Registry) -> Result<(), Fault> {
         for followed in follow::follow(&mut registry.store, &self.ledger)? {
             match followed {
                 Followed::Record(record) => self.take_effect(&registry.store, &record)?,
@@ -268,6 +284,14 @@ impl Inner {
         registry.behind = false;
         Ok(())
     }
+}
+
+/// Records how many people must approve, at each start; that one may act alone is also said in the log.
+fn record_policy(ledger: &Ledger, desk: DeskPolicy) -> Result<(), ledger::Unavailable> {
+    if desk.is_single_person() {
+        tracing::warn!("`desk.approvals` is 0: one officer puts directives and licenses in force alone");
+    }
+    commit::record_policy(ledger, &Actor::process("config", Role::Root), desk)
 }
 
 /// Compiles what is in force; records it if it is not what the last snapshot entry says.

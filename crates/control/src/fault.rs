@@ -65,6 +65,9 @@ pub enum Fault {
     /// The act contradicts the present state; read it and decide again.
     #[error("{0}")]
     Conflict(String),
+    /// Not enough people have approved the act; nothing was changed.
+    #[error("this needs approvals that it does not have; nothing was changed")]
+    Unapproved(Vec<FieldFault>),
     /// The ledger takes no entry now, so nothing may change; try again.
     #[error("nothing was changed, because the ledger takes no entry now: {0}")]
     Unrecorded(#[from] ledger::Unavailable),

@@ -57,21 +57,21 @@ fn follow_one(store: &mut Store, ledger: &Ledger, index: u64) -> Result<Option<F
     let entry = Entry::decode(&stored.leaf).map_err(|error| bad(index, &error))?;
     match entry.kind {
         Kind::Registry => follow_record(store, index, &stored.private).map(Some),
-        Kind::Admin if is_token_change(&entry) => follow_record(store, index, &stored.private).map(Some),
+        Kind::Admin if carries_record(&entry) => follow_record(store, index, &stored.private).map(Some),
         Kind::Snapshot => follow_snapshot(store, index, &entry, &stored.private).map(Some),
         _ => Ok(None),
     }
 }
 
-/// Of the entries about administrators, those that change a token carry a record.
-fn is_token_change(entry: &Entry) -> bool {
-    let code = entry.code.as_deref().unwrap_or_default();
-    code.starts_with("admin_token.")
+/// Of the entries about administrators, those that change a token or an approver, approve, or break the glass.
+fn carries_record(entry: &Entry) -> bool {
+    let (noun, verb) = entry.code.as_deref().and_then(|code| code.split_once('.')).unwrap_or_default();
+    ["admin_token", "approver"].contains(&noun) || ["approve", "break_glass", "break_glass_end"].contains(&verb)
 }
 
 fn follow_record(store: &mut Store, index: u64, private: &[u8]) -> Result<Followed, FollowError> {
     let envelope = Envelope::parse(private).map_err(|error| bad(index, &error))?;
-    store.apply(index, &envelope.change)?;
+    store.apply(index, &envelope.actor, &envelope.change)?;
     Ok(Followed::Record(Box::new(envelope.change)))
 }
 

@@ -5,25 +5,32 @@
 
 mod access;
 mod admin;
+mod amend;
+mod approval;
 mod commit;
 mod control;
 mod fault;
 mod follow;
+mod glass;
 mod http;
 mod instrument;
 mod record;
 mod schema;
 mod store;
+mod supersede;
 mod token;
 
 pub use admin::{
-    Admin, Advice, AffiliationEnd, AttestationStatus, Changed, InstrumentState, Minted, MintedToken, NewAffiliation,
-    NewAttestation, NewKey, NewOrganization, NewPerson, NewToken, NewWorkload, Officer, OrganizationUpdate,
-    PersonUpdate, Placed, Registrar, Root, WithdrawalReason, WorkloadUpdate,
+    Admin, Advice, AffiliationEnd, AttestationStatus, Changed, Emergency, InstrumentState, Minted, MintedToken,
+    NewAffiliation, NewApprover, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken, NewWorkload, Officer,
+    OrganizationUpdate, PersonUpdate, Placed, Registrar, Root, SignedAct, WithdrawalReason, WorkloadUpdate,
 };
+pub use amend::{Bearing, Change, Meaning, diff};
+pub use approval::{ActVerb, Approval, ApprovalAct, Approver, ApproverKey, ApproverRole, DeskPolicy, PublicKey};
 pub use control::{Control, Effect, OpenError, Publish, Reload, Settings};
 pub use fault::{Fault, FieldFault};
 pub use follow::FollowError;
+pub use glass::{BreakGlass, GlassEnd, GlassEndReason};
 pub use instrument::{Instrument, InstrumentKind, Turn};
 pub use store::StoreError;
 pub use token::{Actor, AdminToken, Role};

@@ -5,10 +5,15 @@ use policy::{Directive, License};
 use proof::entry::Kind;
 use terms::{Affiliation, Attestation, AttestationId, KeyId, Moment, Organization, PersonId, Screening, Workload};
 
-use crate::token::TokenRecord;
+use crate::{
+    approval::{Approval, Approver},
+    glass::BreakGlass,
+    token::TokenRecord,
+};
 
-/// The version of [`Envelope`] that this crate writes; readers refuse later ones.
-const ENVELOPE_VERSION: u32 = 1;
+/// The version of [`Envelope`] that this crate writes; readers refuse later ones. Version 2 added approvers, approvals,
+/// breaks of the glass, and the person behind a token; version 1 is read as before.
+const ENVELOPE_VERSION: u32 = 2;
 
 /// A person's own fields; attestations and affiliations are records of their own.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -44,13 +49,16 @@ pub(crate) enum Record {
     AdminToken(TokenRecord),
     Directive(Directive),
     License(License),
+    Approver(Approver),
+    Approval(Approval),
+    BreakGlass(BreakGlass),
 }
 
 impl Record {
     /// Returns the kind of entry that records it.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::AdminToken(_) => Kind::Admin,
+            Self::AdminToken(_) | Self::Approver(_) | Self::Approval(_) | Self::BreakGlass(_) => Kind::Admin,
             _ => Kind::Registry,
         }
     }
@@ -124,8 +132,20 @@ mod tests {
 
     #[test]
     fn an_envelope_of_a_later_version_is_refused_by_its_version_and_not_by_its_fields() {
-        let later = br#"{"version":2,"actor":"a","something":"new"}"#;
-        assert!(matches!(Envelope::parse(later), Err(EnvelopeFault::Later(2))));
+        let later = br#"{"version":3,"actor":"a","something":"new"}"#;
+        assert!(matches!(Envelope::parse(later), Err(EnvelopeFault::Later(3))));
+    }
+
+    #[test]
+    fn a_token_of_the_first_version_is_read_as_one_behind_which_nobody_is_named() {
+        let digest = vec!["0"; 32].join(",");
+        let first = format!(
+            r#"{{"version":1,"actor":"a","change":{{"record":"admin_token","body":{{"id":"0123456789abcdef","role":
+            "officer","label":"desk","digest":[{digest}],"created_at":"2026-06-12T12:00:00Z","expires_at":
+            "2026-07-12T12:00:00Z","revoked_at":null}}}}}}"#
+        );
+        let Record::AdminToken(token) = Envelope::parse(first.as_bytes()).unwrap().change else { panic!("no token") };
+        assert_eq!(token.person, None);
     }
 
     #[test]

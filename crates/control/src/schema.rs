@@ -142,6 +142,28 @@ pub(crate) fn like(example: &serde_json::Value) -> Schema {
     }
 }
 
+/// Describes any JSON at all.
+pub(crate) fn anything() -> Schema {
+    Schema::Object(Object::with_type(SchemaType::AnyValue))
+}
+
+/// Adds a member that is always there to the description of an object.
+pub(crate) fn with(mut object: Schema, name: &str, member: Schema) -> Schema {
+    if let Schema::Object(object) = &mut object {
+        object.properties.insert(name.to_owned(), member.into());
+        object.required.push(name.to_owned());
+    }
+    object
+}
+
+/// Describes an object that may be absent.
+pub(crate) fn or_null(mut object: Schema) -> Schema {
+    if let Schema::Object(object) = &mut object {
+        object.schema_type = SchemaType::from_iter([Type::Object, Type::Null]);
+    }
+    object
+}
+
 /// Names a schema of the document.
 pub(crate) fn reference(name: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(name))

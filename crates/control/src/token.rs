@@ -3,7 +3,7 @@
 use std::fmt;
 
 use identity::{KeyText, Purpose};
-use terms::{KeyId, Moment};
+use terms::{KeyId, Moment, PersonId};
 
 /// What an administrator may do. `Root` may do everything; the others are disjoint but for reading.
 #[derive(
@@ -83,6 +83,9 @@ pub(crate) struct TokenRecord {
     pub(crate) created_at: Moment,
     pub(crate) expires_at: Moment,
     pub(crate) revoked_at: Option<Moment>,
+    /// The natural person who holds it, if that was said: they do not approve what they proposed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) person: Option<PersonId>,
 }
 
 impl TokenRecord {

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::{
     commands::{
         admin::{Connection, SnapshotCommand},
+        approvers::ApproverCommand,
         evidence::{AffiliationCommand, AttestationCommand},
         instruments::InstrumentCommand,
         keys::{AdminTokenCommand, KeyCommand},
@@ -132,14 +133,21 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AdminTokenCommand,
     },
-    /// Orders: file, apply, list, show, stay, vacate, lift.
+    /// Who approves directives and licenses: keygen, add, list, revoke.
+    Approver {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: ApproverCommand,
+    },
+    /// Orders: file, sign, approve, diff, enforce, list, show, stay, vacate, lift.
     Directive {
         #[command(flatten)]
         connection: Connection,
         #[command(subcommand)]
         command: InstrumentCommand,
     },
-    /// Authorizations: file, apply, list, show, stay, vacate, lift.
+    /// Authorizations: file, sign, approve, diff, enforce, list, show, stay, vacate, lift.
     License {
         #[command(flatten)]
         connection: Connection,

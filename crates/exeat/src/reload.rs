@@ -113,6 +113,7 @@ fn fixed_but_changed(old: &Meant, new: &Meant) -> Vec<String> {
         ("server.workers", before.workers == after.workers),
         ("control", old.control == new.control),
         ("data_dir", old.data_dir == new.data_dir),
+        ("desk", old.desk == new.desk),
         ("ledger", old.ledger == new.ledger),
         ("log.format", old.log.format == new.log.format),
     ];
@@ -144,10 +145,12 @@ mod tests {
         let old = meant(|text| text);
         let new = meant(|text| {
             let text = text.replace("127.0.0.1:8080", "127.0.0.1:8090").replace("127.0.0.1:8081", "127.0.0.1:8091");
-            text.replace("data_dir = \"exeat-data\"", "data_dir = \"other\"").replace("exeat/1", "exeat/2")
+            text.replace("data_dir = \"exeat-data\"", "data_dir = \"other\"")
+                .replace("exeat/1", "exeat/2")
+                .replace("approvals = 2", "approvals = 1")
         });
         let faults = fixed_but_changed(&old, &new).join("\n");
-        for key in ["server.listen", "control", "data_dir", "ledger"] {
+        for key in ["server.listen", "control", "data_dir", "desk", "ledger"] {
             assert!(faults.contains(&format!("`{key}`")), "{key}: {faults}");
         }
     }

@@ -49,6 +49,8 @@ pub struct Setup {
     pub checkpoint_ms: u64,
     /// Most calls in flight; as many connections.
     pub in_flight: usize,
+    /// How many people must approve an instrument; 0 lets whoever holds the admin token act alone.
+    pub approvals: u8,
     /// Where clients call; of this process alone.
     pub address: SocketAddr,
     /// Where the admin API is; of this process alone.
@@ -70,6 +72,7 @@ impl Setup {
             segment_mib: 4,
             checkpoint_ms: 200,
             in_flight: 2_000,
+            approvals: 0,
             address: free_port()?,
             admin: free_port()?,
         })
@@ -129,12 +132,12 @@ impl Setup {
     #[must_use]
     pub fn config(&self) -> String {
         let models = self.model("mythos-5", "subject", "attested") + &self.model("ember-2", "published", "open");
-        let Self { address, admin, workers, segment_mib, checkpoint_ms, in_flight, .. } = self;
+        let Self { address, admin, workers, segment_mib, checkpoint_ms, in_flight, approvals, .. } = self;
         format!(
             "data_dir = \"data\"\nlab = \"larkspur-labs\"\n\n\
              [server]\nlisten = [\"{address}\"]\nworkers = {workers}\n\
              [server.limits]\nin_flight = {in_flight}\nin_flight_per_caller = {in_flight}\nconnections = {in_flight}\n\n\
-             [control]\nlisten = \"{admin}\"\n\n{models}\
+             [control]\nlisten = \"{admin}\"\n\n[desk]\napprovals = {approvals}\n\n{models}\
              [[aliases]]\nname = \"assistant\"\nversions = [\"mythos-5\", \"ember-2\"]\n\n\
              [ledger]\norigin = \"log.example.com/exeat/test\"\nsegment_mib = {segment_mib}\ncheckpoint_ms = {checkpoint_ms}\n\n\
              [log]\nformat = \"json\"\nlevel = \"warn\"\n"

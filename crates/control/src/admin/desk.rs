@@ -1,15 +1,18 @@
-//! The directive desk: versions are filed, then applied; what is in force is stayed, vacated or lifted by a new version.
+//! The directive desk: versions are filed, approved, then applied; what is in force is stayed, vacated or lifted by a
+//! new version.
 
-use policy::{Snapshot, SnapshotDocument};
-use terms::InstrumentId;
+use policy::{Snapshot, SnapshotDocument, Status};
+use terms::{InstrumentId, Moment};
 
 use super::Changed;
 use crate::{
-    Admin, Fault, InstrumentKind, Turn,
+    ActVerb, Admin, Approval, BreakGlass, Change, Fault, FieldFault, InstrumentKind, Turn,
+    amend::diff,
     commit::Act,
-    control::Registry,
+    control::{Inner, Registry},
     instrument::Instrument,
-    store::{Filed, Store},
+    store::{Filed, Store, StoreError},
+    supersede::superseded,
 };
 
 /// What an officer may do: directives and licenses.
@@ -27,19 +30,30 @@ pub struct InstrumentState {
     pub applied: bool,
     /// The ledger entry that filed or applied it.
     pub entry: u64,
+    /// Who filed it, as the record names actors; `None` if it was put in force without being filed first.
+    pub proposer: Option<String>,
+    /// Who approved it, in order of approver, with what they signed.
+    pub approvals: Vec<Approval>,
+    /// How it came into force without its approvals, if it did.
+    pub break_glass: Option<BreakGlass>,
     /// The document.
     pub document: Instrument,
 }
 
-impl From<Filed> for InstrumentState {
-    fn from(filed: Filed) -> Self {
-        Self {
-            id: filed.instrument.id().clone(),
-            version: filed.instrument.version(),
+impl InstrumentState {
+    /// Returns a version with what was approved of it.
+    pub(crate) fn read(store: &Store, filed: Filed) -> Result<Self, StoreError> {
+        let (kind, id, version) = (filed.instrument.kind(), filed.instrument.id(), filed.instrument.version());
+        Ok(Self {
+            approvals: store.approvals(kind, id, version)?,
+            break_glass: store.break_glass(kind, id, version)?,
+            id: id.clone(),
+            version,
             applied: filed.applied,
             entry: filed.entry,
+            proposer: filed.proposer,
             document: filed.instrument,
-        }
+        })
     }
 }
 
@@ -49,6 +63,8 @@ pub struct Placed {
     /// The version.
     #[serde(flatten)]
     pub state: InstrumentState,
+    /// What differs from the version that governed; nothing if none ever did.
+    pub changes: Vec<Change>,
     /// What an operator should read before applying it, about everything that would be in force with it.
     pub notices: Vec<Advice>,
 }
@@ -62,7 +78,22 @@ pub struct Advice {
     pub why: String,
 }
 
+/// What a version brings beside itself.
+struct News {
+    changes: Vec<Change>,
+    put_aside: Vec<Advice>,
+}
+
 impl Advice {
+    fn put_aside(held: &Instrument, by: u64) -> Self {
+        let why = format!(
+            "version {}, which was to govern from {}, will not: version {by} takes its place",
+            held.version(),
+            held.status_since()
+        );
+        Self { at: held.id().to_string(), why }
+    }
+
     /// Returns what there is to consider about a snapshot.
     pub(crate) fn about(snapshot: &Snapshot) -> Vec<Self> {
         let notices = snapshot.notices().into_iter();
@@ -80,30 +111,32 @@ impl Officer<'_> {
     pub fn file(&self, kind: InstrumentKind, json: &[u8]) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let instrument = next_version(&registry.store, kind, json)?;
-        let trial = self.document_with(instrument.clone());
-        let trial = Snapshot::compile(trial).map_err(Fault::does_not_compile)?;
-        let record = instrument.record();
-        let code = file_code(kind);
-        let changed = self.0.commit(&mut registry, code, record, ())?;
-        Ok(changed.of(instrument, false, &trial))
+        self.propose(&mut registry, instrument)
     }
 
-    /// Files a document as the next version of its id and puts it in force in the same step.
+    /// Files a document as the next version of its id and puts it in force in the same step, where no approval is
+    /// needed.
     ///
     /// # Errors
     ///
-    /// As [`Officer::file`]; nothing is filed either.
+    /// As [`Officer::file`], and [`Fault::Unapproved`] where approvals are needed; nothing is filed either.
     pub fn file_and_apply(&self, kind: InstrumentKind, json: &[u8]) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
         let instrument = next_version(&registry.store, kind, json)?;
-        self.enact(&mut registry, apply_code(kind), instrument)
+        let inner = self.0.inner;
+        if !inner.desk.is_single_person() {
+            let detail =
+                format!("{} are needed: file the document, have it approved, then apply it", inner.desk.approvals);
+            return Err(Fault::Unapproved(vec![FieldFault::new("approvals", detail)]));
+        }
+        self.enact(&mut registry, instrument, Vec::new())
     }
 
-    /// Puts the latest filed version in force, which must be `version` if one is named.
+    /// Puts the latest filed version in force, which must be `version` if one is named and have its approvals.
     ///
     /// # Errors
     ///
-    /// [`Fault::NotFound`], [`Fault::Conflict`] if it is in force already or is not the latest,
+    /// [`Fault::NotFound`], [`Fault::Conflict`] if it is in force already or is not the latest, [`Fault::Unapproved`],
     /// [`Fault::DoesNotCompile`], [`Fault::Unrecorded`], [`Fault::Behind`].
     pub fn apply(
         &self,
@@ -112,21 +145,13 @@ impl Officer<'_> {
         version: Option<u64>,
     ) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
-        let latest = registry.store.versions(kind, id)?.pop();
-        let latest = latest.ok_or_else(|| Fault::not_found(kind.as_str(), id))?;
-        let found = latest.instrument.version();
-        if version.is_some_and(|wanted| wanted != found) {
-            let detail = format!("the latest version of `{id}` is {found}: only that can be applied");
-            return Err(Fault::Conflict(detail));
-        }
-        if latest.applied {
-            let detail = format!("version {found} of `{id}` is already applied");
-            return Err(Fault::Conflict(detail));
-        }
-        self.enact(&mut registry, apply_code(kind), latest.instrument)
+        let waiting = waiting(&registry.store, kind, id, version)?;
+        self.0.inner.check_approved(&registry.store, &waiting)?;
+        self.enact(&mut registry, waiting.instrument, Vec::new())
     }
 
-    /// Stays, vacates or lifts the instrument in force, by a new version of it that takes force at once.
+    /// Stays, vacates or lifts the instrument in force, by a new version of it. Where no approval is needed it takes
+    /// force at once; elsewhere it is filed, to be approved and applied.
     ///
     /// # Errors
     ///
@@ -134,51 +159,162 @@ impl Officer<'_> {
     /// [`Fault::DoesNotCompile`], [`Fault::Unrecorded`], [`Fault::Behind`].
     pub fn turn(&self, kind: InstrumentKind, id: &InstrumentId, turn: Turn) -> Result<Changed<Placed>, Fault> {
         let mut registry = self.0.inner.registry()?;
+        let turned = self.turned(&registry, kind, id, turn)?;
+        match self.0.inner.desk.is_single_person() {
+            true => self.enact(&mut registry, turned, Vec::new()),
+            false => self.propose(&mut registry, turned),
+        }
+    }
+
+    /// Files what an earlier version said as the next version, as of now; where no approval is needed it takes force at
+    /// once. Nothing on record is changed: an instrument is only ever amended.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::NotFound`], [`Fault::Invalid`] naming `to` if that version does not exist or never took force,
+    /// [`Fault::DoesNotCompile`], [`Fault::Unrecorded`], [`Fault::Behind`].
+    pub fn roll_back(&self, kind: InstrumentKind, id: &InstrumentId, to: u64) -> Result<Changed<Placed>, Fault> {
+        let mut registry = self.0.inner.registry()?;
+        let versions = registry.store.versions(kind, id)?;
+        let latest = versions.last().ok_or_else(|| Fault::not_found(kind.as_str(), id))?.instrument.version();
+        let earlier = versions.iter().find(|filed| filed.applied && filed.instrument.version() == to);
+        let earlier = earlier.ok_or_else(|| Fault::invalid("to", "must be a version that was applied"))?;
+        let (next, status) = (latest.saturating_add(1), earlier.instrument.status());
+        let again = reissued(&earlier.instrument, next, status, self.0.now())?;
+        match self.0.inner.desk.is_single_person() {
+            true => self.enact(&mut registry, again, Vec::new()),
+            false => self.propose(&mut registry, again),
+        }
+    }
+
+    /// Returns the next version of an instrument: what governs now, with the status that the turn gives it.
+    pub(super) fn turned(
+        &self,
+        registry: &Registry,
+        kind: InstrumentKind,
+        id: &InstrumentId,
+        turn: Turn,
+    ) -> Result<Instrument, Fault> {
         let latest = registry.store.versions(kind, id)?.pop();
         let latest = latest.ok_or_else(|| Fault::not_found(kind.as_str(), id))?;
-        if !latest.applied {
-            let version = latest.instrument.version();
+        let version = latest.instrument.version();
+        let (snapshot, now) = (self.0.inner.snapshot(), self.0.now());
+        let governing = Instrument::governing(snapshot.document(), kind, id, now).filter(|_| latest.applied);
+        let Some(governing) = governing else {
             let detail = format!("version {version} of `{id}` is filed and not applied: apply it first");
             return Err(Fault::Conflict(detail));
-        }
-        let turned = latest.instrument.turned(turn, self.0.now());
-        self.enact(&mut registry, turn_code(kind, turn), turned)
+        };
+        let turned = governing.turned(version.saturating_add(1), turn, now);
+        turned.map_err(|fault| Fault::Invalid(vec![fault.into()]))
     }
 
-    fn enact(
+    /// Records a version that waits.
+    fn propose(&self, registry: &mut Registry, instrument: Instrument) -> Result<Changed<Placed>, Fault> {
+        let together = self.with_superseded(registry, &instrument)?;
+        let trial = self.0.inner.document_with(together);
+        let trial = Snapshot::compile(trial).map_err(Fault::does_not_compile)?;
+        let news = self.news(&instrument);
+        let changed = self.0.commit(registry, file_code(instrument.kind()), instrument.record(), ())?;
+        self.placed(registry, changed, &instrument, news, &trial)
+    }
+
+    /// Puts a version in force, and with it what it supersedes and later versions `to_come`, all in one snapshot.
+    pub(super) fn enact(
         &self,
         registry: &mut Registry,
-        code: &'static str,
         instrument: Instrument,
+        to_come: Vec<Instrument>,
     ) -> Result<Changed<Placed>, Fault> {
-        let document = self.document_with(instrument.clone());
-        let act = Act::new(self.0.actor(), code);
+        let mut news = self.news(&instrument);
+        if !to_come.is_empty() {
+            news.put_aside.clear();
+        }
+        let together = [self.with_superseded(registry, &instrument)?, to_come].concat();
+        let document = self.0.inner.document_with(together);
+        let act = Act::new(self.0.actor(), act_code(&instrument));
         let receipt = self.0.inner.enact(registry, act, document)?;
+        self.0.inner.settle_glass(registry);
         let snapshot = self.0.inner.snapshot();
-        Ok(Changed::new(receipt, ()).of(instrument, true, &snapshot))
+        self.placed(registry, Changed::new(receipt, ()), &instrument, news, &snapshot)
     }
 
-    /// Returns what would be in force with `instrument`, under the next epoch.
-    fn document_with(&self, instrument: Instrument) -> SnapshotDocument {
-        let mut document = self.0.inner.snapshot().document().clone();
+    /// Returns what a version changes where another governs, and which versions it puts aside.
+    fn news(&self, instrument: &Instrument) -> News {
+        let (snapshot, now) = (self.0.inner.snapshot(), self.0.now());
+        let (document, kind, id) = (snapshot.document(), instrument.kind(), instrument.id());
+        let governing = Instrument::governing(document, kind, id, now);
+        let mut aside = Instrument::to_come(document, kind, id, now);
+        aside.retain(|held| held.status_since() >= instrument.status_since());
+        News {
+            changes: governing.map_or_else(Vec::new, |governing| diff(&governing.json(), &instrument.json())),
+            put_aside: aside.iter().map(|held| Advice::put_aside(held, instrument.version())).collect(),
+        }
+    }
+
+    fn with_superseded(&self, registry: &Registry, instrument: &Instrument) -> Result<Vec<Instrument>, Fault> {
+        let snapshot = self.0.inner.snapshot();
+        let old = superseded(&registry.store, snapshot.document(), instrument, self.0.now())?;
+        Ok(old.into_iter().chain([instrument.clone()]).collect())
+    }
+
+    fn placed(
+        &self,
+        registry: &Registry,
+        changed: Changed<()>,
+        instrument: &Instrument,
+        news: News,
+        snapshot: &Snapshot,
+    ) -> Result<Changed<Placed>, Fault> {
+        let filed = registry.store.versions(instrument.kind(), instrument.id())?;
+        let filed = filed.into_iter().find(|filed| filed.instrument.version() == instrument.version());
+        let filed = filed.ok_or_else(|| Fault::not_found(instrument.kind().as_str(), instrument.id()))?;
+        let state = InstrumentState::read(&registry.store, filed)?;
+        let notices = [news.put_aside, Advice::about(snapshot)].concat();
+        Ok(changed.map(|()| Placed { state, changes: news.changes, notices }))
+    }
+}
+
+impl Inner {
+    /// Returns what would be in force with these versions, under the next epoch.
+    pub(super) fn document_with(&self, instruments: impl IntoIterator<Item = Instrument>) -> SnapshotDocument {
+        let mut document = self.snapshot().document().clone();
         document.epoch = document.epoch.saturating_add(1);
-        instrument.put_into(&mut document);
+        let now = self.clock.now();
+        instruments.into_iter().for_each(|instrument| instrument.put_into(&mut document, now));
         document
     }
 }
 
-impl Changed<()> {
-    fn of(self, instrument: Instrument, applied: bool, snapshot: &Snapshot) -> Changed<Placed> {
-        let entry = self.receipt;
-        let filed = Filed { instrument, applied, entry };
-        self.map(|()| Placed { state: filed.into(), notices: Advice::about(snapshot) })
+/// Returns the latest version, if it waits to be applied and is `version`, if one is named.
+pub(super) fn waiting(
+    store: &Store,
+    kind: InstrumentKind,
+    id: &InstrumentId,
+    version: Option<u64>,
+) -> Result<Filed, Fault> {
+    let latest = store.versions(kind, id)?.pop();
+    let latest = latest.ok_or_else(|| Fault::not_found(kind.as_str(), id))?;
+    let found = latest.instrument.version();
+    if version.is_some_and(|wanted| wanted != found) {
+        let detail = format!("the latest version of `{id}` is {found}: only that can be applied");
+        return Err(Fault::Conflict(detail));
     }
+    if latest.applied {
+        let detail = format!("version {found} of `{id}` is already applied");
+        return Err(Fault::Conflict(detail));
+    }
+    Ok(latest)
+}
+
+/// Returns a version that says what `instrument` says, under another number and with a status as of `at`.
+pub(super) fn reissued(instrument: &Instrument, version: u64, status: Status, at: Moment) -> Result<Instrument, Fault> {
+    instrument.reissued(version, status, at).map_err(|fault| Fault::Invalid(vec![fault.into()]))
 }
 
 fn next_version(store: &Store, kind: InstrumentKind, json: &[u8]) -> Result<Instrument, Fault> {
     let instrument = Instrument::parse(kind, json).map_err(|fault| Fault::Invalid(vec![fault.into()]))?;
     let last = store.versions(kind, instrument.id())?.pop();
-    let next = last.map_or(1, |last| last.instrument.version() + 1);
+    let next = last.map_or(0, |last| last.instrument.version()).saturating_add(1);
     if instrument.version() != next {
         let (id, found) = (instrument.id(), instrument.version());
         let detail = format!("`version` of `{id}` must be {next}, and it is {found}");
@@ -194,20 +330,16 @@ fn file_code(kind: InstrumentKind) -> &'static str {
     }
 }
 
-fn apply_code(kind: InstrumentKind) -> &'static str {
-    match kind {
-        InstrumentKind::Directive => "directive.apply",
-        InstrumentKind::License => "license.apply",
-    }
-}
-
-fn turn_code(kind: InstrumentKind, turn: Turn) -> &'static str {
-    match (kind, turn) {
-        (InstrumentKind::Directive, Turn::Stay) => "directive.stay",
-        (InstrumentKind::Directive, Turn::Vacate) => "directive.vacate",
-        (InstrumentKind::Directive, Turn::Lift) => "directive.lift",
-        (InstrumentKind::License, Turn::Stay) => "license.stay",
-        (InstrumentKind::License, Turn::Vacate) => "license.vacate",
-        (InstrumentKind::License, Turn::Lift) => "license.lift",
+/// Names the act that puts a version in force, by the status that it has.
+fn act_code(instrument: &Instrument) -> &'static str {
+    match (instrument.kind(), ActVerb::of(instrument.status())) {
+        (InstrumentKind::Directive, ActVerb::Apply) => "directive.apply",
+        (InstrumentKind::Directive, ActVerb::Stay) => "directive.stay",
+        (InstrumentKind::Directive, ActVerb::Vacate) => "directive.vacate",
+        (InstrumentKind::Directive, ActVerb::Lift) => "directive.lift",
+        (InstrumentKind::License, ActVerb::Apply) => "license.apply",
+        (InstrumentKind::License, ActVerb::Stay) => "license.stay",
+        (InstrumentKind::License, ActVerb::Vacate) => "license.vacate",
+        (InstrumentKind::License, ActVerb::Lift) => "license.lift",
     }
 }

@@ -1,5 +1,7 @@
 //! API keys: minted once, shown once, revoked at any time.
 
+use std::fmt;
+
 use identity::{Holder, KeyRecord, KeyText};
 use terms::{KeyId, Moment, OrganizationId};
 
@@ -59,7 +61,7 @@ impl Registrar<'_> {
 }
 
 /// Returns the time of a first revocation.
-pub(super) fn revoked(id: &KeyId, before: Option<Moment>, now: Moment) -> Result<Moment, Fault> {
+pub(super) fn revoked(id: &impl fmt::Display, before: Option<Moment>, now: Moment) -> Result<Moment, Fault> {
     match before {
         Some(at) => Err(Fault::Conflict(format!("`{id}` was revoked at {at}"))),
         None => Ok(now),

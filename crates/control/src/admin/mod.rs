@@ -1,8 +1,11 @@
 //! What administrators do, as typed methods. A role is asked for first and yields the methods that belong to it.
 
+mod approve;
+mod approvers;
 mod checks;
 mod desk;
 mod evidence;
+mod glass;
 mod keys;
 mod parties;
 mod read;
@@ -23,8 +26,8 @@ pub use keys::Minted;
 pub use read::AttestationStatus;
 pub(crate) use read::{Area, Health};
 pub use requests::{
-    AffiliationEnd, NewAffiliation, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken, NewWorkload,
-    OrganizationUpdate, PersonUpdate, WithdrawalReason, WorkloadUpdate,
+    AffiliationEnd, Emergency, NewAffiliation, NewApprover, NewAttestation, NewKey, NewOrganization, NewPerson,
+    NewToken, NewWorkload, OrganizationUpdate, PersonUpdate, SignedAct, WithdrawalReason, WorkloadUpdate,
 };
 pub use tokens::{MintedToken, Root};
 

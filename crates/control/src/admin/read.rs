@@ -11,7 +11,7 @@ use terms::{
 
 use super::desk::InstrumentState;
 use crate::{
-    Admin, Fault, InstrumentKind, Role,
+    Admin, Approver, Fault, InstrumentKind, Role,
     control::read,
     store::{Filter, Page, Store, StoreError},
     token::TokenRecord,
@@ -149,8 +149,8 @@ impl Reader<'_> {
         self.listed(
             page,
             |store, page| {
-                let filed = store.instruments(kind, page)?;
-                Ok(filed.into_iter().map(InstrumentState::from).collect())
+                let filed = store.instruments(kind, page)?.into_iter();
+                filed.map(|filed| InstrumentState::read(store, filed)).collect()
             },
             |item| item.id.as_str(),
         )
@@ -158,11 +158,18 @@ impl Reader<'_> {
 
     /// Returns every version, latest first.
     pub(crate) fn versions(&self, kind: InstrumentKind, id: &InstrumentId) -> Result<Vec<InstrumentState>, Fault> {
-        let filed = self.store(|store| store.versions(kind, id))?;
-        if filed.is_empty() {
+        let versions = self.store(|store| {
+            let filed = store.versions(kind, id)?.into_iter().rev();
+            filed.map(|filed| InstrumentState::read(store, filed)).collect::<Result<Vec<_>, _>>()
+        })?;
+        if versions.is_empty() {
             return Err(Fault::not_found(kind.as_str(), id));
         }
-        Ok(filed.into_iter().rev().map(InstrumentState::from).collect())
+        Ok(versions)
+    }
+
+    pub(crate) fn approvers(&self, page: Page) -> Result<Listed<Approver>, Fault> {
+        self.listed(page, |store, page| store.approvers(page), |item| item.id.as_str())
     }
 
     /// Returns the snapshot in force and the entry that put it in force.
@@ -191,6 +198,8 @@ impl Reader<'_> {
             ledger_checkpoint: ledger.checkpoint,
             snapshot_epoch: self.0.inner.snapshot().epoch(),
             clock_behind_seconds: self.0.inner.clock.behind().as_secs(),
+            approvals_needed: u64::from(self.0.inner.desk.approvals),
+            break_glass_open: u64::try_from(read(&self.0.inner.glass).len()).unwrap_or(u64::MAX),
             admin_tokens: u64::try_from(current.values().filter(|t| t.is_current(now)).count()).unwrap_or(u64::MAX),
         }
     }
@@ -235,6 +244,10 @@ pub(crate) struct Health {
     snapshot_epoch: u64,
     /// How far the clock stepped back, in seconds.
     clock_behind_seconds: u64,
+    /// How many people must approve what the directive desk does; 0 lets one officer act alone.
+    approvals_needed: u64,
+    /// Instruments in force without their approvals: an alarm if above 0.
+    break_glass_open: u64,
     /// Admin tokens that are good now.
     admin_tokens: u64,
 }

@@ -9,7 +9,7 @@ use terms::{
 };
 use utoipa::ToSchema;
 
-use crate::{Role, schema};
+use crate::{ApprovalAct, ApproverRole, PublicKey, Role, schema};
 
 /// A new organization.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -234,6 +234,44 @@ pub struct NewKey {
     pub end_use: Option<EndUse>,
 }
 
+/// A new approver, or a new key of one whose key was revoked.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewApprover {
+    /// The natural person, who signs as this.
+    #[schema(value_type = String, example = "iris")]
+    pub id: PersonId,
+    /// In which capacity they approve.
+    pub role: ApproverRole,
+    /// Their Ed25519 public key: 32 bytes in base64url without padding, the `x` of a JWK (RFC 8037).
+    #[schema(value_type = String)]
+    pub public_key: PublicKey,
+}
+
+/// A signed act.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignedAct {
+    /// What was signed: `{"type": "approval/v1", "act", "kind", "id", "version", "document_sha256", "valid_until"}`.
+    #[schema(value_type = Object)]
+    pub act: ApprovalAct,
+    /// The signature: JWS in compact form with a detached payload (`header..signature`), `alg` `EdDSA`, `kid` the
+    /// approver, `typ` `exeat-approval+jws`; the payload is the act in the canonical spelling of RFC 8785.
+    pub jws: String,
+}
+
+/// Why something is done without its approvals, and for how long.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Emergency {
+    /// Why it cannot wait; 10 to 500 characters.
+    #[schema(min_length = 10, max_length = 500)]
+    pub reason: String,
+    /// After how many minutes it is undone, if it can give access; 1 to 240.
+    #[schema(minimum = 1, maximum = 240)]
+    pub minutes: u64,
+}
+
 /// A new admin token.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -246,6 +284,10 @@ pub struct NewToken {
     /// When it expires; 30 days from now if absent, at most 90.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub not_after: Option<Moment>,
+    /// The natural person who holds it, by the id under which they approve: what they propose with it, others approve.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub person: Option<PersonId>,
 }
 
 impl NewToken {
@@ -255,6 +297,7 @@ impl NewToken {
             role: Role::Root,
             label: "first start".to_owned(),
             not_after: Some(now.plus(crate::control::KEY_LIFE_MAX)),
+            person: None,
         }
     }
 }

@@ -44,6 +44,7 @@ impl Root<'_> {
             created_at: now,
             expires_at,
             revoked_at: None,
+            person: new.person,
         };
         let change = Record::AdminToken(record.clone());
         let code = "admin_token.mint";

@@ -4,7 +4,7 @@ use axum::response::Response;
 use terms::InstrumentId;
 
 use super::call::{Answer, Call, ListQuery, Sent};
-use crate::{Admin, Fault, InstrumentKind, Turn, admin::Area};
+use crate::{Admin, Emergency, Fault, InstrumentKind, SignedAct, Turn, admin::Area};
 
 /// Lists the latest version of each directive, in order of id.
 #[utoipa::path(
@@ -19,7 +19,7 @@ pub(super) async fn list_directives(call: Call) -> Response {
     call.run(|admin, sent| list(admin, sent, InstrumentKind::Directive)).await
 }
 
-/// Files the next version of a directive; with `apply=true`, puts it in force in the same step.
+/// Files the next version of a directive; with `apply=true`, where no approval is needed, puts it in force as well.
 #[utoipa::path(
     post,
     path = "/admin/v1/directives",
@@ -46,13 +46,13 @@ pub(super) async fn get_directive(call: Call) -> Response {
     call.run(|admin, sent| versions(admin, sent, InstrumentKind::Directive)).await
 }
 
-/// Puts the latest filed version of a directive in force and decides every live call again.
+/// Puts the latest filed version of a directive in force, once it has its approvals, and decides every live call again.
 #[utoipa::path(
     post,
     path = "/admin/v1/directives/{id}/apply",
     tag = "directives",
     request_body = ApplyRequest,
-    params(("id" = String, Path)),
+    params(("id" = String, Path), GlassQuery),
     responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
@@ -60,12 +60,41 @@ pub(super) async fn apply_directive(call: Call) -> Response {
     call.run(|admin, sent| apply(admin, sent, InstrumentKind::Directive)).await
 }
 
-/// Stays a directive by a new version of it, which takes force at once.
+/// Records that an approver signed the act that puts a version of a directive in force.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/directives/{id}/approvals",
+    tag = "directives",
+    request_body = SignedAct,
+    params(("id" = String, Path)),
+    responses((status = 201, body = ref("#/components/schemas/InstrumentChanged"))),
+    security(("admin_token" = ["root", "officer"])),
+)]
+pub(super) async fn approve_directive(call: Call) -> Response {
+    call.run(|admin, sent| approve(admin, sent, InstrumentKind::Directive)).await
+}
+
+/// Files what an earlier version of a directive said as its next version, which where no approval is needed takes force.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/directives/{id}/rollback",
+    tag = "directives",
+    request_body = RollbackRequest,
+    params(("id" = String, Path)),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
+    security(("admin_token" = ["root", "officer"])),
+)]
+pub(super) async fn roll_back_directive(call: Call) -> Response {
+    call.run(|admin, sent| roll_back(admin, sent, InstrumentKind::Directive)).await
+}
+
+/// Stays a directive by a new version of it: filed where approvals are needed, elsewhere in force at once.
 #[utoipa::path(
     post,
     path = "/admin/v1/directives/{id}/stay",
     tag = "directives",
-    params(("id" = String, Path)),
+    request_body = Option<Emergency>,
+    params(("id" = String, Path), GlassQuery),
     responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
@@ -73,12 +102,13 @@ pub(super) async fn stay_directive(call: Call) -> Response {
     call.run(|admin, sent| turn(admin, sent, InstrumentKind::Directive, Turn::Stay)).await
 }
 
-/// Vacates a directive by a new version of it, which takes force at once.
+/// Vacates a directive by a new version of it: filed where approvals are needed, elsewhere in force at once.
 #[utoipa::path(
     post,
     path = "/admin/v1/directives/{id}/vacate",
     tag = "directives",
-    params(("id" = String, Path)),
+    request_body = Option<Emergency>,
+    params(("id" = String, Path), GlassQuery),
     responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
@@ -86,12 +116,13 @@ pub(super) async fn vacate_directive(call: Call) -> Response {
     call.run(|admin, sent| turn(admin, sent, InstrumentKind::Directive, Turn::Vacate)).await
 }
 
-/// Lifts a directive by a new version of it, which takes force at once.
+/// Lifts a directive by a new version of it: filed where approvals are needed, elsewhere in force at once.
 #[utoipa::path(
     post,
     path = "/admin/v1/directives/{id}/lift",
     tag = "directives",
-    params(("id" = String, Path)),
+    request_body = Option<Emergency>,
+    params(("id" = String, Path), GlassQuery),
     responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
@@ -112,7 +143,7 @@ pub(super) async fn list_licenses(call: Call) -> Response {
     call.run(|admin, sent| list(admin, sent, InstrumentKind::License)).await
 }
 
-/// Files the next version of a license; with `apply=true`, puts it in force in the same step.
+/// Files the next version of a license; with `apply=true`, where no approval is needed, puts it in force as well.
 #[utoipa::path(
     post,
     path = "/admin/v1/licenses",
@@ -139,13 +170,13 @@ pub(super) async fn get_license(call: Call) -> Response {
     call.run(|admin, sent| versions(admin, sent, InstrumentKind::License)).await
 }
 
-/// Puts the latest filed version of a license in force and decides every live call again.
+/// Puts the latest filed version of a license in force, once it has its approvals, and decides every live call again.
 #[utoipa::path(
     post,
     path = "/admin/v1/licenses/{id}/apply",
     tag = "licenses",
     request_body = ApplyRequest,
-    params(("id" = String, Path)),
+    params(("id" = String, Path), GlassQuery),
     responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
@@ -153,12 +184,41 @@ pub(super) async fn apply_license(call: Call) -> Response {
     call.run(|admin, sent| apply(admin, sent, InstrumentKind::License)).await
 }
 
-/// Stays a license by a new version of it, which takes force at once.
+/// Records that an approver signed the act that puts a version of a license in force.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/licenses/{id}/approvals",
+    tag = "licenses",
+    request_body = SignedAct,
+    params(("id" = String, Path)),
+    responses((status = 201, body = ref("#/components/schemas/InstrumentChanged"))),
+    security(("admin_token" = ["root", "officer"])),
+)]
+pub(super) async fn approve_license(call: Call) -> Response {
+    call.run(|admin, sent| approve(admin, sent, InstrumentKind::License)).await
+}
+
+/// Files what an earlier version of a license said as its next version, which where no approval is needed takes force.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/licenses/{id}/rollback",
+    tag = "licenses",
+    request_body = RollbackRequest,
+    params(("id" = String, Path)),
+    responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
+    security(("admin_token" = ["root", "officer"])),
+)]
+pub(super) async fn roll_back_license(call: Call) -> Response {
+    call.run(|admin, sent| roll_back(admin, sent, InstrumentKind::License)).await
+}
+
+/// Stays a license by a new version of it: filed where approvals are needed, elsewhere in force at once.
 #[utoipa::path(
     post,
     path = "/admin/v1/licenses/{id}/stay",
     tag = "licenses",
-    params(("id" = String, Path)),
+    request_body = Option<Emergency>,
+    params(("id" = String, Path), GlassQuery),
     responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
@@ -166,12 +226,13 @@ pub(super) async fn stay_license(call: Call) -> Response {
     call.run(|admin, sent| turn(admin, sent, InstrumentKind::License, Turn::Stay)).await
 }
 
-/// Vacates a license by a new version of it, which takes force at once.
+/// Vacates a license by a new version of it: filed where approvals are needed, elsewhere in force at once.
 #[utoipa::path(
     post,
     path = "/admin/v1/licenses/{id}/vacate",
     tag = "licenses",
-    params(("id" = String, Path)),
+    request_body = Option<Emergency>,
+    params(("id" = String, Path), GlassQuery),
     responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
@@ -179,12 +240,13 @@ pub(super) async fn vacate_license(call: Call) -> Response {
     call.run(|admin, sent| turn(admin, sent, InstrumentKind::License, Turn::Vacate)).await
 }
 
-/// Lifts a license by a new version of it, which takes force at once.
+/// Lifts a license by a new version of it: filed where approvals are needed, elsewhere in force at once.
 #[utoipa::path(
     post,
     path = "/admin/v1/licenses/{id}/lift",
     tag = "licenses",
-    params(("id" = String, Path)),
+    request_body = Option<Emergency>,
+    params(("id" = String, Path), GlassQuery),
     responses((status = 200, body = ref("#/components/schemas/PlacedChanged"))),
     security(("admin_token" = ["root", "officer"])),
 )]
@@ -202,12 +264,42 @@ struct FileQuery {
     apply: bool,
 }
 
-/// Which version is meant, for whoever wants to be sure.
+/// Whether to act without the approvals.
+#[derive(serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct GlassQuery {
+    /// True to act without the approvals, with an alarm; the body then says why and for how long. False if absent.
+    #[serde(default)]
+    break_glass: bool,
+}
+
+/// Which version is meant, and why it cannot wait for its approvals.
 #[derive(Default, serde::Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApplyRequest {
     /// Must be the latest filed version, if given.
     version: Option<u64>,
+    /// With `break_glass=true`: why it cannot wait; 10 to 500 characters.
+    reason: Option<String>,
+    /// With `break_glass=true`: after how many minutes it is undone, if it can give access; 1 to 240.
+    minutes: Option<u64>,
+}
+
+/// To which version.
+#[derive(serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RollbackRequest {
+    /// A version that was applied.
+    to: u64,
+}
+
+/// Why a turn cannot wait for its approvals.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TurnRequest {
+    reason: Option<String>,
+    minutes: Option<u64>,
 }
 
 fn list(admin: &Admin<'_>, sent: &Sent, kind: InstrumentKind) -> Result<Answer, Fault> {
@@ -231,14 +323,46 @@ fn versions(admin: &Admin<'_>, sent: &Sent, kind: InstrumentKind) -> Result<Answ
     Answer::ok(&serde_json::json!({ "versions": versions }))
 }
 
+fn approve(admin: &Admin<'_>, sent: &Sent, kind: InstrumentKind) -> Result<Answer, Fault> {
+    let officer = admin.officer()?;
+    let id = sent.param::<InstrumentId>("id")?;
+    Answer::created(&officer.approve(kind, &id, sent.body::<SignedAct>()?)?)
+}
+
 fn apply(admin: &Admin<'_>, sent: &Sent, kind: InstrumentKind) -> Result<Answer, Fault> {
     let officer = admin.officer()?;
     let id = sent.param::<InstrumentId>("id")?;
-    let wanted = sent.body_or_default::<ApplyRequest>()?;
-    Answer::ok(&officer.apply(kind, &id, wanted.version)?)
+    let asked = sent.body_or_default::<ApplyRequest>()?;
+    Answer::ok(&match emergency(sent, asked.reason, asked.minutes)? {
+        Some(why) => officer.apply_by_break_glass(kind, &id, asked.version, why)?,
+        None => officer.apply(kind, &id, asked.version)?,
+    })
+}
+
+fn roll_back(admin: &Admin<'_>, sent: &Sent, kind: InstrumentKind) -> Result<Answer, Fault> {
+    let officer = admin.officer()?;
+    let id = sent.param::<InstrumentId>("id")?;
+    Answer::ok(&officer.roll_back(kind, &id, sent.body::<RollbackRequest>()?.to)?)
 }
 
 fn turn(admin: &Admin<'_>, sent: &Sent, kind: InstrumentKind, turn: Turn) -> Result<Answer, Fault> {
     let officer = admin.officer()?;
-    Answer::ok(&officer.turn(kind, &sent.param::<InstrumentId>("id")?, turn)?)
+    let id = sent.param::<InstrumentId>("id")?;
+    let asked = sent.body_or_default::<TurnRequest>()?;
+    Answer::ok(&match emergency(sent, asked.reason, asked.minutes)? {
+        Some(why) => officer.turn_by_break_glass(kind, &id, turn, why)?,
+        None => officer.turn(kind, &id, turn)?,
+    })
+}
+
+/// Reason and limit belong to an act without approvals, and to no other.
+fn emergency(sent: &Sent, reason: Option<String>, minutes: Option<u64>) -> Result<Option<Emergency>, Fault> {
+    let wanted = sent.query::<GlassQuery>()?.break_glass;
+    match (wanted, reason, minutes) {
+        (true, Some(reason), Some(minutes)) => Ok(Some(Emergency { reason, minutes })),
+        (true, None, _) => Err(Fault::invalid("reason", "is missing: say why it cannot wait for its approvals")),
+        (true, _, None) => Err(Fault::invalid("minutes", "is missing: say after how many minutes it is undone")),
+        (false, None, None) => Ok(None),
+        (false, _, _) => Err(Fault::invalid("reason", "belongs to an act with `break_glass=true` only")),
+    }
 }

@@ -1,5 +1,6 @@
 //! The admin API over HTTP. Every route is one row of a table that the router and the OpenAPI document share.
 
+mod approvers;
 mod call;
 mod evidence;
 mod instruments;
@@ -61,10 +62,15 @@ macro_rules! with_routes {
             keys: list_tokens __path_list_tokens,
             keys: mint_token __path_mint_token,
             keys: revoke_token __path_revoke_token,
+            approvers: list_approvers __path_list_approvers,
+            approvers: add_approver __path_add_approver,
+            approvers: revoke_approver __path_revoke_approver,
             instruments: list_directives __path_list_directives,
             instruments: file_directive __path_file_directive,
             instruments: get_directive __path_get_directive,
             instruments: apply_directive __path_apply_directive,
+            instruments: approve_directive __path_approve_directive,
+            instruments: roll_back_directive __path_roll_back_directive,
             instruments: stay_directive __path_stay_directive,
             instruments: vacate_directive __path_vacate_directive,
             instruments: lift_directive __path_lift_directive,
@@ -72,6 +78,8 @@ macro_rules! with_routes {
             instruments: file_license __path_file_license,
             instruments: get_license __path_get_license,
             instruments: apply_license __path_apply_license,
+            instruments: approve_license __path_approve_license,
+            instruments: roll_back_license __path_roll_back_license,
             instruments: stay_license __path_stay_license,
             instruments: vacate_license __path_vacate_license,
             instruments: lift_license __path_lift_license,

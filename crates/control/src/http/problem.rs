@@ -93,7 +93,9 @@ impl From<Fault> for Problem {
         let mut problem = Self::new(kind(&fault), fault.to_string());
         match fault {
             Fault::Malformed(error) => problem.errors = vec![error],
-            Fault::Invalid(errors) | Fault::DoesNotCompile(errors) => problem.errors = errors,
+            Fault::Invalid(errors) | Fault::DoesNotCompile(errors) | Fault::Unapproved(errors) => {
+                problem.errors = errors
+            }
             Fault::Behind { index, .. } => problem.receipt = Some(index),
             _ => {}
         }
@@ -111,6 +113,7 @@ fn kind(fault: &Fault) -> Kind {
         Fault::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated", "not authenticated"),
         Fault::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden", "not allowed"),
         Fault::NotFound { .. } | Fault::Lookup(LookupError::Unknown(_)) => NOT_FOUND,
+        Fault::Unapproved(_) => (StatusCode::CONFLICT, "unapproved", "approvals are missing"),
         Fault::Conflict(_) => (StatusCode::CONFLICT, "conflict", "contradicts the present state"),
         Fault::NotOffered(_) => (StatusCode::NOT_IMPLEMENTED, "not-offered", "not offered here"),
         Fault::Unrecorded(Unavailable::TooLong) => TOO_LARGE,

@@ -3,15 +3,19 @@
 //! The integration tests hold every answer they get against these schemas.
 
 use serde_json::{Value, json};
-use utoipa::openapi::{RefOr, Schema, schema::ArrayBuilder, schema::ObjectBuilder};
+use utoipa::openapi::{
+    RefOr, Schema,
+    schema::{Array, ArrayBuilder, ObjectBuilder},
+};
 
-use crate::schema::{like, reference};
+use crate::schema::{anything, like, or_null, reference, with};
 
 /// Returns every schema of an answer that is not derived from a type, by name.
 pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
     let mut all = Vec::new();
-    for (name, example) in things() {
-        all.push((name.to_owned(), like(&example).into()));
+    let examples = things().into_iter().map(|(name, example)| (name, like(&example)));
+    for (name, schema) in examples.chain(desk()) {
+        all.push((name.to_owned(), schema.into()));
         all.push((format!("{name}List"), list(name)));
         all.push((format!("{name}Changed"), changed(name, false)));
         all.push((format!("{name}Minted"), changed(name, true)));
@@ -50,13 +54,6 @@ const MOMENT: &str = "2026-06-12T21:21:00Z";
 /// What is shown alone, in lists, and with a receipt.
 fn things() -> Vec<(&'static str, Value)> {
     let status = json!({ "held": true, "attestation": attestation() });
-    let instrument = json!({
-        "id": "DIR-2026-06-12", "version": 1, "applied": true, "entry": 7, "document": {},
-    });
-    let placed = json!({
-        "id": "DIR-2026-06-12", "version": 1, "applied": true, "entry": 7, "document": {},
-        "notices": [{ "at": "DIR-2026-06-12", "why": "consider" }],
-    });
     vec![
         ("Organization", organization()),
         ("Person", person()),
@@ -66,9 +63,33 @@ fn things() -> Vec<(&'static str, Value)> {
         ("Affiliation", affiliation()),
         ("Key", key()),
         ("AdminToken", token()),
-        ("Instrument", instrument),
-        ("Placed", placed),
+        ("Approver", approver()),
     ]
+}
+
+/// What the directive desk shows: here some things may be absent that are more than text.
+fn desk() -> Vec<(&'static str, Schema)> {
+    let instrument = json!({
+        "id": "DIR-2026-06-12", "version": 1, "applied": true, "entry": 7, "document": {}, "proposer": null,
+        "approvals": [approval()],
+    });
+    let change = json!({ "path": "/models/families", "meaning": "model_family_added", "bearing": "narrows" });
+    let change = ["old", "new"].into_iter().fold(like(&change), |change, name| with(change, name, anything()));
+    let notices = like(&json!([{ "at": "DIR-2026-06-12", "why": "consider" }]));
+    let placed = with(with(like(&instrument), "notices", notices), "changes", Schema::Array(Array::new(change)));
+    vec![
+        ("Instrument", with(like(&instrument), "break_glass", or_null(break_glass()))),
+        ("Placed", with(placed, "break_glass", or_null(break_glass()))),
+    ]
+}
+
+fn break_glass() -> Schema {
+    let glass = json!({
+        "kind": "directive", "id": "DIR-2026-06-12", "version": 1, "actor": "token:0123", "reason": "it is urgent",
+        "opened_at": MOMENT, "until": MOMENT,
+    });
+    let ended = or_null(like(&json!({ "at": MOMENT, "why": "approved" })));
+    with(with(like(&glass), "ended", ended), "restore", or_null(like(&json!({}))))
 }
 
 /// What is shown only alone.
@@ -132,9 +153,25 @@ fn key() -> Value {
     })
 }
 
+fn approver() -> Value {
+    json!({
+        "id": "iris", "role": "counsel", "public_key": "AAAA", "created_at": MOMENT, "revoked_at": null,
+    })
+}
+
+fn approval() -> Value {
+    json!({
+        "act": {
+            "type": "approval/v1", "act": "apply", "kind": "directive", "id": "DIR-2026-06-12", "version": 1,
+            "document_sha256": "00", "valid_until": MOMENT,
+        },
+        "approver": "iris", "role": "counsel", "public_key": "AAAA", "jws": "h..s", "at": MOMENT,
+    })
+}
+
 fn token() -> Value {
     json!({
-        "id": "0123456789abcdef", "role": "registrar", "label": "people desk",
+        "id": "0123456789abcdef", "role": "registrar", "label": "people desk", "person": null,
         "created_at": MOMENT, "expires_at": MOMENT, "revoked_at": null,
     })
 }

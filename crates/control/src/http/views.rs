@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use identity::{Holder, KeyRecord};
 use policy::{Snapshot, SnapshotDocument};
 use serde::Serialize;
-use terms::{EndUse, KeyId, Moment, OrganizationId};
+use terms::{EndUse, KeyId, Moment, OrganizationId, PersonId};
 
 use crate::{Advice, Changed, Effect, Role, token::TokenRecord};
 
@@ -40,6 +40,7 @@ pub(super) struct TokenView {
     id: KeyId,
     role: Role,
     label: String,
+    person: Option<PersonId>,
     created_at: Moment,
     expires_at: Moment,
     revoked_at: Option<Moment>,
@@ -51,6 +52,7 @@ impl From<TokenRecord> for TokenView {
             id: token.id,
             role: token.role,
             label: token.label,
+            person: token.person,
             created_at: token.created_at,
             expires_at: token.expires_at,
             revoked_at: token.revoked_at,

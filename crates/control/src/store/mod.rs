@@ -3,6 +3,7 @@
 //! Every change arrives as a durable ledger entry. [`Store::apply`] writes it and the number of the next entry to be
 //! applied in one transaction, so that after a crash the registry says exactly how far it got.
 
+mod desk;
 mod idempotency;
 mod read;
 
@@ -24,7 +25,7 @@ pub(crate) use idempotency::{Answered, IdempotencyKey};
 pub(crate) use read::{Filed, Filter, Page};
 
 /// Each migration brings the registry from its position to the next; stored positions are never reused.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 
 /// The registry cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -132,9 +133,9 @@ impl Store {
             .map_err(sqlite("note the progress"))
     }
 
-    /// Writes the state that entry `index` records. Idempotent.
-    pub(crate) fn apply(&mut self, index: u64, record: &Record) -> Result<(), StoreError> {
-        self.write("apply a change", index, |tx| put(tx, index, record))
+    /// Writes the state that entry `index` records of what `actor` did. Idempotent.
+    pub(crate) fn apply(&mut self, index: u64, actor: &str, record: &Record) -> Result<(), StoreError> {
+        self.write("apply a change", index, |tx| put(tx, index, actor, record))
     }
 
     /// Writes the snapshot that entry `index` puts in force, with every instrument in it. Idempotent.
@@ -180,7 +181,7 @@ fn make_private(dir: &Path, path: &Path) -> io::Result<()> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
 }
 
-fn put(tx: &Transaction<'_>, index: u64, record: &Record) -> rusqlite::Result<()> {
+fn put(tx: &Transaction<'_>, index: u64, actor: &str, record: &Record) -> rusqlite::Result<()> {
     match record {
         Record::Organization(body) => put_plain(tx, "organization", body.id.as_str(), body, index),
         Record::Person(body) => put_plain(tx, "person", body.id.as_str(), body, index),
@@ -195,8 +196,11 @@ fn put(tx: &Transaction<'_>, index: u64, record: &Record) -> rusqlite::Result<()
             .map(drop),
         Record::Affiliation(body) => put_affiliation(tx, body, index),
         Record::Key(body) => put_key(tx, body, index),
-        Record::Directive(body) => put_filed(tx, index, &Instrument::Directive(body.clone())),
-        Record::License(body) => put_filed(tx, index, &Instrument::License(body.clone())),
+        Record::Directive(body) => put_filed(tx, index, Some(actor), &Instrument::Directive(body.clone())),
+        Record::License(body) => put_filed(tx, index, Some(actor), &Instrument::License(body.clone())),
+        Record::Approver(body) => put_plain(tx, "approver", body.id.as_str(), body, index),
+        Record::Approval(body) => desk::put_approval(tx, index, body),
+        Record::BreakGlass(body) => desk::put_break_glass(tx, index, body),
     }
 }
 
@@ -268,22 +272,28 @@ fn put_key(tx: &Transaction<'_>, body: &identity::KeyRecord, index: u64) -> rusq
     .map(drop)
 }
 
-fn put_filed(tx: &Transaction<'_>, index: u64, instrument: &Instrument) -> rusqlite::Result<()> {
+fn put_filed(
+    tx: &Transaction<'_>,
+    index: u64,
+    proposer: Option<&str>,
+    instrument: &Instrument,
+) -> rusqlite::Result<()> {
     tx.execute(
-        "INSERT OR IGNORE INTO instrument VALUES (?1, ?2, ?3, 0, ?4, ?5)",
+        "INSERT OR IGNORE INTO instrument VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)",
         params![
             instrument.kind().as_str(),
             instrument.id().as_str(),
             signed(instrument.version()),
             json(instrument)?,
-            signed(index)
+            signed(index),
+            proposer
         ],
     )
     .map(drop)
 }
 
 fn put_applied(tx: &Transaction<'_>, index: u64, instrument: &Instrument) -> rusqlite::Result<()> {
-    put_filed(tx, index, instrument)?;
+    put_filed(tx, index, None, instrument)?;
     tx.execute(
         "UPDATE instrument SET applied = 1, entry = ?4
          WHERE kind = ?1 AND id = ?2 AND version = ?3 AND applied = 0",
@@ -303,4 +313,28 @@ fn signed(value: u64) -> i64 {
 
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::InstrumentKind;
+
+    #[test]
+    fn a_registry_of_the_first_schema_is_brought_up_with_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Connection::open(dir.path().join("registry.sqlite3")).unwrap();
+        db.execute_batch(include_str!("schema-1.sql")).unwrap();
+        let order = include_str!("../../../../examples/june-12.directive.json");
+        db.execute("INSERT INTO instrument VALUES ('directive', 'DIR-2026-06-12', 1, 1, ?1, 7)", [order]).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        drop(db);
+        let store = Store::open(dir.path()).unwrap();
+        let filed = store.versions(InstrumentKind::Directive, &"DIR-2026-06-12".parse().unwrap()).unwrap();
+        assert_eq!((filed.len(), filed[0].applied, filed[0].proposer.as_deref()), (1, true, None));
+        assert!(store.open_glass().unwrap().is_empty());
+        assert!(store.approvers(&Page::ALL).unwrap().is_empty());
+        drop(store);
+        assert!(Store::open(dir.path()).is_ok());
+    }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Filed {
     pub(crate) applied: bool,
     /// The entry that filed or applied it.
     pub(crate) entry: u64,
+    /// Who filed it, if it was filed before it was applied.
+    pub(crate) proposer: Option<String>,
 }
 
 impl Store {
@@ -147,7 +149,7 @@ impl Store {
     pub(crate) fn versions(&self, kind: InstrumentKind, id: &InstrumentId) -> Result<Vec<Filed>, StoreError> {
         self.filed(
             kind,
-            "SELECT body, applied, entry FROM instrument WHERE kind = ?1 AND id = ?2
+            "SELECT body, applied, entry, proposer FROM instrument WHERE kind = ?1 AND id = ?2
              ORDER BY version",
             &[&kind.as_str(), &id.as_str()],
         )
@@ -157,7 +159,7 @@ impl Store {
     pub(crate) fn instruments(&self, kind: InstrumentKind, page: &Page) -> Result<Vec<Filed>, StoreError> {
         self.filed(
             kind,
-            "SELECT body, applied, entry FROM instrument AS i WHERE kind = ?1 AND id > ?2
+            "SELECT body, applied, entry, proposer FROM instrument AS i WHERE kind = ?1 AND id > ?2
                 AND version = (SELECT max(version) FROM instrument WHERE kind = i.kind AND id = i.id)
              ORDER BY id LIMIT ?3",
             &[&kind.as_str(), &page.after, &page.limit],
@@ -166,11 +168,11 @@ impl Store {
 
     fn filed(&self, kind: InstrumentKind, sql: &str, params: &[&dyn ToSql]) -> Result<Vec<Filed>, StoreError> {
         let read = sqlite("read an instrument");
-        let rows: Vec<(String, bool, i64)> =
-            self.query(sql, params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).map_err(read)?;
+        let rows: Vec<(String, bool, i64, Option<String>)> =
+            self.query(sql, params, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).map_err(read)?;
         rows.into_iter()
-            .map(|(body, applied, entry)| {
-                Ok(Filed { instrument: stored_instrument(kind, &body)?, applied, entry: unsigned(entry) })
+            .map(|(body, applied, entry, proposer)| {
+                Ok(Filed { instrument: stored_instrument(kind, &body)?, applied, entry: unsigned(entry), proposer })
             })
             .collect()
     }
@@ -190,14 +192,14 @@ impl Store {
             .map_err(sqlite("look up a snapshot"))
     }
 
-    fn get<T: DeserializeOwned>(&self, table: &'static str, id: &str) -> Result<Option<T>, StoreError> {
+    pub(super) fn get<T: DeserializeOwned>(&self, table: &'static str, id: &str) -> Result<Option<T>, StoreError> {
         let sql = format!("SELECT body FROM {table} WHERE id = ?1");
         let body: Option<String> =
             self.db.query_row(&sql, params![id], |row| row.get(0)).optional().map_err(sqlite("look up a row"))?;
         body.map(|body| parse(table, &body)).transpose()
     }
 
-    fn list<T: DeserializeOwned>(
+    pub(super) fn list<T: DeserializeOwned>(
         &self,
         table: &'static str,
         filter: Option<Filter>,
@@ -211,7 +213,7 @@ impl Store {
         self.bodies(table, &sql, &[&page.after, &page.limit, &value])
     }
 
-    fn bodies<T: DeserializeOwned>(
+    pub(super) fn bodies<T: DeserializeOwned>(
         &self,
         table: &'static str,
         sql: &str,

@@ -25,7 +25,7 @@ pub(crate) fn june_12(version: u32) -> Value {
 }
 
 /// A license under `directive` for the lab's own staff and for one cooperative.
-fn annex(directive: &str, own_staff: bool) -> Value {
+pub(crate) fn annex(directive: &str, own_staff: bool) -> Value {
     json!({
         "type": "license/v1", "id": "LTR-2026-06-26", "version": 1, "kind": "approval_list",
         "issuer": { "agency": "US-DOC-BIS", "official": "Under Secretary" },

@@ -7,10 +7,13 @@
 )]
 
 mod access;
+mod approvals;
 mod conform;
 mod crash;
 mod desk;
 mod evidence;
+mod glass;
 mod parties;
 mod secrets;
+mod supersede;
 mod world;

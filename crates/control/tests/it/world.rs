@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Request, StatusCode, header},
 };
-use control::{Actor, Control, Effect, NewToken, OpenError, Publish, Role, Settings};
+use control::{Actor, Control, DeskPolicy, Effect, NewToken, OpenError, Publish, Role, Settings};
 use http_body_util::BodyExt;
 use identity::{Change, Pepper};
 use ledger::Ledger;
@@ -70,21 +70,27 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) control: Control,
     pub(crate) root: String,
+    desk: DeskPolicy,
     router: Router,
 }
 
 impl World {
+    /// A world in which one officer acts alone.
     pub(crate) fn new() -> Self {
+        Self::with_desk(DeskPolicy::SINGLE_PERSON)
+    }
+
+    pub(crate) fn with_desk(desk: DeskPolicy) -> Self {
         crate::secrets::capture_logs();
         let clock = ManualClock::at(Moment::parse("2026-06-12T12:00:00Z").unwrap());
-        Self::open(Arc::new(TempDir::new().unwrap()), Arc::new(clock))
+        Self::open(Arc::new(TempDir::new().unwrap()), Arc::new(clock), desk)
     }
 
     /// Opens what is in `dir`; a fresh folder gets its root token.
-    fn open(dir: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
+    fn open(dir: Arc<TempDir>, clock: Arc<ManualClock>, desk: DeskPolicy) -> Self {
         let (ledger, _) =
             Ledger::open(&dir.path().join("ledger"), options(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
-        let control = try_open_control(dir.path(), &ledger, &clock).unwrap();
+        let control = open_control(Settings { desk, ..settings(dir.path()) }, &ledger, &clock).unwrap();
         let root = control.bootstrap().unwrap();
         Self {
             router: control.router(),
@@ -93,6 +99,7 @@ impl World {
             clock,
             ledger,
             control,
+            desk,
         }
     }
 
@@ -102,14 +109,20 @@ impl World {
         self.restart_after(between)
     }
 
+    /// Stops in good order and starts again with another policy of the desk.
+    pub(crate) fn restart_with(mut self, desk: DeskPolicy) -> Self {
+        self.desk = desk;
+        self.restart()
+    }
+
     /// Stops, lets `between` change the folder, and starts again.
     pub(crate) fn restart_after(self, between: impl FnOnce(&Path)) -> Self {
-        let (dir, clock, root) = (self.dir, self.clock, self.root);
+        let (dir, clock, root, desk) = (self.dir, self.clock, self.root, self.desk);
         drop((self.router, self.control));
         self.ledger.stop().unwrap();
         drop(self.ledger);
         between(dir.path());
-        let again = Self::open(dir, clock);
+        let again = Self::open(dir, clock, desk);
         Self { root, ..again }
     }
 
@@ -152,7 +165,7 @@ impl World {
 
     pub(crate) fn token(&self, role: Role) -> String {
         let actor = Actor::process("test", Role::Root);
-        let new = NewToken { role, label: format!("the {role}"), not_after: None };
+        let new = NewToken { role, label: format!("the {role}"), not_after: None, person: None };
         let minted = self.control.admin(&actor).root().unwrap().mint_token(new);
         minted.unwrap().token.reveal().to_owned()
     }
@@ -190,8 +203,12 @@ impl World {
 }
 
 pub(crate) fn try_open_control(dir: &Path, ledger: &Ledger, clock: &Arc<ManualClock>) -> Result<Control, OpenError> {
+    open_control(settings(dir), ledger, clock)
+}
+
+fn open_control(settings: Settings, ledger: &Ledger, clock: &Arc<ManualClock>) -> Result<Control, OpenError> {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    Control::open(settings(dir), ledger.clone(), clock, Pepper::new(PEPPER))
+    Control::open(settings, ledger.clone(), clock, Pepper::new(PEPPER))
 }
 
 pub(crate) fn settings(dir: &Path) -> Settings {
@@ -200,6 +217,7 @@ pub(crate) fn settings(dir: &Path) -> Settings {
         lab: None,
         models: vec![model("mythos-5"), model("fable-5")],
         aliases: Vec::new(),
+        desk: DeskPolicy::SINGLE_PERSON,
     }
 }
 

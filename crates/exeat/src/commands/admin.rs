@@ -71,10 +71,18 @@ impl Connection {
     ///
     /// If the server cannot be reached or refuses, with its reason.
     pub(crate) fn tell(&self, command: &dyn AsCall, format: Format) -> anyhow::Result<Exit> {
-        let call = command.call()?;
-        let answer = self.admin(&call)?.ask(&call)?;
+        let answer = self.ask(&command.call()?)?;
         output::answer(format, &answer)?;
         Ok(Exit::Done)
+    }
+
+    /// Calls and returns the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be reached or refuses, with its reason.
+    pub(crate) fn ask(&self, call: &Call) -> anyhow::Result<Value> {
+        self.admin(call)?.ask(call)
     }
 
     fn admin(&self, call: &Call) -> anyhow::Result<Admin> {

@@ -1,40 +1,72 @@
 //! Directives and licenses.
 
-use std::{
-    fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    Exit,
+    admin::{AsCall, Call, Connection, Page, escaped},
+    diff::DiffArgs,
+    documents,
+    parties::present,
+    sign::SignArgs,
 };
+use crate::output::{self, Format};
 
-use anyhow::Context;
-use clap::Subcommand;
-use serde_json::{Value, json};
-
-use super::admin::{AsCall, Call, Page, escaped};
-
-/// Directives or licenses: filed by version, then applied.
+/// Directives or licenses: filed by version, approved by two people, then applied.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum InstrumentCommand {
-    /// Files a document and puts it in force in one step; every live call is decided again before this returns.
+    /// Files a document and puts it in force in one step, where no approval is needed; every live call is decided again
+    /// before this returns.
     #[command(
         after_help = "Examples:\n  exeat directive apply examples/june-12.directive.json\n  exeat license apply - < letter.json"
     )]
     Apply {
-        /// The JSON document; `-` reads standard input.
+        /// The document, JSON or `.toml`; `-` reads JSON from standard input.
         file: PathBuf,
     },
-    /// Files a document without putting it in force.
+    /// Files a document without putting it in force, and says what it would change.
+    #[command(after_help = "Examples:\n  exeat directive file order.toml\n  exeat license file letter.json")]
     File {
-        /// The JSON document; `-` reads standard input.
+        /// The document, JSON or `.toml`; `-` reads JSON from standard input.
         file: PathBuf,
     },
-    /// Puts the latest filed version in force.
+    /// Shows what a filed version does, signs it and hands the signature in.
+    Sign(SignArgs),
+    /// Hands in what `sign --offline` wrote.
+    #[command(after_help = "Example:\n  exeat directive approve DIR-2026-06-12 --jws signed.json")]
+    Approve {
+        /// The instrument's id.
+        id: String,
+        /// What `sign --offline` wrote: act and signature; `-` reads standard input.
+        #[arg(long, value_name = "FILE")]
+        jws: PathBuf,
+    },
+    /// Shows what differs between two versions and what each difference does to access.
+    Diff(DiffArgs),
+    /// Puts the latest filed version in force, once it has its approvals.
+    #[command(
+        after_help = "Examples:\n  exeat directive enforce DIR-2026-06-12\n  exeat directive enforce DIR-2026-06-12 --break-glass 'the letter came on a Friday night' --minutes 240"
+    )]
     Enforce {
         /// The instrument's id.
         id: String,
         /// Must be the latest filed version, if given.
         #[arg(long)]
         version: Option<u64>,
+        #[command(flatten)]
+        glass: Glass,
+    },
+    /// Files what an earlier version said as the next version, to be approved and enforced.
+    #[command(after_help = "Example:\n  exeat directive rollback DIR-2026-06-12 --to 3")]
+    Rollback {
+        /// The instrument's id.
+        id: String,
+        /// A version that was applied.
+        #[arg(long, value_name = "VERSION")]
+        to: u64,
     },
     /// Lists the latest version of each.
     List {
@@ -46,21 +78,47 @@ pub(crate) enum InstrumentCommand {
         /// The instrument's id.
         id: String,
     },
-    /// Suspends it, as a court or the issuer did.
+    /// Suspends it, as a court or the issuer did: filed, to be approved and enforced.
     Stay {
         /// The instrument's id.
         id: String,
+        #[command(flatten)]
+        glass: Glass,
     },
-    /// Sets it aside, as a court did.
+    /// Sets it aside, as a court did: filed, to be approved and enforced.
     Vacate {
         /// The instrument's id.
         id: String,
+        #[command(flatten)]
+        glass: Glass,
     },
-    /// Ends it, as its issuer did.
+    /// Ends it, as its issuer did: filed, to be approved and enforced.
     Lift {
         /// The instrument's id.
         id: String,
+        #[command(flatten)]
+        glass: Glass,
     },
+}
+
+/// Acting without the approvals, in an emergency.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Glass {
+    /// Acts without the approvals, for this reason: an alarm until it is approved.
+    #[arg(long, value_name = "REASON", requires = "minutes")]
+    break_glass: Option<String>,
+    /// After how many minutes it is undone, if it can give access; 1 to 240.
+    #[arg(long, requires = "break_glass", value_parser = clap::value_parser!(u64).range(1..=240))]
+    minutes: Option<u64>,
+}
+
+impl Glass {
+    /// Makes the call that does `verb` to the instrument at `path`.
+    fn call(&self, path: &str, verb: &str, version: Option<u64>) -> Call {
+        let query = if self.break_glass.is_some() { "?break_glass=true" } else { "" };
+        let body = json!({ "version": version, "reason": self.break_glass, "minutes": self.minutes });
+        Call::post(format!("{path}/{verb}{query}"), present(body))
+    }
 }
 
 /// A command about one of the two kinds.
@@ -77,34 +135,56 @@ impl InstrumentCommand {
     }
 }
 
-impl AsCall for About<'_> {
-    fn call(&self) -> anyhow::Result<Call> {
-        use InstrumentCommand as Do;
-        let path = format!("/admin/v1/{}", self.kind);
-        let one = |id: &str| format!("{path}/{}", escaped(id));
-        let turn = |id: &str, verb: &str| Call::post(format!("{}/{verb}", one(id)), json!({}));
-        Ok(match self.command {
-            Do::Apply { file } => Call::post(format!("{path}?apply=true"), document(file)?),
-            Do::File { file } => Call::post(path, document(file)?),
-            Do::Enforce { id, version } => Call::post(
-                format!("{}/apply", one(id)),
-                version.map_or_else(|| json!({}), |version| json!({ "version": version })),
-            ),
-            Do::List { page } => page.of(&path, &[]),
-            Do::Show { id } => Call::get(one(id)),
-            Do::Stay { id } => turn(id, "stay"),
-            Do::Vacate { id } => turn(id, "vacate"),
-            Do::Lift { id } => turn(id, "lift"),
-        })
+impl About<'_> {
+    /// Does what the command says and prints the answer.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, a signature not be made, or the server not be reached or refuses.
+    pub(crate) fn run(&self, connection: &Connection, format: Format) -> anyhow::Result<Exit> {
+        if let InstrumentCommand::Sign(args) = self.command
+            && let Some(signed) = args.offline()?
+        {
+            output::line(&signed.to_string())?;
+            return Ok(Exit::Done);
+        }
+        let answer = connection.ask(&self.call()?)?;
+        match self.command {
+            InstrumentCommand::Sign(args) => {
+                let signed = args.signed(&answer)?;
+                let handed_in = Call::post(format!("{}/approvals", self.path(&args.id)), signed);
+                output::answer(format, &connection.ask(&handed_in)?)?;
+            }
+            InstrumentCommand::Diff(args) => output::answer(format, &args.changes(&answer)?)?,
+            _ => output::answer(format, &answer)?,
+        }
+        Ok(Exit::Done)
+    }
+
+    fn path(&self, id: &str) -> String {
+        format!("/admin/v1/{}/{}", self.kind, escaped(id))
     }
 }
 
-fn document(file: &Path) -> anyhow::Result<Value> {
-    let mut text = String::new();
-    if file == Path::new("-") {
-        io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-    } else {
-        text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+/// The call that a command begins with; for most it is the only one.
+impl AsCall for About<'_> {
+    fn call(&self) -> anyhow::Result<Call> {
+        use InstrumentCommand as Do;
+        let all = format!("/admin/v1/{}", self.kind);
+        let one = |id: &str| self.path(id);
+        Ok(match self.command {
+            Do::Apply { file } => Call::post(format!("{all}?apply=true"), documents::read(file)?),
+            Do::File { file } => Call::post(all, documents::read(file)?),
+            Do::Approve { id, jws } => Call::post(format!("{}/approvals", one(id)), documents::read(jws)?),
+            Do::Enforce { id, version, glass } => glass.call(&one(id), "apply", *version),
+            Do::Rollback { id, to } => Call::post(format!("{}/rollback", one(id)), json!({ "to": to })),
+            Do::List { page } => page.of(&all, &[]),
+            Do::Show { id } => Call::get(one(id)),
+            Do::Sign(args) => Call::get(one(&args.id)),
+            Do::Diff(args) => Call::get(one(&args.id)),
+            Do::Stay { id, glass } => glass.call(&one(id), "stay", None),
+            Do::Vacate { id, glass } => glass.call(&one(id), "vacate", None),
+            Do::Lift { id, glass } => glass.call(&one(id), "lift", None),
+        })
     }
-    serde_json::from_str(&text).with_context(|| format!("`{}` is not a JSON document", file.display()))
 }

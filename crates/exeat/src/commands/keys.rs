@@ -100,7 +100,7 @@ impl AsCall for KeyCommand {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum AdminTokenCommand {
     /// Mints an admin token and shows it once.
-    #[command(after_help = "Example:\n  exeat admin-token mint --role officer --label 'directive desk'")]
+    #[command(after_help = "Example:\n  exeat admin-token mint --role officer --label 'directive desk' --person iris")]
     Mint {
         /// What its holder may do.
         #[arg(long, value_parser = ["root", "registrar", "officer", "auditor", "operator"])]
@@ -108,6 +108,9 @@ pub(crate) enum AdminTokenCommand {
         /// Who holds it, in words.
         #[arg(long)]
         label: String,
+        /// The natural person who holds it, by the id under which they approve: others approve what they propose.
+        #[arg(long)]
+        person: Option<String>,
         /// When it expires (RFC 3339); in 30 days unless given, at most in 90.
         #[arg(long, value_parser = Moment::parse)]
         not_after: Option<Moment>,
@@ -128,9 +131,10 @@ impl AsCall for AdminTokenCommand {
     fn call(&self) -> anyhow::Result<Call> {
         const PATH: &str = "/admin/v1/admin-tokens";
         Ok(match self {
-            Self::Mint { role, label, not_after } => {
+            Self::Mint { role, label, person, not_after } => {
                 let not_after = not_after.map(|at| at.to_string());
-                Call::post(PATH, present(json!({ "role": role, "label": label, "not_after": not_after })))
+                let body = json!({ "role": role, "label": label, "person": person, "not_after": not_after });
+                Call::post(PATH, present(body))
             }
             Self::List { page } => page.of(PATH, &[]),
             Self::Revoke { id } => Call::post(format!("{PATH}/{}/revoke", escaped(id)), json!({})),

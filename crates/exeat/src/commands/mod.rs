@@ -1,6 +1,9 @@
 //! The commands, one file for each kind of thing.
 
 pub(crate) mod admin;
+pub(crate) mod approvers;
+mod diff;
+mod documents;
 pub(crate) mod evidence;
 pub(crate) mod instruments;
 pub(crate) mod keys;
@@ -8,6 +11,7 @@ pub(crate) mod ledger;
 pub(crate) mod parties;
 pub(crate) mod record;
 pub(crate) mod setup;
+mod sign;
 
 use std::process::ExitCode;
 

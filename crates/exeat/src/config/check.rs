@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
+use control::DeskPolicy;
 use gateway::Settings;
 use terms::{ModelVersion, OrganizationId};
 
@@ -22,6 +23,8 @@ pub(crate) struct Meant {
     pub(crate) models: Vec<ModelVersion>,
     /// The aliases.
     pub(crate) aliases: Vec<policy::Alias>,
+    /// How many people must approve what the directive desk does.
+    pub(crate) desk: DeskPolicy,
     /// How the log is kept.
     pub(crate) ledger: LedgerConfig,
     /// What is written to standard error.
@@ -52,6 +55,8 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
     let mut faults = Vec::new();
     check_control(&config.control, &mut faults);
     check_ledger(&config.ledger, &mut faults);
+    // Each approval needs a role of its own, and there are four.
+    range("desk.approvals", u64::from(config.desk.approvals), 0, 4, &mut faults);
     check_log(&config.log, &mut faults);
     let models: Vec<_> = config.models.iter().map(super::ModelConfig::version).collect();
     check_models(&models, &mut faults);
@@ -68,6 +73,7 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
         lab: config.lab,
         models,
         aliases: config.aliases,
+        desk: config.desk,
         ledger: config.ledger,
         log: config.log,
     })

@@ -2,7 +2,7 @@
 
 mod check;
 mod overrides;
-mod place;
+pub(crate) mod place;
 mod problem;
 
 use std::{
@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use control::DeskPolicy;
 use gateway::{EndpointSettings, Settings, UpstreamSettings};
 use serde::Deserialize;
 use terms::{Clearance, Control, ModelFamily, ModelVersion, ModelVersionId, OrganizationId};
@@ -44,6 +45,9 @@ pub(crate) struct Config {
     /// Names that resolve to the best version a caller may use.
     #[serde(default)]
     pub(crate) aliases: Vec<policy::Alias>,
+    /// How many people must approve what the directive desk does.
+    #[serde(default)]
+    pub(crate) desk: DeskPolicy,
     /// How the log is kept.
     #[serde(default)]
     pub(crate) ledger: LedgerConfig,
@@ -286,6 +290,7 @@ versions = ["mythos-5"]
         assert_eq!(meant.control.listen.to_string(), "127.0.0.1:8081");
         assert_eq!(meant.settings.upstreams.len(), 1);
         assert!(meant.data_dir.ends_with("data"));
+        assert_eq!(meant.desk.approvals, 2);
         assert!(meant.data_dir.is_absolute());
     }
 
@@ -354,6 +359,14 @@ versions = ["mythos-5"]
         let text = SMALL.replace("data_dir = \"data\"", "");
         assert!(load_text(&text, &[]).is_err());
         assert!(load_text(&text, &[("EXEAT__DATA_DIR", "elsewhere")]).is_ok());
+    }
+
+    #[test]
+    fn a_desk_asks_for_no_more_approvals_than_there_are_roles() {
+        let most = format!("{SMALL}[desk]\napprovals = 4\n");
+        assert_eq!(load_text(&most, &[]).unwrap().desk.approvals, 4);
+        let more = fault(&most.replace('4', "5"), &[]);
+        assert!(more.starts_with("exeat.toml:13: desk.approvals: "), "{more}");
     }
 
     #[test]

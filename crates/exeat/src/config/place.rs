@@ -10,13 +10,29 @@ pub(crate) fn line_at(text: &str, offset: usize) -> usize {
     1 + before.filter(|byte| **byte == b'\n').count()
 }
 
+/// Returns line and column, both from 1, of the byte at `offset`; columns count characters.
+pub(crate) fn position_at(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let column = before.chars().rev().take_while(|c| *c != '\n').count();
+    (line_at(text, offset), column + 1)
+}
+
+/// Returns line and column of the name of `key`, or of that of the nearest table around it.
+pub(crate) fn position_of(text: &str, key: &str) -> Option<(usize, usize)> {
+    start_of(text, key).map(|start| position_at(text, start))
+}
+
 /// Returns the line of the value at `key`, such as `models[0].endpoints[1].url`, or of the nearest table around it.
 pub(crate) fn line_of(text: &str, key: &str) -> Option<usize> {
+    start_of(text, key).map(|start| line_at(text, start))
+}
+
+fn start_of(text: &str, key: &str) -> Option<usize> {
     let wanted = Place::all(text);
     let mut key = key;
     loop {
         if let Some(place) = wanted.iter().find(|place| place.key == key) {
-            return Some(line_at(text, place.name.start));
+            return Some(place.name.start);
         }
         let cut = key.rfind(['.', '['])?;
         key = key.get(..cut)?;

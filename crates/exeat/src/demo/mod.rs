@@ -1,6 +1,7 @@
 //! `exeat demo`: a gateway before a small real model, two people with keys, and the whole story of one order.
 
 mod chat;
+mod desk;
 mod install;
 mod process;
 mod proofs;
@@ -193,6 +194,7 @@ fn meant(options: &DemoOptions, upstreams: &Upstreams, run_dir: &Path) -> anyhow
             name: AliasName::parse(ALIAS)?,
             versions: vec![ModelVersionId::parse(MYTHOS)?, ModelVersionId::parse(EMBER)?],
         }],
+        desk: desk::policy(options.script),
         ledger: LedgerConfig {
             origin: "exeat.demo/log".to_owned(),
             segment_mib: 8,

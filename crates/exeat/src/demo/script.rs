@@ -13,6 +13,7 @@ use terms::{Clock, Moment, SystemClock};
 use super::{
     ALIAS, Demo, EMBER, MYTHOS,
     chat::{self, Ask, Ended, Heard},
+    desk::Desk,
     proofs,
     show::{Show, seconds},
     world::Caller,
@@ -38,7 +39,8 @@ const CUT_WITHIN: Duration = Duration::from_secs(2);
 /// The first step that did not hold, and how.
 pub(super) fn play(demo: &Demo, running: &Running, show: &Show) -> anyhow::Result<Exit> {
     let began = Instant::now();
-    let story = Story { demo, show, gateway: Server::at(&demo.base_url)? };
+    let desk = Desk::open(&demo.admin)?;
+    let story = Story { demo, show, desk, gateway: Server::at(&demo.base_url)? };
     story.admits_both().context("step 1 did not hold")?;
     story.routes_by_tier().context("step 2 did not hold")?;
     story.cuts_one_stream().context("step 3 did not hold")?;
@@ -58,6 +60,7 @@ pub(super) fn play(demo: &Demo, running: &Running, show: &Show) -> anyhow::Resul
 struct Story<'a> {
     demo: &'a Demo,
     show: &'a Show,
+    desk: Desk<'a>,
     gateway: Server,
 }
 
@@ -96,7 +99,8 @@ impl Story<'_> {
     fn cuts_one_stream(&self) -> anyhow::Result<()> {
         self.show.heading(3, "The order of June 12 arrives while both stream")?;
         self.show.say("\"No foreign person\": it must reach the streams that run, not only the next request.")?;
-        let (ada, minh, applied) = self.both_stream_and_the_order_comes()?;
+        let order = self.approved("directives", DIRECTIVE)?;
+        let (ada, minh, applied) = self.both_stream_and_the_order_comes(&order)?;
         ensure!(ada.ended == Ended::Whole, "ada's stream did not finish: {:?}", ada.ended);
         let Ended::Cut(code, message) = &minh.ended else {
             anyhow::bail!("minh's stream was not cut: {:?}", minh.ended)
@@ -118,7 +122,7 @@ impl Story<'_> {
         Ok(())
     }
 
-    fn both_stream_and_the_order_comes(&self) -> anyhow::Result<(Heard, Heard, Applied)> {
+    fn both_stream_and_the_order_comes(&self, order: &str) -> anyhow::Result<(Heard, Heard, Applied)> {
         let counts = [AtomicU64::new(0), AtomicU64::new(0)];
         let [adas, minhs] = &counts;
         thread::scope(|scope| {
@@ -130,7 +134,7 @@ impl Story<'_> {
                 self.tick(adas, minhs);
             }
             ensure!(!few(), "the streams did not get under way");
-            let applied = self.apply("directives", DIRECTIVE)?;
+            let applied = self.apply(order)?;
             while !ada.is_finished() || !minh.is_finished() {
                 self.tick(adas, minhs);
             }
@@ -170,7 +174,8 @@ impl Story<'_> {
     /// Applies the license and returns the receipt of the call it permits.
     fn licenses(&self) -> anyhow::Result<String> {
         self.show.heading(5, "A license: the lab's own staff")?;
-        let applied = self.apply("licenses", LICENSE)?;
+        let license = self.approved("licenses", LICENSE)?;
+        let applied = self.apply(&license)?;
         self.show.say(&format!(
             "applied in {}; it is entry {} of the ledger",
             seconds(applied.took),
@@ -202,12 +207,18 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// Applies an instrument through the admin API, as an officer does.
-    fn apply(&self, kind: &str, document: &str) -> anyhow::Result<Applied> {
+    /// Files an instrument and has it signed; returns the path under which it can be applied.
+    fn approved(&self, kind: &str, document: &str) -> anyhow::Result<String> {
         let document = serde_json::from_str(document).context("an embedded document is not JSON")?;
-        let document = begun(document, SystemClock::default().now());
+        let path = self.desk.approved(kind, begun(document, SystemClock::default().now()))?;
+        self.show.held("filed, and refused until two people had signed it: iris (counsel) and otto (security)")?;
+        Ok(path)
+    }
+
+    /// Applies an instrument through the admin API, as an officer does.
+    fn apply(&self, path: &str) -> anyhow::Result<Applied> {
         let sent = Instant::now();
-        let answer = self.demo.admin.ask(&Call::post(format!("/admin/v1/{kind}?apply=true"), document))?;
+        let answer = self.demo.admin.ask(&Call::post(format!("{path}/apply"), serde_json::json!({})))?;
         Ok(Applied { sent, took: sent.elapsed(), answer })
     }
 

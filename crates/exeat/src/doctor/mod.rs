@@ -2,6 +2,7 @@
 
 mod certificate;
 mod checks;
+mod desk;
 
 use std::path::Path;
 
@@ -90,6 +91,7 @@ fn examine(meant: &Meant) -> Vec<Finding> {
     findings.extend(checks::data_folder(&meant.data_dir));
     findings.push(checks::disk_space(&meant.data_dir, meant.ledger.segment_mib));
     findings.extend(checks::ledger(meant, now));
+    findings.extend(desk::check(meant));
     findings.push(checks::open_files(meant));
     findings.extend(checks::upstreams(meant));
     if let Some(tls) = &meant.settings.tls {

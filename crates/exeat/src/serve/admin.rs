@@ -19,6 +19,9 @@ use tokio::{
     sync::{Mutex, watch},
 };
 
+/// The alarm: above 0 while an instrument is in force without its approvals.
+pub(crate) const BREAK_GLASS: &str = "exeat_break_glass_open";
+
 /// The admin listener, in threads of its own, so that it answers while calls are many.
 pub(crate) struct AdminServer {
     address: SocketAddr,
@@ -48,7 +51,8 @@ impl AdminServer {
 
     /// Serves until [`AdminServer::stop`].
     pub(crate) fn serve(&self, runtime: &Runtime, control: &Control, gateway: &Arc<Gateway>) {
-        let router = control.router().merge(operations(Arc::clone(gateway)));
+        let router =
+            control.router().merge(operations(Planes { control: control.clone(), gateway: Arc::clone(gateway) }));
         let listener = Arc::clone(&self.listener);
         let mut stop = self.stop.subscribe();
         runtime.spawn(async move {
@@ -70,17 +74,24 @@ impl AdminServer {
     }
 }
 
+/// What operations ask about.
+#[derive(Clone)]
+struct Planes {
+    control: Control,
+    gateway: Arc<Gateway>,
+}
+
 /// `/healthz`: the process answers. `/readyz`: it can serve calls now. `/metrics`: Prometheus text.
-fn operations(gateway: Arc<Gateway>) -> Router {
+fn operations(planes: Planes) -> Router {
     Router::new()
         .route("/healthz", get(async || Json(json!({ "status": "ok" }))))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .with_state(gateway)
+        .with_state(planes)
 }
 
-async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
-    match gateway.ready() {
+async fn ready(State(planes): State<Planes>) -> Response {
+    match planes.gateway.ready() {
         Ok(()) => Json(json!({ "status": "ready" })).into_response(),
         Err(why) => {
             let body = Json(json!({ "status": "not ready", "reason": why }));
@@ -89,7 +100,12 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
     }
 }
 
-async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+/// The gauge of the control plane comes first, since the gateway's text ends as OpenMetrics ends.
+async fn metrics(State(planes): State<Planes>) -> Response {
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, media)], gateway.metrics()).into_response()
+    let open = planes.control.break_glass_open();
+    let gauge = format!(
+        "# HELP {BREAK_GLASS} Instruments in force without their approvals.\n# TYPE {BREAK_GLASS} gauge\n{BREAK_GLASS} {open}\n"
+    );
+    ([(header::CONTENT_TYPE, media)], gauge + &planes.gateway.metrics()).into_response()
 }

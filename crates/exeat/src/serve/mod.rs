@@ -29,9 +29,12 @@ use crate::{
     secrets,
 };
 use admin::AdminServer;
+pub(crate) use admin::BREAK_GLASS;
 
 /// How often the registry notes how far it has followed the ledger, so that the next start is short.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
+/// How late an act without approvals may be undone.
+const LIMITS_EVERY: Duration = Duration::from_millis(500);
 
 /// Serves what the file at `path` says until a signal ends it.
 ///
@@ -111,6 +114,7 @@ impl Running {
         gateway.snapshot(control.snapshot());
         admin.serve(&runtime, &control, &gateway);
         note_progress(&runtime, &control);
+        keep_limits(&runtime, &control);
         let in_force = Arc::new(Mutex::new(meant));
         Ok(Self { runtime, control, gateway, ledger, admin, in_force, token })
     }
@@ -231,6 +235,7 @@ fn control_settings(meant: &Meant) -> control::Settings {
         lab: meant.lab.clone(),
         models: meant.models.clone(),
         aliases: meant.aliases.clone(),
+        desk: meant.desk,
     }
 }
 
@@ -270,6 +275,22 @@ fn note_progress(runtime: &Runtime, control: &Control) {
             let noted = tokio::task::spawn_blocking(move || control.checkpoint()).await;
             if let Ok(Err(error)) = noted {
                 tracing::warn!(%error, "the registry lags behind the ledger");
+            }
+        }
+    });
+}
+
+/// Undoes acts without approvals at their limits for as long as the process runs.
+fn keep_limits(runtime: &Runtime, control: &Control) {
+    let control = control.clone();
+    runtime.spawn(async move {
+        let mut every = tokio::time::interval(LIMITS_EVERY);
+        loop {
+            every.tick().await;
+            let control = control.clone();
+            let kept = tokio::task::spawn_blocking(move || control.keep_limits()).await;
+            if let Ok(Err(error)) = kept {
+                tracing::error!(%error, "an act without approvals is past its limit and could not be undone");
             }
         }
     });

@@ -1,8 +1,17 @@
 //! A whole server in this process, on free ports, asked over its sockets.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use terms::SystemClock;
+use control::{
+    Actor, ApprovalAct, ApproverKey, ApproverRole, Emergency, InstrumentKind, NewApprover, Role, SignedAct, Turn,
+};
+use terms::{Clock, ManualClock, Moment, SystemClock};
 
 use super::Running;
 use crate::{
@@ -38,11 +47,15 @@ struct World {
 
 impl World {
     fn start() -> Self {
+        Self::start_at(Arc::new(SystemClock::default()))
+    }
+
+    fn start_at(clock: Arc<dyn Clock>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("exeat.toml");
         fs::write(&file, CONFIG).unwrap();
         let meant = config::load_with(&file, std::iter::empty()).unwrap();
-        let running = Running::start(meant, Arc::new(SystemClock::default())).unwrap();
+        let running = Running::start(meant, clock).unwrap();
         let reloader = running.offer_reload(file, logging::Level::default());
         Self { dir, running, reloader }
     }
@@ -130,6 +143,7 @@ fn operations_are_answered_on_the_admin_listener() {
     let (status, metrics) = world.get("/metrics");
     assert_eq!(status, 200);
     assert!(metrics.contains("# TYPE exeat_"), "{metrics}");
+    assert!(metrics.starts_with("# HELP exeat_break_glass_open ") && metrics.contains("\nexeat_break_glass_open 0\n"));
     assert_eq!(world.get("/admin/v1/whoami").0, 401);
     world.running.stop().unwrap();
 }
@@ -154,5 +168,47 @@ fn a_second_server_on_the_same_folder_is_refused_and_leaves_the_first_alone() {
     let error = Running::start(meant, Arc::new(SystemClock::default())).err().unwrap();
     assert!(format!("{error:#}").contains("another process holds the log"), "{error:#}");
     assert_eq!(world.get("/readyz").0, 200);
+    world.running.stop().unwrap();
+}
+
+/// Puts the order of June 12 in force with the two approvals that it needs.
+fn order(world: &World, now: Moment) {
+    let actor = Actor::process("test", Role::Root);
+    let admin = world.running.control.admin(&actor);
+    let (kind, officer) = (InstrumentKind::Directive, admin.officer().unwrap());
+    let order = include_bytes!("../../../../examples/june-12.directive.json");
+    let document = officer.file(kind, order).unwrap().item.state.document;
+    for (who, role) in [("iris", ApproverRole::Counsel), ("otto", ApproverRole::Security)] {
+        let key = ApproverKey::generate().unwrap();
+        let approver = NewApprover { id: who.parse().unwrap(), role, public_key: key.public() };
+        admin.root().unwrap().add_approver(approver).unwrap();
+        let act = ApprovalAct::on(&document.json(), now.plus(Duration::from_mins(5))).unwrap();
+        let jws = key.sign(&act, &who.parse().unwrap());
+        officer.approve(kind, document.id(), SignedAct { act, jws }).unwrap();
+    }
+    officer.apply(kind, document.id(), None).unwrap();
+}
+
+#[test]
+fn a_running_server_undoes_by_itself_what_gave_access_without_approvals() {
+    let now = Moment::parse("2026-06-13T12:00:00Z").unwrap();
+    let clock = Arc::new(ManualClock::at(now));
+    let world = World::start_at(Arc::clone(&clock) as Arc<dyn Clock>);
+    order(&world, now);
+    let actor = Actor::process("night-desk", Role::Officer);
+    let admin = world.running.control.admin(&actor);
+    let why = Emergency { reason: "the plant stands still".to_owned(), minutes: 1 };
+    let id = "DIR-2026-06-12".parse().unwrap();
+    admin.officer().unwrap().turn_by_break_glass(InstrumentKind::Directive, &id, Turn::Stay, why).unwrap();
+    let version = || world.running.control.snapshot().document().directives[0].version();
+    assert!(world.get("/metrics").1.contains("\nexeat_break_glass_open 1\n"));
+    assert_eq!(version(), 2);
+    clock.advance(Duration::from_mins(1));
+    let until = Instant::now() + Duration::from_secs(20);
+    while version() == 2 {
+        assert!(Instant::now() < until, "it was not undone");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(world.running.control.snapshot().document().directives[0].status(), policy::Status::InForce);
     world.running.stop().unwrap();
 }

@@ -1,5 +1,6 @@
 //! The real binary as a process: killed, stopped, starved, misconfigured and reloaded.
 
+mod approvals;
 mod client;
 mod config;
 mod faults;
