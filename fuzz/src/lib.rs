@@ -13,6 +13,8 @@ pub const TARGETS: &[Target] = &[
     ("key", key),
     ("directive", directive),
     ("license", license),
+    ("regime", regime),
+    ("country_groups", country_groups),
     ("note", note),
     ("checkpoint", checkpoint),
     ("receipt", receipt),
@@ -29,6 +31,8 @@ pub fn accepts(name: &str, bytes: &[u8]) -> Option<bool> {
         "key" => identity::KeyText::parse(bytes).is_ok(),
         "directive" => policy::Directive::parse(bytes).is_ok(),
         "license" => policy::License::parse(bytes).is_ok(),
+        "regime" => policy::Regime::parse(bytes).is_ok(),
+        "country_groups" => policy::CountryGroups::parse(bytes).is_ok(),
         "note" => Note::parse(bytes).is_ok(),
         "checkpoint" => read_checkpoint(bytes).is_some(),
         "receipt" => read_receipt(bytes).is_some(),
@@ -64,6 +68,22 @@ fn license(bytes: &[u8]) {
     if let Ok(document) = policy::License::parse(bytes) {
         let again = serde_json::to_vec(&document).unwrap_or_default();
         assert_eq!(policy::License::parse(&again).as_ref(), Ok(&document));
+    }
+}
+
+/// A regime that parses serializes to a document that parses to the same regime.
+fn regime(bytes: &[u8]) {
+    if let Ok(document) = policy::Regime::parse(bytes) {
+        let again = serde_json::to_vec(&document).unwrap_or_default();
+        assert_eq!(policy::Regime::parse(&again).as_ref(), Ok(&document));
+    }
+}
+
+/// A table of country groups that parses serializes to one that parses to the same.
+fn country_groups(bytes: &[u8]) {
+    if let Ok(table) = policy::CountryGroups::parse(bytes) {
+        let again = serde_json::to_vec(&table).unwrap_or_default();
+        assert_eq!(policy::CountryGroups::parse(&again).as_ref(), Ok(&table));
     }
 }
 

@@ -1,10 +1,13 @@
 //! The one way a change happens: recorded, stored, in effect, in this order.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use identity::Change;
 use ledger::{Draft, Ledger, Unavailable};
-use policy::{Snapshot, SnapshotDocument};
+use policy::Snapshot;
 use proof::entry::{Entry, Kind};
 use terms::{Person, PersonId};
 
@@ -57,18 +60,15 @@ impl Inner {
         Ok(Receipt { index, effect })
     }
 
-    /// Puts a document in force under the next epoch, if it compiles.
-    pub(crate) fn enact(
-        &self,
-        registry: &mut Registry,
-        act: Act<'_>,
-        document: SnapshotDocument,
-    ) -> Result<Receipt, Fault> {
-        let snapshot = Snapshot::compile(document).map_err(Fault::does_not_compile)?;
+    /// Puts a snapshot in force.
+    pub(crate) fn enact(&self, registry: &mut Registry, act: Act<'_>, snapshot: Snapshot) -> Result<Receipt, Fault> {
         let index = record_snapshot(&self.ledger, act, &snapshot)?;
         let snapshot = Arc::new(snapshot);
         // It is on record, so it binds, whatever becomes of the registry.
+        let started = Instant::now();
         let effect = self.put_in_force(Arc::clone(&snapshot));
+        let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_apply_ms.store(took.max(1), Ordering::Relaxed);
         let stored = registry.store.apply_snapshot(index, snapshot.digest(), snapshot.document());
         registry.keep_up(index, stored)?;
         let epoch = snapshot.epoch();

@@ -4,21 +4,22 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicU64},
     time::Duration,
 };
 
 use identity::{Change, Directory, Pepper};
 use ledger::Ledger;
 use policy::{Alias, CompileFault, CountryGroups, Regime, Snapshot, SnapshotDocument};
-use terms::{Clock, KeyId, ModelVersion, Moment, OrganizationId};
+use terms::{Clock, KeyId, ModelVersion, ModelVersionId, Moment, OrganizationId};
 
 use crate::{
-    Actor, Admin, AdminToken, DeskPolicy, Fault, FollowError, Role,
+    Actor, Admin, AdminToken, DeskPolicy, Fault, FollowError, ProofPolicy, Role,
     access::Refusals,
     commit::{self, Act},
     follow::{self, Followed},
     glass::BreakGlass,
+    plan::Plans,
     store::{Page, Store, StoreError},
     token::TokenRecord,
 };
@@ -36,6 +37,8 @@ pub struct Settings {
     pub aliases: Vec<Alias>,
     /// How many people must approve what the directive desk does.
     pub desk: DeskPolicy,
+    /// Whether the invariants must be proved before a snapshot goes live.
+    pub proofs: ProofPolicy,
 }
 
 /// What a change did to calls that were live.
@@ -54,6 +57,8 @@ pub trait Publish: Send + Sync {
     fn directory(&self, change: Change) -> Effect;
     /// Puts a snapshot in force for new calls and decides every live call again under it.
     fn snapshot(&self, snapshot: Arc<Snapshot>) -> Effect;
+    /// Returns how many live calls each key has on each model version.
+    fn live(&self) -> BTreeMap<(KeyId, ModelVersionId), u64>;
 }
 
 /// Reads the configuration again, on an operator's request.
@@ -108,6 +113,10 @@ pub(crate) struct Inner {
     pub(crate) tokens: RwLock<BTreeMap<KeyId, TokenRecord>>,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) desk: DeskPolicy,
+    pub(crate) proofs: ProofPolicy,
+    /// How long putting the last snapshot in force took, live calls decided again, in milliseconds; 0 before the first.
+    pub(crate) last_apply_ms: AtomicU64,
+    pub(crate) plans: Plans,
     /// Every act in force without its approvals.
     pub(crate) glass: RwLock<Vec<BreakGlass>>,
     /// Held for the whole of a request that names itself, so that its repetition waits for its answer.
@@ -134,7 +143,7 @@ impl Control {
     pub fn open(settings: Settings, ledger: Ledger, clock: Arc<dyn Clock>, pepper: Pepper) -> Result<Self, OpenError> {
         let mut store = Store::open(&settings.data_dir)?;
         follow::follow(&mut store, &ledger)?;
-        let desk = settings.desk;
+        let (desk, proofs) = (settings.desk, settings.proofs.clone());
         let snapshot = in_force(&mut store, &ledger, settings)?;
         record_policy(&ledger, desk)?;
         let inner = Inner {
@@ -145,6 +154,9 @@ impl Control {
             reload: RwLock::new(None),
             refusals: Mutex::default(),
             desk,
+            proofs,
+            last_apply_ms: AtomicU64::new(0),
+            plans: Plans::default(),
             glass: RwLock::new(store.open_glass()?),
             repeated: Mutex::default(),
             registry: Mutex::new(Registry { store, behind: false }),
@@ -228,7 +240,8 @@ impl Control {
         }
         let actor = Actor::process("config", Role::Root);
         let act = Act::new(&actor, "config.reload");
-        self.0.enact(&mut registry, act, document).map(|receipt| receipt.effect)
+        let snapshot = Snapshot::compile(document).map_err(Fault::does_not_compile)?;
+        self.0.enact(&mut registry, act, snapshot).map(|receipt| receipt.effect)
     }
 
     /// Notes in the registry how far it has followed the ledger, so that the next start need not look at calls again.

@@ -27,7 +27,14 @@ impl From<CompileFault> for FieldFault {
 
 impl From<InstrumentFault> for FieldFault {
     fn from(fault: InstrumentFault) -> Self {
-        Self { field: fault.at, detail: fault.why }
+        let line = fault.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        Self { field: fault.at, detail: format!("{line}{}", fault.why) }
+    }
+}
+
+impl From<InstrumentFault> for Fault {
+    fn from(fault: InstrumentFault) -> Self {
+        Self::Invalid(fault.each().map(FieldFault::from).collect())
     }
 }
 
@@ -62,6 +69,9 @@ pub enum Fault {
         /// Its id.
         id: String,
     },
+    /// What must be proved before it goes live is not; each names what it is about and for whom it does not hold.
+    #[error("what would be in force is not proved to hold; nothing was changed")]
+    Unproved(Vec<FieldFault>),
     /// The act contradicts the present state; read it and decide again.
     #[error("{0}")]
     Conflict(String),
@@ -102,6 +112,18 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Returns each field or part that it names.
+    pub(crate) fn fields(&self) -> &[FieldFault] {
+        match self {
+            Self::Malformed(field) => std::slice::from_ref(field),
+            Self::Invalid(fields)
+            | Self::DoesNotCompile(fields)
+            | Self::Unproved(fields)
+            | Self::Unapproved(fields) => fields,
+            _ => &[],
+        }
+    }
+
     pub(crate) fn invalid(field: &str, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldFault::new(field, detail)])
     }
@@ -112,5 +134,23 @@ impl Fault {
 
     pub(crate) fn does_not_compile(faults: Vec<CompileFault>) -> Self {
         Self::DoesNotCompile(faults.into_iter().map(FieldFault::from).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_of_a_document_is_told_with_its_line() {
+        let text = "{\n\"type\": \"directive/v1\",\n\"id\": 1,\n\"id\": 2,\n\"version\": 1,\n\"version\": 1}";
+        let Err(fault) = policy::Directive::parse(text.as_bytes()) else {
+            panic!("two ids parse");
+        };
+        let Fault::Invalid(told) = Fault::from(fault) else {
+            panic!("another fault");
+        };
+        let expected = [("id", "line 4: there twice: keep one"), ("version", "line 6: there twice: keep one")];
+        assert_eq!(told, expected.map(|(field, detail)| FieldFault::new(field, detail)));
     }
 }

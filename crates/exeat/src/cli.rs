@@ -179,6 +179,12 @@ pub(crate) enum Command {
     /// The record: verify, export, show, receipt. Reads the files; the server may run.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Prints the JSON Schema of a kind of document: directive, license, regime or country-groups.
+    #[command(after_help = "Example:\n  exeat schema directive > directive.v1.json")]
+    Schema {
+        /// Which kind.
+        kind: policy::DocumentKind,
+    },
     /// Prints a completion script.
     #[command(
         after_help = "Examples:\n  exeat completions bash > /etc/bash_completion.d/exeat\n  exeat completions zsh > ~/.zfunc/_exeat"

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod logging;
 mod output;
+mod plan;
 mod reload;
 mod secrets;
 mod serve;
@@ -56,6 +57,7 @@ fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
         Command::Whoami { connection } => connection.tell(&commands::admin::Plain::Whoami, format),
         Command::Openapi { connection } => connection.tell(&commands::admin::Plain::Openapi, output::Format::Json),
         Command::Ledger(command) => commands::ledger::run(&command, format),
+        Command::Schema { kind } => commands::schema::run(kind),
         Command::Completions { shell } => commands::setup::completions(shell),
     }
 }

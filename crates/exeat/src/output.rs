@@ -48,6 +48,12 @@ pub(crate) fn progress(text: &str) {
     let _ = err.flush();
 }
 
+/// Returns how many columns to fill: what `COLUMNS` says, within reason, else 100.
+pub(crate) fn width() -> usize {
+    let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
+    columns.unwrap_or(100_usize).clamp(80, 200)
+}
+
 /// Returns true if both outputs are terminals and color is not turned off (`NO_COLOR`).
 pub(crate) fn is_terminal() -> bool {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());

@@ -114,6 +114,7 @@ fn fixed_but_changed(old: &Meant, new: &Meant) -> Vec<String> {
         ("control", old.control == new.control),
         ("data_dir", old.data_dir == new.data_dir),
         ("desk", old.desk == new.desk),
+        ("proofs", old.proofs == new.proofs),
         ("ledger", old.ledger == new.ledger),
         ("log.format", old.log.format == new.log.format),
     ];

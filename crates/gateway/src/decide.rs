@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use identity::{Directory, Holder, KeyRecord, Resolved};
 use policy::{CallerFacts, CredentialFacts, Facts, Resolution, Snapshot, resolve};
-use terms::{KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person};
+use terms::{KeyId, ModelVersionId, Moment};
 
 use crate::{authenticate::Caller, lease::Subject};
 
@@ -115,7 +115,8 @@ pub(crate) fn gather(directory: &Directory, key: &KeyRecord, model: ModelVersion
         Resolved::Workload { workload, owners, recipients } => CallerFacts::Workload { workload, owners, recipients },
         Resolved::Unbound => CallerFacts::Unbound,
     };
-    let organizations = organizations(directory, key, &caller);
+    let organizations = caller.organizations(key.organization.as_ref());
+    let organizations = organizations.iter().filter_map(|id| directory.organization(id)).collect();
     Facts {
         at,
         model,
@@ -148,35 +149,12 @@ fn first_candidate(snapshot: &Snapshot, requested: &str) -> Option<ModelVersionI
     }
 }
 
-fn organizations(directory: &Directory, key: &KeyRecord, caller: &CallerFacts) -> Vec<Arc<Organization>> {
-    let mut ids: Vec<OrganizationId> = people(caller)
-        .flat_map(|person| &person.affiliations)
-        .map(|affiliation| affiliation.organization.clone())
-        .collect();
-    ids.extend(key.organization.clone());
-    if let CallerFacts::Workload { workload, .. } = caller {
-        ids.push(workload.organization.clone());
-    }
-    ids.sort();
-    ids.dedup();
-    ids.iter().filter_map(|id| directory.organization(id)).collect()
-}
-
-fn people(caller: &CallerFacts) -> impl Iterator<Item = &Arc<Person>> {
-    let (one, owners, recipients) = match caller {
-        CallerFacts::Person { person } => (Some(person), &[][..], &[][..]),
-        CallerFacts::Workload { owners, recipients, .. } => (None, owners.as_slice(), recipients.as_slice()),
-        CallerFacts::Unbound => (None, &[][..], &[][..]),
-    };
-    one.into_iter().chain(owners).chain(recipients)
-}
-
 /// Lists everything whose change must bring the call back before `policy::decide`, including people and
 /// organizations that are named but not known: they may appear.
 pub(crate) fn subjects(facts: &Facts) -> Vec<Subject> {
     let mut all = vec![Subject::Key(facts.credential.id.clone())];
-    all.extend(people(&facts.caller).map(|person| Subject::Person(person.id.clone())));
-    let affiliations = people(&facts.caller).flat_map(|person| &person.affiliations);
+    all.extend(facts.caller.people().map(|person| Subject::Person(person.id.clone())));
+    let affiliations = facts.caller.people().flat_map(|person| &person.affiliations);
     all.extend(affiliations.map(|affiliation| Subject::Organization(affiliation.organization.clone())));
     all.extend(facts.credential.organization.clone().map(Subject::Organization));
     if let CallerFacts::Workload { workload, .. } = &facts.caller {

@@ -1,6 +1,7 @@
 //! The gateway as a whole: what its workers share, how it is started, changed and drained.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -13,7 +14,7 @@ use arc_swap::ArcSwap;
 use identity::{Change, Directory, Pepper};
 use ledger::Ledger;
 use policy::Snapshot;
-use terms::Clock;
+use terms::{Clock, KeyId, ModelVersionId};
 
 use crate::{
     config::{Checked, Limits},
@@ -198,6 +199,16 @@ impl Gateway {
     /// Why not, in one line.
     pub fn ready(&self) -> Result<(), String> {
         self.shared.ready()
+    }
+
+    /// Returns how many live calls each key has on each model version.
+    #[must_use]
+    pub fn live_by_key(&self) -> BTreeMap<(KeyId, ModelVersionId), u64> {
+        let mut counts = BTreeMap::new();
+        for live in self.shared.leases.all() {
+            *counts.entry((live.key.clone(), live.model.clone())).or_default() += 1;
+        }
+        counts
     }
 
     /// Returns the number of live calls.

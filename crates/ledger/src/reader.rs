@@ -116,6 +116,28 @@ impl Reader {
         Ok(Entries { layout: self.layout.clone(), wal, walker, ready: VecDeque::new(), from, signed })
     }
 
+    /// Returns the index of the first entry below `end` that was written at `at_ms` or later, else `end`.
+    ///
+    /// `at_ms` is in milliseconds since the Unix epoch; entries are in order of time, so this takes a logarithmic
+    /// number of look-ups.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`].
+    pub fn first_since(&self, at_ms: u64, end: u64) -> Result<u64, LookupError> {
+        let (mut low, mut high) = (0, end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let entry = Entry::decode(&self.stored(middle)?.leaf).map_err(|_| LookupError::Damaged(middle))?;
+            if entry.at_ms < at_ms {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
     /// Returns the entry at `index` with its private part and salt.
     ///
     /// # Errors

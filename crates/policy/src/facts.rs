@@ -1,6 +1,6 @@
 //! What is known about one call at one moment; everything [`crate::decide`] may look at.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use terms::{EndUse, InstrumentId, KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person, Workload};
 
@@ -63,6 +63,31 @@ pub enum CallerFacts {
     },
     /// Nobody: a shared credential.
     Unbound,
+}
+
+impl CallerFacts {
+    /// Returns every person behind the credential, owners before recipients; one may be both.
+    pub fn people(&self) -> impl Iterator<Item = &Arc<Person>> {
+        let (one, owners, recipients) = match self {
+            Self::Person { person } => (Some(person), &[][..], &[][..]),
+            Self::Workload { owners, recipients, .. } => (None, owners.as_slice(), recipients.as_slice()),
+            Self::Unbound => (None, &[][..], &[][..]),
+        };
+        one.into_iter().chain(owners).chain(recipients)
+    }
+
+    /// Returns the ids of every organization that a call may involve: those that the people act for, the workload's and
+    /// the tenant. What [`Facts::organizations`] must hold, in its order.
+    #[must_use]
+    pub fn organizations(&self, tenant: Option<&OrganizationId>) -> BTreeSet<OrganizationId> {
+        let affiliations = self.people().flat_map(|person| &person.affiliations);
+        let mut ids: BTreeSet<OrganizationId> = affiliations.map(|a| a.organization.clone()).collect();
+        ids.extend(tenant.cloned());
+        if let Self::Workload { workload, .. } = self {
+            ids.insert(workload.organization.clone());
+        }
+        ids
+    }
 }
 
 /// Tokens used under one instrument in the current period of one kind.

@@ -7,6 +7,13 @@ use std::{
 
 use terms::Country;
 
+use crate::{
+    InstrumentFault,
+    instrument::{self, Faults, Positions, check_day},
+};
+
+/// The version of the table that this release reads.
+const VERSION: u32 = 1;
 const BUNDLED: &str = include_str!("../data/country-groups.json");
 
 /// A country group of Supplement No. 1 to 15 CFR part 740, such as `D:5`; which countries are in it is data.
@@ -99,10 +106,26 @@ pub struct CountryGroups {
 }
 
 impl CountryGroups {
+    /// Parses one JSON table of version 1.
+    ///
+    /// # Errors
+    ///
+    /// [`InstrumentFault`] names the place and the reason, also where a group is there twice.
+    pub fn parse(json: &[u8]) -> Result<Self, InstrumentFault> {
+        let positions = Positions::of(json);
+        let table: Self = instrument::read(json, &positions)?;
+        let mut faults = Faults::default();
+        let why = format!("this release reads version {VERSION}, the table has {}", table.version);
+        faults.unless(table.version == VERSION, "version", why);
+        check_day("as_of", &table.as_of, &mut faults);
+        faults.into_result().map_err(|fault| fault.located(&positions))?;
+        Ok(table)
+    }
+
     /// Returns the table that this release carries.
     #[must_use]
     pub fn bundled() -> Self {
-        match serde_json::from_str(BUNDLED) {
+        match Self::parse(BUNDLED.as_bytes()) {
             Ok(groups) => groups,
             Err(_) => unreachable!("a test of this crate parses the bundled table"),
         }

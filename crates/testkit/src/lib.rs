@@ -4,5 +4,6 @@
 
 pub mod cases;
 pub mod http;
+pub mod schema;
 pub mod server;
 pub mod upstream;

@@ -33,12 +33,18 @@ impl Officer<'_> {
         id: &InstrumentId,
         signed: SignedAct,
     ) -> Result<Changed<InstrumentState>, Fault> {
-        let mut registry = self.0.inner.registry()?;
-        let now = self.0.now();
+        let mut registry = self.admin.inner.registry()?;
+        let now = self.admin.now();
         let filed = awaited(&registry.store, kind, id, &signed.act)?;
         check_act(&signed.act, &filed, now)?;
         let approver = signer(&registry.store, &signed)?;
-        if self.0.inner.proposers(&registry.store, &filed)?.iter().any(|actor| self.0.inner.is(actor, &approver.id)) {
+        if self
+            .admin
+            .inner
+            .proposers(&registry.store, &filed)?
+            .iter()
+            .any(|actor| self.admin.inner.is(actor, &approver.id))
+        {
             let detail = format!("`{}` proposed this: somebody else must approve it", approver.id);
             return Err(Fault::invalid("jws", detail));
         }
@@ -51,8 +57,8 @@ impl Officer<'_> {
             jws: signed.jws,
             at: now,
         };
-        let changed = self.0.commit(&mut registry, approve_code(kind), Record::Approval(approval), ())?;
-        self.0.inner.settle_glass(&mut registry);
+        let changed = self.admin.commit(&mut registry, approve_code(kind), Record::Approval(approval), ())?;
+        self.admin.inner.settle_glass(&mut registry);
         let state = InstrumentState::read(&registry.store, filed)?;
         Ok(changed.map(|()| state))
     }

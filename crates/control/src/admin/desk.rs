@@ -17,7 +17,32 @@ use crate::{
 
 /// What an officer may do: directives and licenses.
 #[derive(Clone, Copy)]
-pub struct Officer<'a>(pub(super) &'a Admin<'a>);
+pub struct Officer<'a> {
+    pub(super) admin: &'a Admin<'a>,
+    unproved: Option<&'a str>,
+}
+
+impl<'a> Officer<'a> {
+    pub(super) fn new(admin: &'a Admin<'a>) -> Self {
+        Self { admin, unproved: None }
+    }
+
+    /// Lets what is put in force go live even if its invariants are not proved, for a reason that is recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Invalid`] unless the reason has 10 to 500 characters.
+    pub fn without_proofs(self, reason: &'a str) -> Result<Self, Fault> {
+        let count = reason.trim().chars().count();
+        if !(10..=500).contains(&count) || reason.chars().any(char::is_control) {
+            return Err(Fault::invalid(
+                "without_proofs",
+                "must be 10 to 500 characters: say why it goes live unproved",
+            ));
+        }
+        Ok(Self { unproved: Some(reason), ..self })
+    }
+}
 
 /// One version of an instrument as the desk holds it.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -109,7 +134,7 @@ impl Officer<'_> {
     /// [`Fault::Invalid`] with the place in the document, [`Fault::Conflict`] if the version is not exactly one more
     /// than the last, [`Fault::DoesNotCompile`], [`Fault::Unrecorded`], [`Fault::Behind`].
     pub fn file(&self, kind: InstrumentKind, json: &[u8]) -> Result<Changed<Placed>, Fault> {
-        let mut registry = self.0.inner.registry()?;
+        let mut registry = self.admin.inner.registry()?;
         let instrument = next_version(&registry.store, kind, json)?;
         self.propose(&mut registry, instrument)
     }
@@ -121,9 +146,9 @@ impl Officer<'_> {
     ///
     /// As [`Officer::file`], and [`Fault::Unapproved`] where approvals are needed; nothing is filed either.
     pub fn file_and_apply(&self, kind: InstrumentKind, json: &[u8]) -> Result<Changed<Placed>, Fault> {
-        let mut registry = self.0.inner.registry()?;
+        let mut registry = self.admin.inner.registry()?;
         let instrument = next_version(&registry.store, kind, json)?;
-        let inner = self.0.inner;
+        let inner = self.admin.inner;
         if !inner.desk.is_single_person() {
             let detail =
                 format!("{} are needed: file the document, have it approved, then apply it", inner.desk.approvals);
@@ -144,9 +169,9 @@ impl Officer<'_> {
         id: &InstrumentId,
         version: Option<u64>,
     ) -> Result<Changed<Placed>, Fault> {
-        let mut registry = self.0.inner.registry()?;
+        let mut registry = self.admin.inner.registry()?;
         let waiting = waiting(&registry.store, kind, id, version)?;
-        self.0.inner.check_approved(&registry.store, &waiting)?;
+        self.admin.inner.check_approved(&registry.store, &waiting)?;
         self.enact(&mut registry, waiting.instrument, Vec::new())
     }
 
@@ -158,9 +183,9 @@ impl Officer<'_> {
     /// [`Fault::NotFound`], [`Fault::Conflict`] if it was never applied or a filed version waits,
     /// [`Fault::DoesNotCompile`], [`Fault::Unrecorded`], [`Fault::Behind`].
     pub fn turn(&self, kind: InstrumentKind, id: &InstrumentId, turn: Turn) -> Result<Changed<Placed>, Fault> {
-        let mut registry = self.0.inner.registry()?;
+        let mut registry = self.admin.inner.registry()?;
         let turned = self.turned(&registry, kind, id, turn)?;
-        match self.0.inner.desk.is_single_person() {
+        match self.admin.inner.desk.is_single_person() {
             true => self.enact(&mut registry, turned, Vec::new()),
             false => self.propose(&mut registry, turned),
         }
@@ -174,14 +199,14 @@ impl Officer<'_> {
     /// [`Fault::NotFound`], [`Fault::Invalid`] naming `to` if that version does not exist or never took force,
     /// [`Fault::DoesNotCompile`], [`Fault::Unrecorded`], [`Fault::Behind`].
     pub fn roll_back(&self, kind: InstrumentKind, id: &InstrumentId, to: u64) -> Result<Changed<Placed>, Fault> {
-        let mut registry = self.0.inner.registry()?;
+        let mut registry = self.admin.inner.registry()?;
         let versions = registry.store.versions(kind, id)?;
         let latest = versions.last().ok_or_else(|| Fault::not_found(kind.as_str(), id))?.instrument.version();
         let earlier = versions.iter().find(|filed| filed.applied && filed.instrument.version() == to);
         let earlier = earlier.ok_or_else(|| Fault::invalid("to", "must be a version that was applied"))?;
         let (next, status) = (latest.saturating_add(1), earlier.instrument.status());
-        let again = reissued(&earlier.instrument, next, status, self.0.now())?;
-        match self.0.inner.desk.is_single_person() {
+        let again = reissued(&earlier.instrument, next, status, self.admin.now())?;
+        match self.admin.inner.desk.is_single_person() {
             true => self.enact(&mut registry, again, Vec::new()),
             false => self.propose(&mut registry, again),
         }
@@ -198,7 +223,7 @@ impl Officer<'_> {
         let latest = registry.store.versions(kind, id)?.pop();
         let latest = latest.ok_or_else(|| Fault::not_found(kind.as_str(), id))?;
         let version = latest.instrument.version();
-        let (snapshot, now) = (self.0.inner.snapshot(), self.0.now());
+        let (snapshot, now) = (self.admin.inner.snapshot(), self.admin.now());
         let governing = Instrument::governing(snapshot.document(), kind, id, now).filter(|_| latest.applied);
         let Some(governing) = governing else {
             let detail = format!("version {version} of `{id}` is filed and not applied: apply it first");
@@ -211,10 +236,10 @@ impl Officer<'_> {
     /// Records a version that waits.
     fn propose(&self, registry: &mut Registry, instrument: Instrument) -> Result<Changed<Placed>, Fault> {
         let together = self.with_superseded(registry, &instrument)?;
-        let trial = self.0.inner.document_with(together);
+        let trial = self.admin.inner.document_with(together);
         let trial = Snapshot::compile(trial).map_err(Fault::does_not_compile)?;
         let news = self.news(&instrument);
-        let changed = self.0.commit(registry, file_code(instrument.kind()), instrument.record(), ())?;
+        let changed = self.admin.commit(registry, file_code(instrument.kind()), instrument.record(), ())?;
         self.placed(registry, changed, &instrument, news, &trial)
     }
 
@@ -225,22 +250,47 @@ impl Officer<'_> {
         instrument: Instrument,
         to_come: Vec<Instrument>,
     ) -> Result<Changed<Placed>, Fault> {
+        let after = self.ready(registry, &instrument, &to_come)?;
+        self.put(registry, instrument, &to_come, after)
+    }
+
+    /// Compiles what would be in force with a version and later ones, and lets it pass the gate.
+    pub(super) fn ready(
+        &self,
+        registry: &Registry,
+        instrument: &Instrument,
+        to_come: &[Instrument],
+    ) -> Result<Snapshot, Fault> {
+        let inner = self.admin.inner;
+        let together = [&self.with_superseded(registry, instrument)?, to_come].concat();
+        let after = Snapshot::compile(inner.document_with(together)).map_err(Fault::does_not_compile)?;
+        let act = Act::new(self.admin.actor(), act_code(instrument));
+        inner.gate(act, &inner.snapshot(), &after, self.unproved)?;
+        Ok(after)
+    }
+
+    /// Puts in force what passed the gate.
+    pub(super) fn put(
+        &self,
+        registry: &mut Registry,
+        instrument: Instrument,
+        to_come: &[Instrument],
+        after: Snapshot,
+    ) -> Result<Changed<Placed>, Fault> {
         let mut news = self.news(&instrument);
         if !to_come.is_empty() {
             news.put_aside.clear();
         }
-        let together = [self.with_superseded(registry, &instrument)?, to_come].concat();
-        let document = self.0.inner.document_with(together);
-        let act = Act::new(self.0.actor(), act_code(&instrument));
-        let receipt = self.0.inner.enact(registry, act, document)?;
-        self.0.inner.settle_glass(registry);
-        let snapshot = self.0.inner.snapshot();
+        let act = Act::new(self.admin.actor(), act_code(&instrument));
+        let receipt = self.admin.inner.enact(registry, act, after)?;
+        self.admin.inner.settle_glass(registry);
+        let snapshot = self.admin.inner.snapshot();
         self.placed(registry, Changed::new(receipt, ()), &instrument, news, &snapshot)
     }
 
     /// Returns what a version changes where another governs, and which versions it puts aside.
     fn news(&self, instrument: &Instrument) -> News {
-        let (snapshot, now) = (self.0.inner.snapshot(), self.0.now());
+        let (snapshot, now) = (self.admin.inner.snapshot(), self.admin.now());
         let (document, kind, id) = (snapshot.document(), instrument.kind(), instrument.id());
         let governing = Instrument::governing(document, kind, id, now);
         let mut aside = Instrument::to_come(document, kind, id, now);
@@ -252,8 +302,8 @@ impl Officer<'_> {
     }
 
     fn with_superseded(&self, registry: &Registry, instrument: &Instrument) -> Result<Vec<Instrument>, Fault> {
-        let snapshot = self.0.inner.snapshot();
-        let old = superseded(&registry.store, snapshot.document(), instrument, self.0.now())?;
+        let snapshot = self.admin.inner.snapshot();
+        let old = superseded(&registry.store, snapshot.document(), instrument, self.admin.now())?;
         Ok(old.into_iter().chain([instrument.clone()]).collect())
     }
 
@@ -312,7 +362,7 @@ pub(super) fn reissued(instrument: &Instrument, version: u64, status: Status, at
 }
 
 fn next_version(store: &Store, kind: InstrumentKind, json: &[u8]) -> Result<Instrument, Fault> {
-    let instrument = Instrument::parse(kind, json).map_err(|fault| Fault::Invalid(vec![fault.into()]))?;
+    let instrument = Instrument::parse(kind, json)?;
     let last = store.versions(kind, instrument.id())?.pop();
     let next = last.map_or(0, |last| last.instrument.version()).saturating_add(1);
     if instrument.version() != next {

@@ -31,7 +31,7 @@ impl Officer<'_> {
         version: Option<u64>,
         why: Emergency,
     ) -> Result<Changed<Placed>, Fault> {
-        let mut registry = self.0.inner.registry()?;
+        let mut registry = self.admin.inner.registry()?;
         let waiting = desk::waiting(&registry.store, kind, id, version)?;
         self.break_glass(&mut registry, waiting.instrument, why)
     }
@@ -49,7 +49,7 @@ impl Officer<'_> {
         turn: Turn,
         why: Emergency,
     ) -> Result<Changed<Placed>, Fault> {
-        let mut registry = self.0.inner.registry()?;
+        let mut registry = self.admin.inner.registry()?;
         let turned = self.turned(&registry, kind, id, turn)?;
         self.break_glass(&mut registry, turned, why)
     }
@@ -62,23 +62,22 @@ impl Officer<'_> {
         instrument: Instrument,
         why: Emergency,
     ) -> Result<Changed<Placed>, Fault> {
-        let inner = self.0.inner;
+        let inner = self.admin.inner;
         check_emergency(&why)?;
         let glass = self.glass_of(registry, &instrument, why)?;
         let to_come = inner.to_come_after(&instrument)?;
-        let all = [vec![instrument.clone()], to_come.clone()].concat();
-        Snapshot::compile(inner.document_with(all)).map_err(Fault::does_not_compile)?;
+        let after = self.ready(registry, &instrument, &to_come)?;
         let code = glass_code(instrument.kind());
-        self.0.commit(registry, code, Record::BreakGlass(glass.clone()), ())?;
+        self.admin.commit(registry, code, Record::BreakGlass(glass.clone()), ())?;
         tracing::error!(
             instrument = %glass.id, version = glass.version, actor = glass.actor, until = %glass.until,
             undone_at_limit = glass.widens(), "an instrument takes force without its approvals"
         );
-        self.enact(registry, instrument, to_come)
+        self.put(registry, instrument, &to_come, after)
     }
 
     fn glass_of(&self, registry: &Registry, instrument: &Instrument, why: Emergency) -> Result<BreakGlass, Fault> {
-        let (inner, now) = (self.0.inner, self.0.now());
+        let (inner, now) = (self.admin.inner, self.admin.now());
         let (kind, id) = (instrument.kind(), instrument.id());
         if inner.desk.is_single_person() {
             return Err(Fault::Conflict("`desk.approvals` is 0: apply it, no approval is needed".to_owned()));
@@ -107,7 +106,7 @@ impl Officer<'_> {
             kind,
             id: id.clone(),
             version: instrument.version(),
-            actor: self.0.actor().name().to_owned(),
+            actor: self.admin.actor().name().to_owned(),
             reason: why.reason,
             opened_at: now,
             until: now.plus(std::time::Duration::from_secs(why.minutes.saturating_mul(60))),
@@ -212,9 +211,9 @@ impl Inner {
         let next = last.max(glass.version).saturating_add(1);
         let restored = desk::reissued(&before, next, before.status(), self.clock.now())?;
         let back = [self.to_come_after(&restored)?, vec![restored]].concat();
-        let document = self.document_with(back);
+        let back = Snapshot::compile(self.document_with(back)).map_err(Fault::does_not_compile)?;
         let actor = Actor::process("desk", Role::Root);
-        let receipt = self.enact(registry, Act::new(&actor, restore_code(glass.kind)), document)?;
+        let receipt = self.enact(registry, Act::new(&actor, restore_code(glass.kind)), back)?;
         tracing::error!(
             instrument = %glass.id, version = next, recalled = receipt.effect.recalled,
             "an act without approvals came to its limit: what was in force before is in force again"

@@ -8,6 +8,7 @@ mod evidence;
 mod glass;
 mod keys;
 mod parties;
+mod plan;
 mod read;
 mod requests;
 mod tokens;
@@ -75,7 +76,7 @@ impl<'a> Admin<'a> {
     ///
     /// [`Fault::Forbidden`] if the actor is neither officer nor root.
     pub fn officer(&self) -> Result<Officer<'_>, Fault> {
-        self.allow(&[Role::Officer]).map(Officer)
+        self.allow(&[Role::Officer]).map(Officer::new)
     }
 
     /// Returns what only root may do: admin tokens.

@@ -60,6 +60,10 @@ impl Answer {
         Self::new(StatusCode::OK, body)
     }
 
+    pub(super) fn accepted(body: &impl Serialize) -> Result<Self, Fault> {
+        Self::new(StatusCode::ACCEPTED, body)
+    }
+
     pub(super) fn created(body: &impl Serialize) -> Result<Self, Fault> {
         Self::new(StatusCode::CREATED, body)
     }
@@ -191,6 +195,11 @@ impl FromRequest<Control> for Call {
 }
 
 impl Call {
+    /// Returns the control plane, for work that outlives the request.
+    pub(super) fn control(&self) -> Control {
+        self.control.clone()
+    }
+
     /// Does what the request asks, on a thread that may block, and answers.
     pub(super) async fn run(
         self,

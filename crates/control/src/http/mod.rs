@@ -7,6 +7,7 @@ mod instruments;
 mod keys;
 mod operations;
 mod parties;
+mod plans;
 mod problem;
 mod shapes;
 mod views;
@@ -83,10 +84,13 @@ macro_rules! with_routes {
             instruments: stay_license __path_stay_license,
             instruments: vacate_license __path_vacate_license,
             instruments: lift_license __path_lift_license,
+            plans: make_plan __path_make_plan,
+            plans: get_plan __path_get_plan,
             operations: get_snapshot __path_get_snapshot,
             operations: list_models __path_list_models,
             operations: get_health __path_get_health,
             operations: whoami __path_whoami,
+            operations: get_schema __path_get_schema,
             operations: reload __path_reload,
             operations: get_receipt __path_get_receipt,
         }

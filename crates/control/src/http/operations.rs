@@ -6,7 +6,7 @@ use super::{
     call::{Answer, Call},
     views::{ReceiptView, SnapshotView},
 };
-use crate::admin::Area;
+use crate::{Fault, admin::Area};
 
 /// Shows what is in force now: the document, its digest, and the entry that put it in force.
 #[utoipa::path(
@@ -65,6 +65,24 @@ pub(super) async fn whoami(call: Call) -> Response {
     call.run(|admin, _| {
         let actor = admin.actor();
         Answer::ok(&serde_json::json!({ "actor": actor.name(), "role": actor.role() }))
+    })
+    .await
+}
+
+/// Shows the JSON Schema of a kind of document: `directive`, `license`, `regime` or `country-groups`.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/schemas/{kind}",
+    tag = "operations",
+    params(("kind" = String, Path)),
+    responses((status = 200, body = serde_json::Value)),
+    security(("admin_token" = ["root", "registrar", "officer", "auditor", "operator"])),
+)]
+pub(super) async fn get_schema(call: Call) -> Response {
+    call.run(|_, sent| {
+        let schema = policy::schema(sent.param::<policy::DocumentKind>("kind")?);
+        let schema: serde_json::Value = serde_json::from_str(schema).map_err(Fault::Unwritable)?;
+        Answer::ok(&schema)
     })
     .await
 }

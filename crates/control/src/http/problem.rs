@@ -93,9 +93,10 @@ impl From<Fault> for Problem {
         let mut problem = Self::new(kind(&fault), fault.to_string());
         match fault {
             Fault::Malformed(error) => problem.errors = vec![error],
-            Fault::Invalid(errors) | Fault::DoesNotCompile(errors) | Fault::Unapproved(errors) => {
-                problem.errors = errors
-            }
+            Fault::Invalid(errors)
+            | Fault::DoesNotCompile(errors)
+            | Fault::Unproved(errors)
+            | Fault::Unapproved(errors) => problem.errors = errors,
             Fault::Behind { index, .. } => problem.receipt = Some(index),
             _ => {}
         }
@@ -113,6 +114,7 @@ fn kind(fault: &Fault) -> Kind {
         Fault::Unauthenticated(_) => (StatusCode::UNAUTHORIZED, "unauthenticated", "not authenticated"),
         Fault::Forbidden { .. } => (StatusCode::FORBIDDEN, "forbidden", "not allowed"),
         Fault::NotFound { .. } | Fault::Lookup(LookupError::Unknown(_)) => NOT_FOUND,
+        Fault::Unproved(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unproved", "not proved to hold"),
         Fault::Unapproved(_) => (StatusCode::CONFLICT, "unapproved", "approvals are missing"),
         Fault::Conflict(_) => (StatusCode::CONFLICT, "conflict", "contradicts the present state"),
         Fault::NotOffered(_) => (StatusCode::NOT_IMPLEMENTED, "not-offered", "not offered here"),

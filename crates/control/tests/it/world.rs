@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Request, StatusCode, header},
 };
-use control::{Actor, Control, DeskPolicy, Effect, NewToken, OpenError, Publish, Role, Settings};
+use control::{Actor, Control, DeskPolicy, Effect, NewToken, OpenError, ProofPolicy, Publish, Role, Settings};
 use http_body_util::BodyExt;
 use identity::{Change, Pepper};
 use ledger::Ledger;
@@ -50,6 +50,10 @@ impl Told {
 }
 
 impl Publish for Told {
+    fn live(&self) -> std::collections::BTreeMap<(terms::KeyId, ModelVersionId), u64> {
+        std::collections::BTreeMap::new()
+    }
+
     fn directory(&self, change: Change) -> Effect {
         self.tell(match change {
             Change::Person(person) => format!("person {}", person.id),
@@ -218,6 +222,7 @@ pub(crate) fn settings(dir: &Path) -> Settings {
         models: vec![model("mythos-5"), model("fable-5")],
         aliases: Vec::new(),
         desk: DeskPolicy::SINGLE_PERSON,
+        proofs: ProofPolicy::Off,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -11,6 +12,7 @@ use super::{
     diff::DiffArgs,
     documents,
     parties::present,
+    plan::{PlanArgs, PlanCheckArgs},
     sign::SignArgs,
 };
 use crate::output::{self, Format};
@@ -46,6 +48,14 @@ pub(crate) enum InstrumentCommand {
     },
     /// Shows what differs between two versions and what each difference does to access.
     Diff(DiffArgs),
+    /// Simulates a change before it is made: who would lose access, who keeps it and on what basis, what would restore
+    /// the rest, under each reading of the wording. Changes nothing.
+    #[command(
+        after_help = "Examples:\n  exeat directive plan examples/june-12.directive.json --html plan.html\n  exeat directive plan order.toml letter.json --replay 2026-06-01T00:00:00Z --as-if-in-force --save plan.json"
+    )]
+    Plan(Box<PlanArgs>),
+    /// Checks that a saved plan is what was sealed, and shows the receipt of its seal.
+    PlanCheck(PlanCheckArgs),
     /// Puts the latest filed version in force, once it has its approvals.
     #[command(
         after_help = "Examples:\n  exeat directive enforce DIR-2026-06-12\n  exeat directive enforce DIR-2026-06-12 --break-glass 'the letter came on a Friday night' --minutes 240"
@@ -110,13 +120,17 @@ pub(crate) struct Glass {
     /// After how many minutes it is undone, if it can give access; 1 to 240.
     #[arg(long, requires = "break_glass", value_parser = clap::value_parser!(u64).range(1..=240))]
     minutes: Option<u64>,
+    /// Goes live although its invariants are not proved, for this reason, which is recorded.
+    #[arg(long, value_name = "REASON")]
+    without_proofs: Option<String>,
 }
 
 impl Glass {
     /// Makes the call that does `verb` to the instrument at `path`.
     fn call(&self, path: &str, verb: &str, version: Option<u64>) -> Call {
         let query = if self.break_glass.is_some() { "?break_glass=true" } else { "" };
-        let body = json!({ "version": version, "reason": self.break_glass, "minutes": self.minutes });
+        let body = json!({ "version": version, "reason": self.break_glass, "minutes": self.minutes,
+            "without_proofs": self.without_proofs });
         Call::post(format!("{path}/{verb}{query}"), present(body))
     }
 }
@@ -142,6 +156,14 @@ impl About<'_> {
     ///
     /// If a file cannot be read, a signature not be made, or the server not be reached or refuses.
     pub(crate) fn run(&self, connection: &Connection, format: Format) -> anyhow::Result<Exit> {
+        match self.command {
+            InstrumentCommand::Plan(args) => args.run(connection, format),
+            InstrumentCommand::PlanCheck(args) => args.run(connection, format),
+            _ => self.tell(connection, format),
+        }
+    }
+
+    fn tell(&self, connection: &Connection, format: Format) -> anyhow::Result<Exit> {
         if let InstrumentCommand::Sign(args) = self.command
             && let Some(signed) = args.offline()?
         {
@@ -178,6 +200,7 @@ impl AsCall for About<'_> {
             Do::Approve { id, jws } => Call::post(format!("{}/approvals", one(id)), documents::read(jws)?),
             Do::Enforce { id, version, glass } => glass.call(&one(id), "apply", *version),
             Do::Rollback { id, to } => Call::post(format!("{}/rollback", one(id)), json!({ "to": to })),
+            Do::Plan(_) | Do::PlanCheck(_) => bail!("a plan is more than one call"),
             Do::List { page } => page.of(&all, &[]),
             Do::Show { id } => Call::get(one(id)),
             Do::Sign(args) => Call::get(one(&args.id)),

@@ -9,7 +9,9 @@ pub(crate) mod instruments;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod parties;
+pub(crate) mod plan;
 pub(crate) mod record;
+pub(crate) mod schema;
 pub(crate) mod setup;
 mod sign;
 

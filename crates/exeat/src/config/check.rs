@@ -6,7 +6,7 @@ use control::DeskPolicy;
 use gateway::Settings;
 use terms::{ModelVersion, OrganizationId};
 
-use super::{Config, ControlConfig, LedgerConfig, LogConfig};
+use super::{Config, ControlConfig, LedgerConfig, LogConfig, ProofsConfig};
 
 /// A configuration without a fault that can be seen before anything is started.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Meant {
     pub(crate) aliases: Vec<policy::Alias>,
     /// How many people must approve what the directive desk does.
     pub(crate) desk: DeskPolicy,
+    /// What must be proved before a snapshot goes live.
+    pub(crate) proofs: ProofsConfig,
     /// How the log is kept.
     pub(crate) ledger: LedgerConfig,
     /// What is written to standard error.
@@ -57,6 +59,8 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
     check_ledger(&config.ledger, &mut faults);
     // Each approval needs a role of its own, and there are four.
     range("desk.approvals", u64::from(config.desk.approvals), 0, 4, &mut faults);
+    range("proofs.property_seconds", config.proofs.property_seconds, 1, 600, &mut faults);
+    range("proofs.total_seconds", config.proofs.total_seconds, 1, 3_600, &mut faults);
     check_log(&config.log, &mut faults);
     let models: Vec<_> = config.models.iter().map(super::ModelConfig::version).collect();
     check_models(&models, &mut faults);
@@ -74,6 +78,7 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
         models,
         aliases: config.aliases,
         desk: config.desk,
+        proofs: config.proofs,
         ledger: config.ledger,
         log: config.log,
     })

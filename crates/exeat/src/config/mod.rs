@@ -11,9 +11,10 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use control::DeskPolicy;
+use control::{DeskPolicy, ProofPolicy};
 use gateway::{EndpointSettings, Settings, UpstreamSettings};
 use serde::Deserialize;
 use terms::{Clearance, Control, ModelFamily, ModelVersion, ModelVersionId, OrganizationId};
@@ -48,6 +49,9 @@ pub(crate) struct Config {
     /// How many people must approve what the directive desk does.
     #[serde(default)]
     pub(crate) desk: DeskPolicy,
+    /// What must be proved before a snapshot goes live.
+    #[serde(default)]
+    pub(crate) proofs: ProofsConfig,
     /// How the log is kept.
     #[serde(default)]
     pub(crate) ledger: LedgerConfig,
@@ -147,6 +151,43 @@ pub(crate) struct LedgerConfig {
 impl Default for LedgerConfig {
     fn default() -> Self {
         Self { origin: "exeat.local/log".to_owned(), segment_mib: 64, checkpoint_ms: 1_000, queue_entries: 65_536 }
+    }
+}
+
+/// What must be proved before the directive desk puts a snapshot in force.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ProofsConfig {
+    /// False to go without; true unless set.
+    pub(crate) required: bool,
+    /// The solver: a path, or a name to look for on `PATH`; `cvc5` unless set.
+    pub(crate) solver: PathBuf,
+    /// The most that one property may take, in seconds.
+    pub(crate) property_seconds: u64,
+    /// The most that all of them may take, in seconds.
+    pub(crate) total_seconds: u64,
+}
+
+impl Default for ProofsConfig {
+    fn default() -> Self {
+        let prover::Settings { solver, per_property, total } = prover::Settings::default();
+        Self { required: true, solver, property_seconds: per_property.as_secs(), total_seconds: total.as_secs() }
+    }
+}
+
+impl ProofsConfig {
+    /// Returns the solver and its limits.
+    pub(crate) fn settings(&self) -> prover::Settings {
+        prover::Settings {
+            solver: self.solver.clone(),
+            per_property: Duration::from_secs(self.property_seconds),
+            total: Duration::from_secs(self.total_seconds),
+        }
+    }
+
+    /// Returns what the directive desk asks for.
+    pub(crate) fn policy(&self) -> ProofPolicy {
+        if self.required { ProofPolicy::Required(self.settings()) } else { ProofPolicy::Off }
     }
 }
 

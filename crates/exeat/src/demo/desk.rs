@@ -7,7 +7,11 @@ use control::{ApprovalAct, ApproverKey, ApproverRole, DeskPolicy};
 use serde_json::{Value, json};
 use terms::{Clock, PersonId, SystemClock};
 
-use crate::commands::admin::{Admin, Call};
+use crate::{
+    commands::admin::{Admin, Call},
+    config::ProofsConfig,
+    output,
+};
 
 /// How long a signature of the demo is good.
 const GOOD_FOR: Duration = Duration::from_mins(10);
@@ -18,6 +22,18 @@ const APPROVERS: [(&str, ApproverRole); 2] = [("iris", ApproverRole::Counsel), (
 /// Returns the policy of a run: the script plays the whole story, a person who tries things out acts alone.
 pub(super) fn policy(script: bool) -> DeskPolicy {
     if script { DeskPolicy::default() } else { DeskPolicy::SINGLE_PERSON }
+}
+
+/// Returns what must be proved: everything, where there is a solver to do it.
+pub(super) fn proofs() -> ProofsConfig {
+    let proofs = ProofsConfig::default();
+    match prover::solver(&proofs.settings()) {
+        Ok(_) => proofs,
+        Err(fault) => {
+            output::note(&format!("the demo goes on without proofs: {fault}"));
+            ProofsConfig { required: false, ..proofs }
+        }
+    }
 }
 
 /// Those who approve.

@@ -195,6 +195,7 @@ fn meant(options: &DemoOptions, upstreams: &Upstreams, run_dir: &Path) -> anyhow
             versions: vec![ModelVersionId::parse(MYTHOS)?, ModelVersionId::parse(EMBER)?],
         }],
         desk: desk::policy(options.script),
+        proofs: desk::proofs(),
         ledger: LedgerConfig {
             origin: "exeat.demo/log".to_owned(),
             segment_mib: 8,

@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::Finding;
 use crate::{
     client::{Request, Server},
-    config::Meant,
+    config::{Meant, ProofsConfig},
     serve::BREAK_GLASS,
 };
 
 /// Looks at the policy of the desk and, if a server runs, at its alarm.
 pub(super) fn check(meant: &Meant) -> Vec<Finding> {
     let open = metrics(meant).as_deref().and_then(open);
-    [policy(meant.desk.approvals)].into_iter().chain(open.map(alarm)).collect()
+    [policy(meant.desk.approvals), proofs(&meant.proofs)].into_iter().chain(open.map(alarm)).collect()
 }
 
 fn policy(approvals: u8) -> Finding {
@@ -24,6 +24,20 @@ fn policy(approvals: u8) -> Finding {
         ),
         1 => Finding::fine("directive desk", "1 approval is needed, by another person than the proposer"),
         more => Finding::fine("directive desk", format!("{more} approvals are needed, none by the proposer")),
+    }
+}
+
+fn proofs(config: &ProofsConfig) -> Finding {
+    if !config.required {
+        return Finding::caution(
+            "proofs",
+            "nothing must be proved before it goes live (`proofs.required` is false)",
+            "install cvc5 (`apt install cvc5`), then set `required` to true under `[proofs]` and restart",
+        );
+    }
+    match prover::solver(&config.settings()) {
+        Ok(solver) => Finding::fine("proofs", format!("{} {} will be asked", solver.name, solver.version)),
+        Err(fault) => Finding::wrong("proofs", fault.to_string(), "install it, or name its path as `proofs.solver`"),
     }
 }
 

@@ -5,6 +5,7 @@ mod admin;
 mod tests;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -15,7 +16,7 @@ use anyhow::{Context, anyhow};
 use control::{Control, Publish};
 use gateway::{Gateway, Parts, Unmonitored};
 use ledger::Ledger;
-use terms::{Clock, SystemClock};
+use terms::{Clock, KeyId, ModelVersionId, SystemClock};
 use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -236,6 +237,7 @@ fn control_settings(meant: &Meant) -> control::Settings {
         models: meant.models.clone(),
         aliases: meant.aliases.clone(),
         desk: meant.desk,
+        proofs: meant.proofs.policy(),
     }
 }
 
@@ -306,6 +308,10 @@ impl Publish for LiveCalls {
 
     fn snapshot(&self, snapshot: Arc<policy::Snapshot>) -> control::Effect {
         told(self.0.snapshot(snapshot))
+    }
+
+    fn live(&self) -> BTreeMap<(KeyId, ModelVersionId), u64> {
+        self.0.live_by_key()
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use terms::{Assurance, InstrumentId, ModelFamily, Moment};
 
 use super::{
-    InstrumentFault, NationalityRule, Status, explicit, parse_as,
+    Faults, InstrumentFault, NationalityRule, Status, explicit, parse_as,
     parts::{
         Authority, Confidentiality, Duty, Interpretation, Issuer, Source, check_head, check_remarks, check_words,
         is_false,
@@ -30,7 +30,7 @@ impl Directive {
     ///
     /// [`InstrumentFault`] names the place and the reason; nothing was changed.
     pub fn parse(json: &[u8]) -> Result<Self, InstrumentFault> {
-        parse_as::<Document>(json, TYPE)?.try_into()
+        parse_as::<Document, Self>(json, TYPE)
     }
 
     /// Returns its id; the same in all its versions.
@@ -376,68 +376,68 @@ impl From<Directive> for Document {
 }
 
 fn check(doc: &Document) -> Result<(), InstrumentFault> {
-    check_head(&doc.id, doc.version, doc.supersedes.as_ref(), &doc.issuer)?;
-    let named = !doc.models.families.is_empty();
-    InstrumentFault::unless(named, "models.families", "empty: name at least one model family")?;
+    let mut faults = Faults::default();
+    check_head(&doc.id, doc.version, doc.supersedes.as_ref(), &doc.issuer, &mut faults);
+    faults.unless(!doc.models.families.is_empty(), "models.families", "empty: name at least one model family");
     if let Some(addressee) = &doc.addressee {
-        check_words("addressee", addressee)?;
+        check_words("addressee", addressee, &mut faults);
     }
-    InstrumentFault::unless(!doc.authority.is_empty(), "authority", "empty: cite what it rests on")?;
-    for authority in &doc.authority {
-        check_words("authority.cite", &authority.cite)?;
+    faults.unless(!doc.authority.is_empty(), "authority", "empty: cite what it rests on");
+    for (at, authority) in doc.authority.iter().enumerate() {
+        check_words(&format!("authority[{at}].cite"), &authority.cite, &mut faults);
     }
-    check_times(doc)?;
-    check_scopes(doc)?;
-    check_actions(doc)?;
-    check_evidence(&doc.evidence)?;
-    check_remarks(&doc.reporting, &doc.interpretation)
+    check_times(doc, &mut faults);
+    check_scopes(doc, &mut faults);
+    check_actions(doc, &mut faults);
+    check_evidence(&doc.evidence, &mut faults);
+    check_remarks(&doc.reporting, &doc.interpretation, &mut faults);
+    faults.into_result()
 }
 
-fn check_times(doc: &Document) -> Result<(), InstrumentFault> {
+fn check_times(doc: &Document, faults: &mut Faults) {
     let ordered = doc.expires_at.is_none_or(|end| doc.effective_at < end);
-    InstrumentFault::unless(ordered, "expires_at", "not after effective_at: it would never bind")?;
+    faults.unless(ordered, "expires_at", "not after effective_at: it would never bind");
     let grace = doc.grace_minutes.unwrap_or(0);
-    InstrumentFault::unless(grace <= GRACE_MAX_MINUTES, "grace_minutes", "more than 31 days: set effective_at")?;
+    faults.unless(grace <= GRACE_MAX_MINUTES, "grace_minutes", "more than 31 days: set effective_at");
     let binds = doc.effective_at.plus(Duration::from_secs(u64::from(grace) * 60));
     let complies = doc.comply_by.is_none_or(|by| binds <= by);
-    InstrumentFault::unless(complies, "comply_by", "before it would be enforced: shorten grace_minutes")?;
+    faults.unless(complies, "comply_by", "before it would be enforced: shorten grace_minutes");
     let known = doc.comply_by.is_none_or(|by| doc.received_at <= by);
-    InstrumentFault::unless(known, "comply_by", "before received_at: check both dates")
+    faults.unless(known, "comply_by", "before received_at: check both dates");
 }
 
-fn check_scopes(doc: &Document) -> Result<(), InstrumentFault> {
+fn check_scopes(doc: &Document, faults: &mut Faults) {
     let bars = doc.person_scope != PersonScope::None {}
         || doc.destination_scope != Destination::None {}
         || doc.entity_scope != EntityScope::None {};
-    InstrumentFault::unless(bars, "person_scope", "bars nobody, and no other scope does: state whom it bars")?;
+    faults.unless(bars, "person_scope", "bars nobody, and no other scope does: state whom it bars");
     if let PersonScope::NationalsOf { groups, .. } = &doc.person_scope {
-        InstrumentFault::unless(!groups.is_empty(), "person_scope.groups", "empty: name a group")?;
+        faults.unless(!groups.is_empty(), "person_scope.groups", "empty: name a group");
     }
     if let Destination::Groups { groups, .. } = &doc.destination_scope {
-        InstrumentFault::unless(!groups.is_empty(), "destination_scope.groups", "empty: name a group or deny `none`")?;
+        faults.unless(!groups.is_empty(), "destination_scope.groups", "empty: name a group or deny `none`");
     }
     if let EntityScope::Headquarters { headquartered_in } = &doc.entity_scope {
         let named = !headquartered_in.is_empty();
-        InstrumentFault::unless(named, "entity_scope.headquartered_in", "empty: name a group or deny `none`")?;
+        faults.unless(named, "entity_scope.headquartered_in", "empty: name a group or deny `none`");
     }
-    Ok(())
 }
 
 /// An order that lists its actions must list those through which its scopes bite.
-fn check_actions(doc: &Document) -> Result<(), InstrumentFault> {
+fn check_actions(doc: &Document, faults: &mut Faults) {
     let lists = |any: &[Action]| doc.actions.is_empty() || any.iter().any(|action| doc.actions.contains(action));
     let persons = doc.person_scope == PersonScope::None {} || lists(&[Action::DeemedExport, Action::DeemedReexport]);
     let why = "person_scope bars persons, and neither deemed_export nor deemed_reexport is listed: add it";
-    InstrumentFault::unless(persons, "actions", why)?;
+    faults.unless(persons, "actions", why);
     let places = doc.destination_scope == Destination::None {}
         || lists(&[Action::Export, Action::Reexport, Action::RemoteAccess]);
     let why = "destination_scope bars places, and none of export, reexport and remote_access is listed: add one";
-    InstrumentFault::unless(places, "actions", why)
+    faults.unless(places, "actions", why);
 }
 
-fn check_evidence(evidence: &Evidence) -> Result<(), InstrumentFault> {
+fn check_evidence(evidence: &Evidence, faults: &mut Faults) {
     let usable = (1..=MAX_AGE_HOURS).contains(&evidence.max_age_hours);
-    InstrumentFault::unless(usable, "evidence.max_age_hours", "write 1 to 8784")?;
+    faults.unless(usable, "evidence.max_age_hours", "write 1 to 8784");
     let usable = evidence.employment_max_age_minutes.is_none_or(|age| (1..=MAX_AGE_HOURS * 60).contains(&age));
-    InstrumentFault::unless(usable, "evidence.employment_max_age_minutes", "write 1 to 527040")
+    faults.unless(usable, "evidence.employment_max_age_minutes", "write 1 to 527040");
 }

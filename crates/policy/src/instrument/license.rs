@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use terms::{EndUse, Engagement, InstrumentId, ModelFamily, Moment, OrganizationId, TieKind};
 
 use super::{
-    InstrumentFault, NationalityRule, Status, explicit, parse_as,
+    Faults, InstrumentFault, NationalityRule, Status, explicit, parse_as,
     parts::{Duty, Interpretation, Issuer, Source, check_head, check_remarks, is_false},
 };
 use crate::{CountryGroup, Obligation, Period};
@@ -25,7 +25,7 @@ impl License {
     ///
     /// [`InstrumentFault`] names the place and the reason; nothing was changed.
     pub fn parse(json: &[u8]) -> Result<Self, InstrumentFault> {
-        parse_as::<Document>(json, TYPE)?.try_into()
+        parse_as::<Document, Self>(json, TYPE)
     }
 
     /// Returns its id; the same in all its versions.
@@ -380,34 +380,34 @@ impl From<License> for Document {
 }
 
 fn check(doc: &Document) -> Result<(), InstrumentFault> {
-    check_head(&doc.id, doc.version, doc.supersedes.as_ref(), &doc.issuer)?;
-    let named = !doc.models.families.is_empty();
-    InstrumentFault::unless(named, "models.families", "empty: name at least one model family")?;
-    check_waivers(doc)?;
-    check_grantees(doc)?;
+    let mut faults = Faults::default();
+    check_head(&doc.id, doc.version, doc.supersedes.as_ref(), &doc.issuer, &mut faults);
+    faults.unless(!doc.models.families.is_empty(), "models.families", "empty: name at least one model family");
+    check_waivers(doc, &mut faults);
+    check_grantees(doc, &mut faults);
     let settled = doc.territory.exclude_groups.is_disjoint(&doc.territory.unsettled_groups);
-    InstrumentFault::unless(settled, "territory", "a group is both excluded and unsettled: choose one")?;
+    faults.unless(settled, "territory", "a group is both excluded and unsettled: choose one");
     if let Some(exclude) = &doc.nationality_exclude {
-        InstrumentFault::unless(!exclude.groups.is_empty(), "nationality_exclude.groups", "empty: name a group")?;
+        faults.unless(!exclude.groups.is_empty(), "nationality_exclude.groups", "empty: name a group");
     }
-    check_caps(&doc.conditions.token_caps)?;
+    check_caps(&doc.conditions.token_caps, &mut faults);
     let ordered = doc.valid.to.is_none_or(|end| doc.valid.from < end);
-    InstrumentFault::unless(ordered, "valid.to", "not after valid.from: it would never be good")?;
+    faults.unless(ordered, "valid.to", "not after valid.from: it would never be good");
     let kept = doc.recordkeeping_years.is_none_or(|years| years >= 5);
-    InstrumentFault::unless(kept, "recordkeeping_years", "fewer than the 5 years of 15 CFR 762.6")?;
-    check_remarks(&doc.reporting, &doc.interpretation)
+    faults.unless(kept, "recordkeeping_years", "fewer than the 5 years of 15 CFR 762.6");
+    check_remarks(&doc.reporting, &doc.interpretation, &mut faults);
+    faults.into_result()
 }
 
-fn check_waivers(doc: &Document) -> Result<(), InstrumentFault> {
-    InstrumentFault::unless(!doc.under.is_empty(), "under", "empty: name the directive it waives")?;
-    let barred = doc.under.iter().find(|id| is_non_waivable(id.as_str()));
-    if let Some(id) = barred {
+fn check_waivers(doc: &Document, faults: &mut Faults) {
+    faults.unless(!doc.under.is_empty(), "under", "empty: name the directive it waives");
+    for id in doc.under.iter().filter(|id| is_non_waivable(id.as_str())) {
         let why = format!("waives `{id}`, which no license of this kind may: name directives only");
-        return Err(InstrumentFault::new("under", why));
+        faults.add(InstrumentFault::new("under", why));
     }
     let whole = doc.never_waives.is_empty() || NEVER.iter().all(|item| doc.never_waives.contains(item));
     let why = "shorter than what no license waives: ofac, entity_list, denied_persons, embargo, certification";
-    InstrumentFault::unless(whole, "never_waives", why)
+    faults.unless(whole, "never_waives", why);
 }
 
 /// Tells whether a name means rules that hold whatever licenses exist.
@@ -417,17 +417,19 @@ fn is_non_waivable(name: &str) -> bool {
     name.starts_with("base.") || spelled.into_iter().any(|item| item.as_str() == Some(name.as_str()))
 }
 
-fn check_grantees(doc: &Document) -> Result<(), InstrumentFault> {
+fn check_grantees(doc: &Document, faults: &mut Faults) {
     let count = doc.grantees.organizations.len() + usize::from(doc.grantees.own_staff);
-    InstrumentFault::unless(count >= 1, "grantees", "nobody: name an organization or set own_staff")?;
+    faults.unless(count >= 1, "grantees", "nobody: name an organization or set own_staff");
     let one = doc.kind != LicenseKind::Individual || count == 1;
-    InstrumentFault::unless(one, "grantees", "an individual license names exactly one grantee")
+    faults.unless(one, "grantees", "an individual license names exactly one grantee");
 }
 
-fn check_caps(caps: &[TokenCap]) -> Result<(), InstrumentFault> {
+fn check_caps(caps: &[TokenCap], faults: &mut Faults) {
     let at = "conditions.token_caps";
     let periods: BTreeSet<Period> = caps.iter().map(|cap| cap.per).collect();
-    InstrumentFault::unless(periods.len() == caps.len(), at, "two caps for the same period: keep the lower one")?;
-    let useful = caps.iter().all(|cap| cap.tokens >= 1);
-    InstrumentFault::unless(useful, at, "0 tokens: a license without any use; write at least 1")
+    faults.unless(periods.len() == caps.len(), at, "two caps for the same period: keep the lower one");
+    for (index, cap) in caps.iter().enumerate() {
+        let why = "0 tokens: a license without any use; write at least 1";
+        faults.unless(cap.tokens >= 1, format!("{at}[{index}].tokens"), why);
+    }
 }

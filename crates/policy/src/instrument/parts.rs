@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use terms::{InstrumentId, Moment};
 
-use super::InstrumentFault;
+use super::Faults;
 
 /// Leaves room for the name of a clause in a provision id of 64 characters.
 const ID_CHARS: usize = 44;
@@ -97,35 +97,44 @@ pub(super) fn check_head(
     version: u32,
     supersedes: Option<&InstrumentId>,
     issuer: &Issuer,
-) -> Result<(), InstrumentFault> {
-    InstrumentFault::unless(id.as_str().len() <= ID_CHARS, "id", "longer than 44 characters: shorten it")?;
-    InstrumentFault::unless(version >= 1, "version", "0: the first version is 1")?;
+    faults: &mut Faults,
+) {
+    faults.unless(id.as_str().len() <= ID_CHARS, "id", "longer than 44 characters: shorten it");
+    faults.unless(version >= 1, "version", "0: the first version is 1");
     let other = supersedes.is_none_or(|other| other != id);
-    InstrumentFault::unless(other, "supersedes", "itself: a later version of an instrument needs no `supersedes`")?;
-    check_words("issuer.agency", &issuer.agency)?;
-    check_words("issuer.official", &issuer.official)
+    faults.unless(other, "supersedes", "itself: a later version of an instrument needs no `supersedes`");
+    check_words("issuer.agency", &issuer.agency, faults);
+    check_words("issuer.official", &issuer.official, faults);
 }
 
 /// Checks what is said beside the rules: duties to report, and answers to open questions.
-pub(super) fn check_remarks(duties: &[Duty], answers: &[Interpretation]) -> Result<(), InstrumentFault> {
-    let few = duties.len() <= LIST_MAX && answers.len() <= LIST_MAX;
-    InstrumentFault::unless(few, "reporting", "more than 64 entries in `reporting` or `interpretation`")?;
-    for duty in duties {
-        check_words("reporting.what", &duty.what)?;
-        check_words("reporting.to", &duty.to)?;
-        InstrumentFault::unless(duty.within_hours >= 1, "reporting.within_hours", "0: write at least 1")?;
+pub(super) fn check_remarks(duties: &[Duty], answers: &[Interpretation], faults: &mut Faults) {
+    for (at, count) in [("reporting", duties.len()), ("interpretation", answers.len())] {
+        faults.unless(count <= LIST_MAX, at, "more than 64 entries");
     }
-    for answer in answers {
-        check_words("interpretation.question", &answer.question)?;
-        check_words("interpretation.answer", &answer.answer)?;
-        check_words("interpretation.by", &answer.by)?;
+    for (index, duty) in duties.iter().enumerate().take(LIST_MAX) {
+        let at = |field: &str| format!("reporting[{index}].{field}");
+        check_words(&at("what"), &duty.what, faults);
+        check_words(&at("to"), &duty.to, faults);
+        faults.unless(duty.within_hours >= 1, at("within_hours"), "0: write at least 1");
     }
-    Ok(())
+    for (index, answer) in answers.iter().enumerate().take(LIST_MAX) {
+        let at = |field: &str| format!("interpretation[{index}].{field}");
+        check_words(&at("question"), &answer.question, faults);
+        check_words(&at("answer"), &answer.answer, faults);
+        check_words(&at("by"), &answer.by, faults);
+    }
 }
 
-pub(super) fn check_words(at: &str, text: &str) -> Result<(), InstrumentFault> {
-    let plain = !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
-    InstrumentFault::unless(plain, at, "write 1 to 256 characters on one line")
+pub(super) fn check_words(at: &str, text: &str, faults: &mut Faults) {
+    let plain = (1..=256).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    faults.unless(plain, at, "write 1 to 256 characters on one line");
+}
+
+/// Checks a day of the calendar, such as `2026-11-21`.
+pub(crate) fn check_day(at: &str, day: &str, faults: &mut Faults) {
+    let real = day.len() == 10 && Moment::parse(&format!("{day}T00:00:00Z")).is_ok();
+    faults.unless(real, at, "no day of the calendar: write one such as `2026-11-21`");
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use terms::{InstrumentId, Moment, ProvisionId};
 
 use super::{
-    InstrumentFault, explicit, parse_as,
-    parts::{Issuer, check_head, check_words},
+    Faults, InstrumentFault, explicit, parse_as,
+    parts::{Issuer, check_day, check_head, check_words},
 };
 
 const TYPE: &str = "regime/v1";
@@ -28,7 +28,7 @@ impl Regime {
     ///
     /// [`InstrumentFault`] names the place and the reason; nothing was changed.
     pub fn parse(json: &[u8]) -> Result<Self, InstrumentFault> {
-        parse_as::<Document>(json, TYPE)?.try_into()
+        parse_as::<Document, Self>(json, TYPE)
     }
 
     /// Returns the regime that this release carries: when provisions of 15 CFR part 744 were in force.
@@ -130,19 +130,25 @@ impl From<Regime> for Document {
 }
 
 fn check(doc: &Document) -> Result<(), InstrumentFault> {
-    check_head(&doc.id, doc.version, None, &doc.issuer)?;
-    check_words("as_of", &doc.as_of)?;
+    let mut faults = Faults::default();
+    check_head(&doc.id, doc.version, None, &doc.issuer, &mut faults);
+    check_day("as_of", &doc.as_of, &mut faults);
     let ids: BTreeSet<&ProvisionId> = doc.provisions.iter().map(|provision| &provision.id).collect();
-    InstrumentFault::unless(ids.len() == doc.provisions.len(), "provisions", "one is named twice: keep one")?;
-    for provision in &doc.provisions {
-        check_words("provisions.cite", &provision.cite)?;
-        let forward = provision.in_force.iter().all(|interval| interval.to.is_none_or(|to| interval.from < to));
-        InstrumentFault::unless(forward, "provisions.in_force", "an interval ends before it begins")?;
-        let pairs = provision.in_force.iter().zip(provision.in_force.iter().skip(1));
-        let apart = pairs.into_iter().all(|(one, next)| one.to.is_some_and(|to| to <= next.from));
-        InstrumentFault::unless(apart, "provisions.in_force", "intervals overlap or are out of order")?;
+    faults.unless(ids.len() == doc.provisions.len(), "provisions", "one is named twice: keep one");
+    for (index, provision) in doc.provisions.iter().enumerate() {
+        check_provision(&format!("provisions[{index}]"), provision, &mut faults);
     }
-    Ok(())
+    faults.into_result()
+}
+
+fn check_provision(at: &str, provision: &Provision, faults: &mut Faults) {
+    check_words(&format!("{at}.cite"), &provision.cite, faults);
+    let at = format!("{at}.in_force");
+    let forward = provision.in_force.iter().all(|interval| interval.to.is_none_or(|to| interval.from < to));
+    faults.unless(forward, &at, "an interval ends before it begins");
+    let mut pairs = provision.in_force.iter().zip(provision.in_force.iter().skip(1));
+    let apart = pairs.all(|(one, next)| one.to.is_some_and(|to| to <= next.from));
+    faults.unless(apart, &at, "intervals overlap or are out of order");
 }
 
 #[cfg(test)]

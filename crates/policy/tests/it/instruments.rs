@@ -27,12 +27,12 @@ fn a_fault_names_its_place_and_reason() {
         (edited(JUNE_12, "/authority", json!([])), "authority", "cite what it rests on"),
         (edited(JUNE_12, "/expires_at", json!("2026-06-12T22:51:00Z")), "expires_at", "never bind"),
         (edited(JUNE_12, "/evidence/max_age_hours", json!(0)), "evidence.max_age_hours", "write 1 to 8784"),
-        (edited(JUNE_12, "/person_scope/shadow", json!(true)), "line 1", "unknown field `shadow`"),
-        (edited(JUNE_12, "/person_scope/definition", json!("all")), "line 1", "unknown variant `all`"),
-        (edited(JUNE_12, "/grace", json!(1)), "line 1", "unknown field `grace`"),
-        (removed(JUNE_12, "expires_at"), "line 1", "missing field `expires_at`"),
-        (edited(JUNE_12, "/source/sha256", json!("ab")), "line 1", "64 lower-case hexadecimal digits"),
-        ("{".to_owned(), "line 1 column 1", "EOF"),
+        (edited(JUNE_12, "/person_scope/shadow", json!(true)), "person_scope", "unknown field `shadow`"),
+        (edited(JUNE_12, "/person_scope/definition", json!("all")), "person_scope", "unknown variant `all`"),
+        (edited(JUNE_12, "/grace", json!(1)), "grace", "unknown field `grace`"),
+        (removed(JUNE_12, "expires_at"), "expires_at", "missing field `expires_at`"),
+        (edited(JUNE_12, "/source/sha256", json!("ab")), "source", "64 lower-case hexadecimal digits"),
+        ("{".to_owned(), "column 1", "EOF"),
     ];
     for (document, at, why) in faults {
         let fault = Directive::parse(document.as_bytes()).unwrap_err();
@@ -58,8 +58,12 @@ fn a_license_must_say_what_it_leaves_open() {
         (edited(ANNEX_A, "/kind", json!("individual")), "grantees", "exactly one grantee"),
         (edited(ANNEX_A, "/grantees", json!({"organizations": [], "own_staff": false})), "grantees", "nobody"),
         (edited(ANNEX_A, "/territory/exclude_groups", json!(["D:5"])), "territory", "choose one"),
-        (edited(ANNEX_A, "/beneficiaries", json!({})), "line 1", "missing field `employee_scope`"),
-        (edited(ANNEX_A, "/conditions", json!({})), "line 1", "missing field `token_caps`"),
+        (
+            edited(ANNEX_A, "/beneficiaries", json!({})),
+            "beneficiaries.employee_scope",
+            "missing field `employee_scope`",
+        ),
+        (edited(ANNEX_A, "/conditions", json!({})), "conditions.token_caps", "missing field `token_caps`"),
         (edited(ANNEX_A, "/valid/to", json!("2026-06-01T00:00:00Z")), "valid.to", "never be good"),
     ];
     for (document, at, why) in faults {

@@ -3,7 +3,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod cases;
+mod examples;
 mod instruments;
+mod knobs;
+mod plan;
 mod properties;
 mod resolve;
+mod schemas;
 mod world;

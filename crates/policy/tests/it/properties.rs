@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{CallerFacts, Determination, Directive, Facts, Snapshot, SnapshotDocument, decide};
+use policy::{CallerFacts, Determination, Directive, Facts, License, Snapshot, SnapshotDocument, decide};
 use proptest::prelude::*;
 use terms::{Attestation, Claim, Coverage, Moment, Organization, Person, Screening};
 
@@ -84,6 +84,17 @@ proptest! {
                 prop_assert_eq!(says_how, refusal.is_hold());
                 prop_assert!(!refusal.message().contains("ada"));
             }
+        }
+    }
+
+    #[test]
+    fn an_instrument_comes_back_from_its_text_as_it_was_however_it_is_laid_out(document in documents()) {
+        for directive in &document.directives {
+            prop_assert_eq!(Directive::parse(&serde_json::to_vec(directive).unwrap()), Ok(directive.clone()));
+            prop_assert_eq!(Directive::parse(&serde_json::to_vec_pretty(directive).unwrap()), Ok(directive.clone()));
+        }
+        for license in &document.licenses {
+            prop_assert_eq!(License::parse(&serde_json::to_vec(license).unwrap()), Ok(license.clone()));
         }
     }
 

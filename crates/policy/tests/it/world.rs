@@ -129,6 +129,7 @@ fn directives(id: &'static str, version: u32) -> impl Strategy<Value = Directive
             json["destination_scope"] = destination;
             json["status"] = json!(status);
             json["effective_at"] = json!(from);
+            json["comply_by"] = json!(null);
             json["expires_at"] = json!(to.filter(|to| *to > from));
             Directive::parse(json.to_string().as_bytes()).unwrap()
         },

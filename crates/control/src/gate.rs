@@ -1,0 +1,82 @@
+//! The proof gate: what must be proved about a snapshot before it goes live.
+
+use ledger::Draft;
+use policy::Snapshot;
+use proof::entry::{Entry, Kind};
+use prover::{Proofs, Property, Verdict};
+use serde_json::{Value, json};
+
+use crate::{Fault, FieldFault, commit::Act, control::Inner};
+
+/// Whether the invariants must be proved before the directive desk puts a snapshot in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ProofPolicy {
+    /// They must be, by this solver and within these limits; else only a recorded override goes on.
+    Required(prover::Settings),
+    /// They need not be. For trying things out.
+    Off,
+}
+
+impl ProofPolicy {
+    /// Returns the solver and the limits, for whoever wants to know although nothing requires it.
+    pub(crate) fn settings(&self) -> prover::Settings {
+        match self {
+            Self::Required(settings) => settings.clone(),
+            Self::Off => prover::Settings::default(),
+        }
+    }
+}
+
+impl Inner {
+    /// Lets a snapshot pass if its invariants are proved, or if `unproved` says why it goes live without that.
+    ///
+    /// What was found, or overridden, is in the ledger when this returns `Ok`.
+    pub(crate) fn gate(
+        &self,
+        act: Act<'_>,
+        before: &Snapshot,
+        after: &Snapshot,
+        unproved: Option<&str>,
+    ) -> Result<(), Fault> {
+        let ProofPolicy::Required(settings) = &self.proofs else {
+            return Ok(());
+        };
+        let (found, faults) = match prover::prove(Some(before), after, settings) {
+            Ok(proofs) => (serde_json::to_value(&proofs).map_err(Fault::Unwritable)?, open(&proofs)),
+            Err(fault) => (Value::Null, vec![FieldFault::new("proofs", fault.to_string())]),
+        };
+        if faults.is_empty() {
+            return self.record_gate(act, "proofs.passed", after, json!({ "proofs": found }));
+        }
+        let Some(reason) = unproved else {
+            return Err(Fault::Unproved(faults));
+        };
+        tracing::error!(actor = act.actor.name(), reason, "a snapshot goes live without its proofs");
+        let open: Vec<&str> = faults.iter().map(|fault| fault.detail.as_str()).collect();
+        self.record_gate(act, "proofs.overridden", after, json!({ "reason": reason, "open": open, "proofs": found }))
+    }
+
+    fn record_gate(&self, act: Act<'_>, code: &str, after: &Snapshot, mut said: Value) -> Result<(), Fault> {
+        let mut entry = Entry::new(Kind::Admin);
+        entry.code = Some(code.to_owned());
+        entry.snapshot = Some(*after.digest());
+        said["actor"] = act.actor.name().into();
+        said["act"] = act.code.into();
+        let _ = self.ledger.append(Draft { entry, private: said.to_string().into() })?.wait()?;
+        Ok(())
+    }
+}
+
+/// Says of each property that was not proved why not, with the person for whom it does not hold.
+fn open(proofs: &Proofs) -> Vec<FieldFault> {
+    proofs.open().map(|property| FieldFault::new(&property.about, why(property))).collect()
+}
+
+fn why(property: &Property) -> String {
+    let Property { id, title, verdict, .. } = property;
+    match verdict {
+        Verdict::Proved { finding, .. } => format!("{id}: {finding}"),
+        Verdict::Refuted { counterexample } => format!("{id} does not hold ({title}): {}", counterexample.description),
+        Verdict::Failed { why } => format!("{id} was not proved ({title}): {why}"),
+    }
+}

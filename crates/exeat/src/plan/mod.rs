@@ -1,0 +1,23 @@
+//! A plan for people to read: on a terminal, as one page of HTML that needs nothing else, and as pictures.
+//!
+//! `content` says everything once, as blocks; `terminal` and `html` only lay the blocks out, so both say the same.
+
+mod content;
+mod html;
+mod law;
+mod made;
+mod markup;
+mod page;
+mod picture;
+mod terminal;
+mod view;
+mod words;
+
+pub(crate) use html::html;
+pub(crate) use made::{Made, check_seal};
+pub(crate) use picture::pictures;
+pub(crate) use terminal::terminal;
+pub(crate) use view::View;
+
+#[cfg(test)]
+mod tests;
