@@ -43,12 +43,13 @@ impl Drop for Slot {
 pub(crate) fn decide(worker: &Worker, caller: &Caller, requested: &str) -> Result<Arc<Decided>, Problem> {
     let shared = worker.shared();
     let snapshot = shared.snapshot.load();
-    let (seen, now) = (Seen::now(&shared.directory, &snapshot), shared.clock.now());
+    let in_force = shared.in_force(&snapshot);
+    let (seen, now) = (Seen::now(in_force), shared.clock.now());
     if let Some(held) = worker.memory().recall(&caller.key.id, requested, seen, now) {
         return Ok(held);
     }
     let pseudonym = |holder: &str| shared.ledger.pseudonym(holder);
-    let decided = decide::decide(&shared.directory, &snapshot, pseudonym, caller, requested, now)
+    let decided = decide::decide(in_force, pseudonym, caller, requested, now)
         .map(Arc::new)
         .ok_or_else(|| Problem::ModelUnknown { name: requested.to_owned() })?;
     worker.memory().keep(caller.key.id.clone(), requested.to_owned(), now, Arc::clone(&decided));
@@ -112,7 +113,8 @@ pub(crate) fn enter(
         return Err(Problem::RateLimited { retry_after: 1 });
     }
     let lease = shared.leases.enter(worker.id(), call.id, key, Arc::clone(&decided.subjects), permit.clone());
-    if Seen::now(&shared.directory, &shared.snapshot.load()) != decided.seen {
+    shared.put_on(&lease, &decided.accounts);
+    if Seen::now(shared.in_force(&shared.snapshot.load())) != decided.seen {
         shared.revise(&lease);
     }
     match lease.recalled() {

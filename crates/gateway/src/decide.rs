@@ -7,7 +7,11 @@ use identity::{Directory, Holder, KeyRecord, Resolved};
 use policy::{CallerFacts, CredentialFacts, Facts, Resolution, Snapshot, resolve};
 use terms::{KeyId, ModelVersionId, Moment};
 
-use crate::{authenticate::Caller, lease::Subject};
+use crate::{
+    authenticate::Caller,
+    lease::Subject,
+    tally::{Account, Tally},
+};
 
 /// Names of models that a worker remembers decisions for; beyond it the memory starts anew.
 /// 4,096 entries of about 2 KiB are 8 MiB a worker.
@@ -24,21 +28,35 @@ pub(crate) struct Decided {
     pub(crate) subjects: Arc<[Subject]>,
     /// The pseudonym of whoever stands behind it.
     pub(crate) pseudonym: [u8; 16],
+    /// The accounts of the capped licenses that permit it; none if nothing permits or no cap is set.
+    pub(crate) accounts: Vec<Arc<Account>>,
     /// What was in force.
     pub(crate) seen: Seen,
+}
+
+/// What a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InForce<'a> {
+    /// Who is who.
+    pub(crate) directory: &'a Directory,
+    /// Directives, licenses and models.
+    pub(crate) snapshot: &'a Snapshot,
+    /// What is used under capped licenses.
+    pub(crate) tally: &'a Tally,
 }
 
 /// What was in force when a call was decided. Equal means that nothing changed since.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Seen {
     revision: u64,
+    tally: u64,
     snapshot: [u8; 32],
 }
 
 impl Seen {
     /// Reads what is in force now. Read it before gathering facts, and again after entering the lease.
-    pub(crate) fn now(directory: &Directory, snapshot: &Snapshot) -> Self {
-        Self { revision: directory.revision(), snapshot: *snapshot.digest() }
+    pub(crate) fn now(InForce { directory, snapshot, tally }: InForce<'_>) -> Self {
+        Self { revision: directory.revision(), tally: tally.revision(), snapshot: *snapshot.digest() }
     }
 
     /// Returns the digest of the snapshot.
@@ -83,20 +101,19 @@ impl Memory {
 
 /// Decides a call for a requested name; `None` if nobody knows the name.
 pub(crate) fn decide(
-    directory: &Directory,
-    snapshot: &Snapshot,
+    in_force: InForce<'_>,
     pseudonym: impl Fn(&str) -> [u8; 16],
     caller: &Caller,
     requested: &str,
     now: Moment,
 ) -> Option<Decided> {
-    let seen = Seen::now(directory, snapshot);
-    let first = first_candidate(snapshot, requested)?;
-    let facts = gather(directory, &caller.key, first, now);
-    let resolution = resolve(snapshot, &facts, requested)?;
-    let model = match &resolution.determination {
-        policy::Determination::Permit(permit) => permit.model().clone(),
-        policy::Determination::Refuse(refusal) => refusal.model().clone(),
+    let seen = Seen::now(in_force);
+    let first = first_candidate(in_force.snapshot, requested)?;
+    let facts = gather(in_force, &caller.key, first, now);
+    let resolution = resolve(in_force.snapshot, &facts, requested)?;
+    let (model, accounts) = match &resolution.determination {
+        policy::Determination::Permit(permit) => (permit.model().clone(), in_force.tally.named_by(permit.basis())),
+        policy::Determination::Refuse(refusal) => (refusal.model().clone(), Vec::new()),
     };
     let facts = Facts { model, ..facts };
     Some(Decided {
@@ -104,19 +121,21 @@ pub(crate) fn decide(
         subjects: subjects(&facts).into(),
         pseudonym: pseudonym(&holder(&caller.key)),
         resolution,
+        accounts,
         seen,
     })
 }
 
 /// Gathers what is known about a credential now, for one model version.
-pub(crate) fn gather(directory: &Directory, key: &KeyRecord, model: ModelVersionId, at: Moment) -> Facts {
+pub(crate) fn gather(in_force: InForce<'_>, key: &KeyRecord, model: ModelVersionId, at: Moment) -> Facts {
+    let InForce { directory, snapshot, tally } = in_force;
     let caller = match directory.resolve(&key.holder) {
         Resolved::Person(person) => CallerFacts::Person { person },
         Resolved::Workload { workload, owners, recipients } => CallerFacts::Workload { workload, owners, recipients },
         Resolved::Unbound => CallerFacts::Unbound,
     };
-    let organizations = caller.organizations(key.organization.as_ref());
-    let organizations = organizations.iter().filter_map(|id| directory.organization(id)).collect();
+    let named = caller.organizations(key.organization.as_ref());
+    let organizations: Vec<_> = named.iter().filter_map(|id| directory.organization(id)).collect();
     Facts {
         at,
         model,
@@ -128,8 +147,8 @@ pub(crate) fn gather(directory: &Directory, key: &KeyRecord, model: ModelVersion
             end_use: key.end_use.clone(),
         },
         caller,
+        consumed: tally.consumed(snapshot, &named, &organizations, at),
         organizations,
-        consumed: Vec::new(),
     }
 }
 
@@ -163,6 +182,7 @@ pub(crate) fn subjects(facts: &Facts) -> Vec<Subject> {
         all.extend(workload.owners.iter().chain(&workload.recipients).cloned().map(Subject::Person));
     }
     all.push(Subject::Model(facts.model.clone()));
+    all.extend(facts.consumed.iter().map(|used| Subject::License(used.instrument.clone())));
     all.sort();
     all.dedup();
     all

@@ -18,6 +18,7 @@ use terms::{Clock, KeyId, ModelVersionId};
 
 use crate::{
     config::{Checked, Limits},
+    decide::InForce,
     lease::Leases,
     listener::{self, Listeners},
     metrics::Metrics,
@@ -25,6 +26,7 @@ use crate::{
     responses::Responses,
     screen::Monitor,
     service::Worker,
+    tally::Tally,
     upstream::Fleet,
 };
 
@@ -57,6 +59,7 @@ pub(crate) struct Shared {
     pub(crate) pepper: Pepper,
     pub(crate) monitor: Arc<dyn Monitor>,
     pub(crate) leases: Arc<Leases>,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) metrics: Metrics,
     pub(crate) fleet: Arc<ArcSwap<Fleet>>,
     pub(crate) limits: ArcSwap<Limits>,
@@ -110,12 +113,13 @@ impl Gateway {
         let fleet = Fleet::new(&settings).map_err(|error| StartError::Upstream(error.to_string()))?;
         let shared = Arc::new(Shared {
             directory,
-            snapshot: ArcSwap::new(snapshot),
+            snapshot: ArcSwap::new(Arc::clone(&snapshot)),
             ledger,
             clock,
             pepper,
             monitor,
             leases: Leases::new(settings.workers().get()),
+            tally: Arc::default(),
             metrics: Metrics::new(),
             fleet: Arc::new(ArcSwap::from_pointee(fleet)),
             limits: ArcSwap::from_pointee(settings.limits().clone()),
@@ -123,6 +127,7 @@ impl Gateway {
             responses: Responses::default(),
             draining: AtomicBool::new(false),
         });
+        shared.follow(&snapshot);
         let for_workers = Arc::clone(&shared);
         let listeners = listener::spawn(&settings, move |id| Worker::start(id, Arc::clone(&for_workers)))
             .map_err(StartError::Listen)?;
@@ -232,6 +237,11 @@ impl Gateway {
 }
 
 impl Shared {
+    /// Returns what is in force, under `snapshot`.
+    pub(crate) fn in_force<'a>(&'a self, snapshot: &'a Snapshot) -> InForce<'a> {
+        InForce { directory: &self.directory, snapshot, tally: &self.tally }
+    }
+
     /// Says whether calls can be served now.
     pub(crate) fn ready(&self) -> Result<(), String> {
         if self.draining.load(Ordering::SeqCst) {

@@ -14,8 +14,10 @@ use std::{
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use policy::{Permit, Refusal};
-use terms::{CallId, KeyId, ModelVersionId, Moment, OrganizationId, PersonId, ProvisionId, WorkloadId};
+use terms::{CallId, InstrumentId, KeyId, ModelVersionId, Moment, OrganizationId, PersonId, ProvisionId, WorkloadId};
 use tokio::sync::Notify;
+
+use crate::tally::Tab;
 
 /// Something that calls depend on and that can change.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -30,6 +32,8 @@ pub(crate) enum Subject {
     Key(KeyId),
     /// A model version, and through it every instrument in whose scope it is.
     Model(ModelVersionId),
+    /// A license whose cap may stand in the way.
+    License(InstrumentId),
 }
 
 /// Why a call was recalled, as recorded and as the caller is told.
@@ -78,6 +82,8 @@ pub(crate) struct Live {
     pub(crate) key: KeyId,
     /// The version that serves it.
     pub(crate) model: ModelVersionId,
+    /// What it uses under capped licenses.
+    pub(crate) tab: Tab,
     place: Place,
     opened: OnceLock<u64>,
     permit: Mutex<Permit>,
@@ -128,6 +134,11 @@ impl Live {
     /// Returns the index of the opening entry, once it was submitted.
     pub(crate) fn opened(&self) -> Option<u64> {
         self.opened.get().copied()
+    }
+
+    /// Returns the legal bases it runs on.
+    pub(crate) fn basis(&self) -> Vec<ProvisionId> {
+        lock(&self.permit).basis().to_vec()
     }
 
     /// Puts a newer permit in place of the one it runs on; returns true if the legal basis changed.
@@ -191,6 +202,13 @@ pub(crate) struct Lease {
     live: Arc<Live>,
 }
 
+impl Lease {
+    /// Returns the live call, for whoever needs it beyond the lease.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live)
+    }
+}
+
 impl std::ops::Deref for Lease {
     type Target = Live;
     fn deref(&self) -> &Live {
@@ -218,6 +236,7 @@ impl Leases {
             call,
             key,
             model: permit.model().clone(),
+            tab: Tab::default(),
             place: Place { worker, slot },
             opened: OnceLock::new(),
             permit: Mutex::new(permit),
@@ -405,7 +424,8 @@ fn group_id(subjects: &Arc<[Subject]>) -> GroupId {
     subjects.as_ptr().addr()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Takes a lock; whoever panicked while holding it left whole values behind.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

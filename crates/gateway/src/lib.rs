@@ -55,6 +55,7 @@ mod screen;
 mod service;
 mod settle;
 mod stream;
+mod tally;
 mod upstream;
 
 use ::http::Response;

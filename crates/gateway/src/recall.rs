@@ -69,7 +69,9 @@ impl Shared {
 
     /// Puts a snapshot in force and decides again every live call on a model version that it treats differently.
     pub(crate) fn enforce(&self, snapshot: Arc<Snapshot>) -> Effect {
+        self.follow(&snapshot);
         let before = self.snapshot.swap(Arc::clone(&snapshot));
+        self.tally.forget_others(&snapshot);
         let live = match touched(before.document(), snapshot.document()) {
             Touched::All => self.leases.all(),
             Touched::Models(models) => {
@@ -99,13 +101,13 @@ impl Shared {
     fn revise_with(&self, answers: &mut Answers, live: &Live) -> bool {
         for _ in 0..REVISIONS_MAX {
             let snapshot = self.snapshot.load_full();
-            let seen = Seen::now(&self.directory, &snapshot);
+            let seen = Seen::now(self.in_force(&snapshot));
             if let Some(answer) = self.answer(answers, live, &snapshot, seen)
                 && self.revise_once(live, answer)
             {
                 return true;
             }
-            if Seen::now(&self.directory, &self.snapshot.load()) == seen {
+            if Seen::now(self.in_force(&self.snapshot.load())) == seen {
                 return false;
             }
         }
@@ -120,7 +122,7 @@ impl Shared {
             Entry::Occupied(known) if known.get().seen == seen => Some(known.into_mut()),
             entry => {
                 let key = self.directory.key(&live.key)?;
-                let facts = gather(&self.directory, &key, live.model.clone(), self.clock.now());
+                let facts = gather(self.in_force(snapshot), &key, live.model.clone(), self.clock.now());
                 Some(entry.insert_entry(Answer::new(snapshot, &facts, seen)).into_mut())
             }
         }
@@ -154,6 +156,7 @@ impl Shared {
         entry.model = Some(permit.model().as_str().to_owned());
         entry.snapshot = Some(*permit.snapshot());
         entry.basis = Some(spelled(permit.basis()));
+        self.put_on(live, &self.tally.named_by(permit.basis()));
         if !self.leases.renew(live, permit) {
             return;
         }

@@ -8,9 +8,10 @@ use terms::{CallId, ModelVersionId, Moment};
 
 use crate::{
     Shared,
-    lease::Recall,
+    lease::{Live, Recall},
     metrics::CallLabels,
     record::{draft, spelled},
+    tally::{Settled, used, used_so_far},
     upstream::Endpoint,
 };
 
@@ -24,6 +25,7 @@ pub(crate) struct Settlement {
     began: Moment,
     opened: Option<u64>,
     server: Option<Arc<Endpoint>>,
+    live: Option<Arc<Live>>,
     /// What was used so far; kept up to date by whoever relays.
     pub(crate) usage: Usage,
 }
@@ -40,6 +42,7 @@ impl Settlement {
             began,
             opened: None,
             server: None,
+            live: None,
             usage: Usage::default(),
         }
     }
@@ -48,6 +51,18 @@ impl Settlement {
     pub(crate) fn opened_at(mut self, index: u64) -> Self {
         self.opened = Some(index);
         self
+    }
+
+    /// Learns which live call this is, whose use may count under capped licenses.
+    pub(crate) fn of_live(&mut self, live: Arc<Live>) {
+        self.live = Some(live);
+    }
+
+    /// Counts what the call used so far under the capped licenses it runs under; may recall it and others.
+    pub(crate) fn charge(&self) {
+        if let Some(live) = self.live.as_ref().filter(|live| live.tab.is_open()) {
+            self.shared.charge(live, used_so_far(&self.usage));
+        }
     }
 
     /// Learns which endpoint answered, for the operator's log.
@@ -87,9 +102,20 @@ impl Settlement {
             entry.basis = Some(spelled(&recall.denied_by));
         }
         let private = recall.map(|recall| recall.facts.clone()).unwrap_or_default();
-        if let Err(error) = self.shared.ledger.close(draft(entry, private)) {
+        let closed = self.shared.ledger.close(draft(entry, private)).map(|pending| pending.index());
+        self.settle(outcome, closed.as_ref().ok().copied());
+        if let Err(error) = closed {
             // The opening entry is durable; recovery closes the call as interrupted.
             tracing::error!(call = %self.call, %error, "a call could not be closed in the ledger");
+        }
+    }
+
+    /// Settles what the call used under capped licenses. The closing entry is submitted by now, so whoever counts from
+    /// the ledger either finds it there or is told of it here.
+    fn settle(&self, outcome: Outcome, index: Option<u64>) {
+        if let Some(live) = self.live.as_ref().filter(|live| live.tab.is_open()) {
+            let (at, tokens) = (self.shared.clock.now(), used(&self.usage, outcome));
+            self.shared.settle(live, Settled { index: index.unwrap_or(u64::MAX), at, tokens });
         }
     }
 

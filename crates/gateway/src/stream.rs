@@ -129,9 +129,10 @@ impl Live {
         caller: &Caller,
         decided: Arc<Decided>,
         lease: Lease,
-        settlement: Settlement,
+        mut settlement: Settlement,
         slot: Slot,
     ) -> Self {
+        settlement.of_live(lease.live());
         if let Some(index) = settlement.opened() {
             lease.opened_at(index);
         }
@@ -203,6 +204,10 @@ impl Live {
         meter.body(&body);
         self.remember(&meter);
         self.settlement.usage = usage(&meter, 0);
+        self.settlement.charge();
+        if self.lease.recalled().is_some() {
+            return Err(self.cut_before_output());
+        }
         Ok(Held { body, status, live: Some(self) })
     }
 
@@ -278,6 +283,7 @@ impl Relay {
         self.within_event = !ends;
         self.delivered += bytes.len();
         live.settlement.usage = usage(&self.meter, self.delivered);
+        live.settlement.charge();
         Some(bytes)
     }
 

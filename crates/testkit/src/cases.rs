@@ -2,6 +2,8 @@
 //!
 //! `cases/world.yaml` holds what all cases share, every other `cases/*.yaml` is one case.
 
+pub mod variants;
+
 use std::{
     collections::BTreeMap,
     fmt,

@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: what the compiler and clippy cannot check about this repository.
 
 mod arrows;
+mod clauses;
 mod links;
 mod named_tests;
 mod shape;
@@ -38,6 +39,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("no test is switched off", shape::check_ignored),
     ("links in documents", links::check),
     ("tests that documents name", named_tests::check),
+    ("clauses of the examples", clauses::check),
 ];
 
 /// Runs every check and prints what is wrong.

@@ -170,3 +170,15 @@ fn what_was_decided_before_a_change_is_not_remembered_after_it() {
     world.directory.apply(Change::Person(Arc::new(gone)));
     assert_eq!(world.post(&ada, CHAT, &chat("mythos-5", false)).head.status, 403);
 }
+
+#[test]
+fn a_permit_that_demands_what_the_gateway_cannot_do_is_refused() {
+    let mut world = World::new();
+    let ada = world.person("ada", true);
+    let hers = world.stream(&ada, "mythos-5");
+    assert_eq!(world.demanding("strip_logprobs").recalled, 1);
+    assert!(hers.text().unwrap().contains("obligation_unmet"));
+    let answer = world.post(&ada, CHAT, &chat("mythos-5", false));
+    assert_eq!(answer.head.status, 403);
+    assert!(answer.text().unwrap().contains("obligation_unmet"));
+}

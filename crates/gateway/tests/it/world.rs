@@ -11,9 +11,12 @@ use std::{sync::Arc, time::Duration};
 
 use gateway::{EndpointSettings, Gateway, Monitor, Parts, Settings, Unmonitored, UpstreamSettings};
 use identity::{Change, Directory, Holder, KeyRecord, KeyText, Pepper};
-use ledger::{Ledger, Options, Reader};
+use ledger::{Draft, Ledger, LookupError, Options, Reader, Stored};
 use policy::{Alias, CountryGroups, Directive, License, Snapshot, SnapshotDocument};
-use proof::entry::{Entry, Kind, Outcome};
+use proof::{
+    bundle::{BundleEntry, Opening},
+    entry::{Entry, Kind, Outcome},
+};
 use serde_json::{Value, json};
 use terms::{
     Affiliation, AliasName, Assurance, Attestation, Claim, Clearance, Clock, Control, Country, Coverage, Dialect,
@@ -24,6 +27,7 @@ use testkit::{
     http::{self, Answer},
     upstream::FakeUpstream,
 };
+use verifier::{BundleSource, verify_bundle, write_bundle};
 
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
@@ -34,6 +38,14 @@ pub(crate) struct World {
     pub(crate) pepper: Pepper,
     pub(crate) epoch: u64,
     dir: tempfile::TempDir,
+}
+
+/// What outlives a restart.
+struct Base {
+    dir: tempfile::TempDir,
+    upstream: FakeUpstream,
+    clock: Arc<ManualClock>,
+    directory: Arc<Directory>,
 }
 
 pub(crate) fn now() -> Moment {
@@ -50,9 +62,32 @@ impl World {
     }
 
     pub(crate) fn at(start: Moment, change: impl FnOnce(&mut Settings), monitor: Arc<dyn Monitor>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let upstream = FakeUpstream::start().unwrap();
         let clock = Arc::new(ManualClock::at(start));
+        let (dir, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().unwrap());
+        let directory = Arc::new(Directory::default());
+        directory.apply(Change::Organization(Arc::new(lab())));
+        let base = Base { dir, upstream, clock, directory };
+        Self::begin(base, 1, snapshot(1, Vec::new(), Vec::new()), change, monitor)
+    }
+
+    /// Ends the gateway and its log in good order and starts both anew under `snapshot`; the directory is kept.
+    pub(crate) fn restart(self, snapshot: Snapshot) -> Self {
+        let Self { gateway, ledger, dir, upstream, clock, directory, epoch, .. } = self;
+        drop(gateway);
+        ledger.stop().unwrap();
+        drop(ledger);
+        let base = Base { dir, upstream, clock, directory };
+        Self::begin(base, epoch, snapshot, |_| {}, Arc::new(Unmonitored))
+    }
+
+    fn begin(
+        base: Base,
+        epoch: u64,
+        snapshot: Snapshot,
+        change: impl FnOnce(&mut Settings),
+        monitor: Arc<dyn Monitor>,
+    ) -> Self {
+        let Base { dir, upstream, clock, directory } = base;
         let options = Options {
             origin: "log.example.com/test".to_owned(),
             segment_bytes: 1 << 20,
@@ -65,19 +100,17 @@ impl World {
         settings.upstreams = ["mythos-5", "ember-2"].map(|model| served(model, &upstream.url())).to_vec();
         change(&mut settings);
         let pepper = Pepper::new([7; 32]);
-        let directory = Arc::new(Directory::default());
-        directory.apply(Change::Organization(Arc::new(lab())));
         let gateway = Gateway::start(Parts {
             settings: settings.check().unwrap(),
             directory: Arc::clone(&directory),
-            snapshot: Arc::new(snapshot(1, Vec::new(), Vec::new())),
+            snapshot: Arc::new(snapshot),
             ledger: ledger.clone(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             pepper: pepper.clone(),
             monitor,
         })
         .unwrap();
-        Self { gateway, upstream, directory, clock, ledger, pepper, epoch: 1, dir }
+        Self { gateway, upstream, directory, clock, ledger, pepper, epoch, dir }
     }
 
     /// Registers a person with a current standing and location who works at the lab, and returns a key.
@@ -120,6 +153,19 @@ impl World {
         self.enforce(vec![directive()], vec![license()])
     }
 
+    /// Puts the directive in force with an obligation for whatever it permits.
+    pub(crate) fn demanding(&mut self, obligation: &str) -> gateway::Effect {
+        let mut json: Value = serde_json::from_str(JUNE_12).unwrap();
+        json["obligations"] = json!([obligation]);
+        self.enforce(vec![Directive::parse(json.to_string().as_bytes()).unwrap()], Vec::new())
+    }
+
+    /// Puts the directive in force, and licenses for the lab's own staff: each with its id and its cap for a month.
+    pub(crate) fn capped(&mut self, licenses: &[(&str, Option<u64>)]) -> gateway::Effect {
+        self.epoch += 1;
+        self.gateway.snapshot(Arc::new(capped(self.epoch, licenses)))
+    }
+
     fn enforce(&mut self, directives: Vec<Directive>, licenses: Vec<License>) -> gateway::Effect {
         self.epoch += 1;
         self.gateway.snapshot(Arc::new(snapshot(self.epoch, directives, licenses)))
@@ -151,9 +197,43 @@ impl World {
 
     /// Returns every entry in the log, once all that was submitted is durable.
     pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.log().into_iter().map(|(entry, _)| entry).collect()
+    }
+
+    /// Returns every entry in the log with its private part, once all that was submitted is durable.
+    pub(crate) fn log(&self) -> Vec<(Entry, Vec<u8>)> {
         self.settle();
         let reader = Reader::open(&self.dir.path().join("ledger")).unwrap();
-        reader.entries(0).unwrap().map(|stored| Entry::decode(&stored.unwrap().leaf).unwrap()).collect()
+        let stored = reader.entries(0).unwrap().map(|stored| stored.unwrap());
+        stored.map(|stored| (Entry::decode(&stored.leaf).unwrap(), stored.private)).collect()
+    }
+
+    /// Puts a snapshot in force as the control plane does: it is on record first.
+    pub(crate) fn enact(&self, snapshot: &Arc<Snapshot>) {
+        let mut entry = Entry::new(Kind::Snapshot);
+        entry.snapshot = Some(*snapshot.digest());
+        let _ = self.ledger.append(Draft { entry, private: snapshot.canonical().into() }).unwrap().wait().unwrap();
+        self.gateway.snapshot(Arc::clone(snapshot));
+    }
+
+    /// Closes the log in good order, exports it, and lets the auditor's program decide every call again.
+    pub(crate) fn audited(self) -> verifier::Report {
+        self.settle();
+        let Self { gateway, ledger, dir, .. } = self;
+        drop(gateway);
+        ledger.stop().unwrap();
+        let (reader, bundle) = (ledger.reader(), dir.path().join("bundle"));
+        let (checkpoint, key) = (reader.checkpoint().unwrap().unwrap(), reader.verifier_key().unwrap());
+        std::fs::create_dir(&bundle).unwrap();
+        let source = BundleSource { origin: "log.example.com/test", key: &key, checkpoint: &checkpoint };
+        let bundled = |stored: Result<Stored, LookupError>| {
+            let stored = stored.map_err(std::io::Error::other)?;
+            let opening = Opening { salt: stored.salt, private: stored.private };
+            Ok(BundleEntry { leaf: stored.leaf, opening: Some(opening) })
+        };
+        write_bundle(&bundle, &source, reader.entries(0).unwrap().map(bundled)).unwrap();
+        let options = verifier::Options { key: Some(key.parse().unwrap()), ..verifier::Options::default() };
+        verify_bundle(&bundle, &options, &mut ()).unwrap()
     }
 
     /// Waits until no call is live and nothing waits for the disk.
@@ -271,10 +351,25 @@ fn snapshot(epoch: u64, directives: Vec<Directive>, licenses: Vec<License>) -> S
     .unwrap()
 }
 
+/// Returns the directive with licenses for the lab's own staff: each with its id and its cap for a month.
+pub(crate) fn capped(epoch: u64, licenses: &[(&str, Option<u64>)]) -> Snapshot {
+    let license = |(id, cap): &(&str, Option<u64>)| {
+        let mut json: Value = serde_json::from_str(ANNEX_A).unwrap();
+        json["id"] = json!(id);
+        let caps: Vec<Value> = cap.iter().map(|cap| json!({ "tokens": cap, "per": "month" })).collect();
+        json["conditions"] = json!({ "token_caps": caps });
+        License::parse(json.to_string().as_bytes()).unwrap()
+    };
+    snapshot(epoch, vec![directive()], licenses.iter().map(license).collect())
+}
+
+const JUNE_12: &str = include_str!("../../../../examples/june-12.directive.json");
+const ANNEX_A: &str = include_str!("../../../../examples/annex-a.license.json");
+
 fn directive() -> Directive {
-    Directive::parse(include_bytes!("../../../../examples/june-12.directive.json")).unwrap()
+    Directive::parse(JUNE_12.as_bytes()).unwrap()
 }
 
 fn license() -> License {
-    License::parse(include_bytes!("../../../../examples/annex-a.license.json")).unwrap()
+    License::parse(ANNEX_A.as_bytes()).unwrap()
 }

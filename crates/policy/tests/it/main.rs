@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod cases;
+mod clauses;
 mod examples;
 mod instruments;
 mod knobs;
@@ -10,4 +11,5 @@ mod plan;
 mod properties;
 mod resolve;
 mod schemas;
+mod variants;
 mod world;

@@ -42,7 +42,8 @@ pub(super) async fn answer(to: &mut Connection, request: &Request, script: &Scri
 async fn unary(to: &mut Connection, request: &Request, script: &Script) -> Result<(), Gone> {
     let pieces = u32::try_from(script.chunks).unwrap_or(u32::MAX);
     to.wait(script.gap.saturating_mul(pieces)).await?;
-    let (status, body) = document(request, script.chunks);
+    let (status, mut body) = document(request, script.chunks);
+    report(&mut body, script.fault);
     let extra = match script.fault {
         Some(Fault::Cookie) => "set-cookie: a=1\r\nkeep-alive: timeout=5\r\nx-exeat-receipt: forged\r\n",
         _ => "",
@@ -55,6 +56,21 @@ async fn unary(to: &mut Connection, request: &Request, script: &Script) -> Resul
             to.write(format!("{first}{text}{forged}").as_bytes()).await
         }
         _ => whole(to, status, extra, &body.to_string()).await,
+    }
+}
+
+/// Puts another report of what was used into a whole answer, if the script says so.
+fn report(body: &mut Value, fault: Option<Fault>) {
+    let Some(body) = body.as_object_mut() else { return };
+    match fault {
+        Some(Fault::Usage(tokens)) => {
+            let usage = json!({"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens});
+            body.insert("usage".to_owned(), usage);
+        }
+        Some(Fault::NoUsage) => {
+            body.remove("usage");
+        }
+        _ => {}
     }
 }
 

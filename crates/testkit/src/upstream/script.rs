@@ -48,6 +48,10 @@ pub enum Fault {
     HalfHead,
     /// Set a cookie and headers of one connection. `cookie`
     Cookie,
+    /// Report this many input tokens and no output, in a whole answer. `usage-5000`
+    Usage(u64),
+    /// Report no usage, in a whole answer. `no-usage`
+    NoUsage,
 }
 
 impl Script {
@@ -100,7 +104,11 @@ impl Fault {
             "redirect" => Self::Redirect,
             "half-head" => Self::HalfHead,
             "cookie" => Self::Cookie,
-            other => Self::Status(other.strip_prefix("status-")?.parse().ok()?),
+            "no-usage" => Self::NoUsage,
+            other => match other.strip_prefix("usage-") {
+                Some(tokens) => Self::Usage(tokens.parse().ok()?),
+                None => Self::Status(other.strip_prefix("status-")?.parse().ok()?),
+            },
         })
     }
 }
@@ -113,8 +121,9 @@ mod tests {
     fn a_script_is_read_from_a_name() {
         assert_eq!(Script::parse("slow-5-20"), Script::paced(5, Duration::from_millis(20)));
         assert_eq!(Script::parse("status-429"), Script::fault(Fault::Status(429)));
+        assert_eq!(Script::parse("usage-5000"), Script::fault(Fault::Usage(5_000)));
         assert_eq!(Script::parse("stall"), Script::fault(Fault::Stall));
-        for name in ["gpt", "slow-", "slow-a-1", "status-", "status-x"] {
+        for name in ["gpt", "slow-", "slow-a-1", "status-", "status-x", "usage-x"] {
             assert_eq!(Script::parse(name), Script::default(), "{name}");
         }
     }
