@@ -13,6 +13,7 @@ mod fault;
 mod follow;
 mod gate;
 mod glass;
+mod history;
 mod http;
 mod instrument;
 mod plan;

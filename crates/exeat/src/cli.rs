@@ -8,11 +8,13 @@ use crate::{
     commands::{
         admin::{Connection, SnapshotCommand},
         approvers::ApproverCommand,
+        ask::{Question, RecordedCall, When},
         evidence::{AffiliationCommand, AttestationCommand},
         instruments::InstrumentCommand,
         keys::{AdminTokenCommand, KeyCommand},
         ledger::LedgerCommand,
         parties::{OrganizationCommand, PersonCommand, WorkloadCommand},
+        plan::PlanCommand,
         setup::ConfigCommand,
     },
     demo::DemoOptions,
@@ -147,6 +149,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: InstrumentCommand,
     },
+    /// Plans that `directive plan --save` wrote: show, check.
+    Plan {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: PlanCommand,
+    },
     /// Authorizations: file, sign, approve, diff, enforce, list, show, stay, vacate, lift.
     License {
         #[command(flatten)]
@@ -160,6 +169,36 @@ pub(crate) enum Command {
         connection: Connection,
         #[command(subcommand)]
         command: SnapshotCommand,
+    },
+    /// Explains a recorded call: why it was answered as it was, and what would be decided now.
+    #[command(
+        after_help = "Examples:\n  exeat explain 4f1c2d3e4f5061728394a5b6c7d8e9f0\n  exeat explain 17\n  exeat explain 17-00f1e2d3c4b5a697 --json"
+    )]
+    Explain {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(flatten)]
+        call: RecordedCall,
+    },
+    /// Says what would be decided about somebody, as of one time and as known at another; changes nothing.
+    #[command(
+        after_help = "Examples:\n  exeat ask --person ada --model mythos-5.0\n  exeat ask --person ada --model mythos-5.0 --as-of 2026-06-20T00:00Z --known-at 2026-06-21T00:00Z"
+    )]
+    Ask {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(flatten)]
+        question: Question,
+    },
+    /// Lists every version of every directive and license as of one time: which governed, and why.
+    #[command(
+        after_help = "Examples:\n  exeat instruments\n  exeat instruments --as-of 2026-06-20T00:00Z --known-at 2026-06-21T00:00Z"
+    )]
+    Instruments {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(flatten)]
+        when: When,
     },
     /// Makes a running server read its configuration again: whole, or not at all.
     Reload {

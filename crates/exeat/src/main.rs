@@ -51,8 +51,14 @@ fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
         Command::AdminToken { connection, command } => connection.tell(&command, format),
         Command::Approver { connection, command } => command.run(&connection, format),
         Command::Directive { connection, command } => command.of("directives").run(&connection, format),
+        Command::Plan { connection, command } => command.run(&connection, format),
         Command::License { connection, command } => command.of("licenses").run(&connection, format),
         Command::Snapshot { connection, command } => connection.tell(&command, format),
+        Command::Explain { connection, call } => connection.tell_as(&call, format, commands::explained::call),
+        Command::Ask { connection, question } => connection.tell_as(&question, format, commands::explained::asked),
+        Command::Instruments { connection, when } => {
+            connection.tell_as(&when, format, commands::explained::instruments)
+        }
         Command::Reload { connection } => connection.tell(&commands::admin::Plain::Reload, format),
         Command::Whoami { connection } => connection.tell(&commands::admin::Plain::Whoami, format),
         Command::Openapi { connection } => connection.tell(&commands::admin::Plain::Openapi, output::Format::Json),

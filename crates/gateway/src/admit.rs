@@ -120,7 +120,7 @@ pub(crate) fn enter(
     match lease.recalled() {
         None => Ok(lease),
         Some(recall) => {
-            Err(Problem::PermissionDenied { code: recall.code, message: recall.message.clone(), hold: false })
+            Err(Problem::PermissionDenied { code: recall.code, message: recall.message.clone(), hold: recall.hold })
         }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct Recall {
     pub(crate) code: &'static str,
     /// One sentence for the caller, without anybody's personal data.
     pub(crate) message: String,
+    /// True if named evidence would clear it.
+    pub(crate) hold: bool,
     /// The provisions that refused.
     pub(crate) denied_by: Vec<ProvisionId>,
     /// The digest of the snapshot that decided.
@@ -59,6 +61,7 @@ impl Recall {
         Self {
             code: refusal.code().as_str(),
             message: refusal.message(),
+            hold: refusal.is_hold(),
             denied_by: refusal.denied_by().to_vec(),
             snapshot: *refusal.snapshot(),
             facts,
@@ -69,7 +72,8 @@ impl Recall {
     /// Makes a recall for a stop that monitoring or an obligation demands although policy permits.
     pub(crate) fn stopped(code: &'static str, message: &str, snapshot: [u8; 32]) -> Self {
         let message = message.to_owned();
-        Self { code, message, denied_by: Vec::new(), snapshot, facts: Bytes::new(), at: Instant::now() }
+        let (denied_by, facts) = (Vec::new(), Bytes::new());
+        Self { code, message, hold: false, denied_by, snapshot, facts, at: Instant::now() }
     }
 }
 

@@ -165,7 +165,7 @@ impl Live {
     fn cut_before_output(self) -> Problem {
         let Some(recall) = self.lease.recalled() else { return Problem::Internal };
         self.settlement.cut(recall);
-        Problem::PermissionDenied { code: recall.code, message: recall.message.clone(), hold: false }
+        Problem::PermissionDenied { code: recall.code, message: recall.message.clone(), hold: recall.hold }
     }
 
     fn upstream_failed(self, status: Option<u16>, message: &str) -> Problem {

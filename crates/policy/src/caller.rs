@@ -79,6 +79,11 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// Returns every organization that the call names, known or not, in order of id.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &'a OrganizationId> {
+        self.named.iter().copied()
+    }
+
     /// Returns what screening and ownership say of every person and organization involved, as the rules spell it.
     ///
     /// Every organization that a recipient acts for counts, not only the tenant: for whom they ask cannot be told.
@@ -151,6 +156,11 @@ impl Subject<'_> {
     fn claimed(&self, horizon: &mut Horizon) -> BTreeSet<Country> {
         evidence::whereabouts(self.person, Bar::ANY, horizon).claimed
     }
+}
+
+/// Tells whether a call names an organization: as its tenant, as a workload's, or as somebody's who receives the output.
+pub(crate) fn is_named(facts: &Facts, id: &OrganizationId) -> bool {
+    Caller::gather(facts, &mut Horizon::at(facts.at)).named.contains(id)
 }
 
 fn people(caller: &CallerFacts) -> (BTreeMap<&PersonId, &Person>, Option<Gap>) {

@@ -76,7 +76,7 @@ pub fn resolve(snapshot: &Snapshot, facts: &Facts, requested: &str) -> Option<Re
 }
 
 /// Returns the versions that a name stands for, best first.
-fn candidates<'a>(document: &'a SnapshotDocument, requested: &str) -> Option<Vec<&'a ModelVersionId>> {
+pub(crate) fn candidates<'a>(document: &'a SnapshotDocument, requested: &str) -> Option<Vec<&'a ModelVersionId>> {
     if let Some(model) = document.models.iter().find(|m| m.id.as_str() == requested) {
         return Some(vec![&model.id]);
     }
@@ -85,7 +85,7 @@ fn candidates<'a>(document: &'a SnapshotDocument, requested: &str) -> Option<Vec
 }
 
 fn decide_for(snapshot: &Snapshot, facts: &Facts, model: &ModelVersionId) -> Determination {
-    let mut inquiry = Inquiry { horizon: Horizon::at(facts.at), document: snapshot.document(), snapshot, facts };
+    let mut inquiry = Inquiry::begin(snapshot, facts);
     let answer = inquiry.answer(model);
     let valid_until = inquiry.horizon.until();
     match answer {
@@ -122,7 +122,7 @@ fn tightest(obligations: BTreeSet<Obligation>) -> Vec<Obligation> {
 }
 
 /// One decision under way.
-struct Inquiry<'a> {
+pub(crate) struct Inquiry<'a> {
     snapshot: &'a Snapshot,
     document: &'a SnapshotDocument,
     facts: &'a Facts,
@@ -145,13 +145,31 @@ impl Grounds {
 }
 
 impl<'a> Inquiry<'a> {
+    pub(crate) fn begin(snapshot: &'a Snapshot, facts: &'a Facts) -> Self {
+        Self { horizon: Horizon::at(facts.at), document: snapshot.document(), snapshot, facts }
+    }
+
+    /// Returns who stands behind the call.
+    pub(crate) fn caller(&mut self) -> Caller<'a> {
+        Caller::gather(self.facts, &mut self.horizon)
+    }
+
+    /// Returns the directives in effect on a model version; none if it is not known.
+    pub(crate) fn gates(&mut self, id: &ModelVersionId) -> Vec<(&'a Gate, &'a Directive)> {
+        let Some(rules) = self.snapshot.rules().model(id) else {
+            return Vec::new();
+        };
+        let model = self.document.models.get(rules.index);
+        model.map_or_else(Vec::new, |model| self.effective_gates(model, rules))
+    }
+
     fn answer(&mut self, id: &ModelVersionId) -> Result<Grounds, Vec<Finding>> {
         self.check_credential()?;
         let rules = self.snapshot.rules().model(id);
         let unknown = || vec![Finding::deny(Code::ModelUnknown, None)];
         let rules = rules.ok_or_else(unknown)?;
         let model = self.document.models.get(rules.index).ok_or_else(unknown)?;
-        let caller = Caller::gather(self.facts, &mut self.horizon);
+        let caller = self.caller();
         let gates = self.effective_gates(model, rules);
         let mut grounds = Grounds::default();
         let mut findings = self.serve(rules, &caller, !gates.is_empty(), &mut grounds);
@@ -203,23 +221,34 @@ impl<'a> Inquiry<'a> {
         let directives = &self.document.directives;
         let gates = rules.gates.iter();
         let gates = gates.filter_map(|gate| Some((gate, directives.get(gate.directive)?)));
-        gates.filter(|(gate, directive)| self.is_effective(gate, directive)).collect()
+        gates.filter(|(gate, directive)| self.is_effective(&gate.tenure, directive)).collect()
     }
 
-    fn is_effective(&mut self, gate: &Gate, directive: &Directive) -> bool {
-        self.speaks(&gate.tenure)
+    /// Tells whether a directive of this tenure binds now.
+    pub(crate) fn is_effective(&mut self, tenure: &Tenure, directive: &Directive) -> bool {
+        self.speaks(tenure)
             && directive.status() == Status::InForce
             && self.horizon.reached(directive.binds_at())
             && !directive.expires_at().is_some_and(|end| self.horizon.reached(end))
     }
 
     /// Tells whether a version governs now, beside the other versions of its instrument.
-    fn speaks(&mut self, tenure: &Tenure) -> bool {
-        let replaced = tenure.later.iter().any(|since| self.horizon.reached(*since));
-        !replaced && tenure.since.is_none_or(|since| self.horizon.reached(since))
+    pub(crate) fn speaks(&mut self, tenure: &Tenure) -> bool {
+        !self.is_replaced(tenure) && tenure.since.is_none_or(|since| self.horizon.reached(since))
     }
 
-    fn is_valid(&mut self, at: usize, license: &License) -> bool {
+    /// Tells whether a version with a higher number speaks.
+    pub(crate) fn is_replaced(&mut self, tenure: &Tenure) -> bool {
+        tenure.later.iter().any(|since| self.horizon.reached(*since))
+    }
+
+    /// Tells whether a moment is still to come.
+    pub(crate) fn is_before(&mut self, moment: Moment) -> bool {
+        !self.horizon.reached(moment)
+    }
+
+    /// Tells whether a license, by its place in the document, authorizes anything now.
+    pub(crate) fn is_valid(&mut self, at: usize, license: &License) -> bool {
         let tenure = self.snapshot.rules().tenure(at);
         tenure.is_some_and(|tenure| self.speaks(tenure))
             && license.status() == Status::InForce
@@ -385,7 +414,8 @@ impl<'a> Inquiry<'a> {
         Ok(best)
     }
 
-    fn question(&mut self, directive: &Directive, caller: &Caller<'_>, subject: &Subject<'_>) -> Release {
+    /// Returns what one directive asks about one person.
+    pub(crate) fn question(&mut self, directive: &Directive, caller: &Caller<'_>, subject: &Subject<'_>) -> Release {
         let bar = Bar { min_assurance: directive.min_assurance(), max_age: Some(directive.max_age()) };
         let asks = self.snapshot.rules().asks();
         let horizon = &mut self.horizon;
@@ -423,15 +453,7 @@ impl<'a> Inquiry<'a> {
         if !self.is_valid(at, license) {
             return Ok(None);
         }
-        let lab = self.document.lab.as_ref();
-        let held = self.roles(license, at, gate, caller, subject);
-        question.roles = held.current;
-        let is_spent = self.is_spent(license);
-        question.spent = is_spent.then_some(at).into_iter().collect();
-        let named = caller.tenant.is_some_and(|tenant| names(license, caller, tenant, lab));
-        let unplaced = why::is_unplaced(subject, named, held.is_stale);
-        let groups = &self.document.country_groups;
-        let obstacles = why::license_terms(license, &question.roles, unplaced, question, groups, is_spent);
+        let obstacles = self.terms(gate, at, license, caller, subject, question);
         let is_open = obstacles.as_ref().is_some_and(Vec::is_empty);
         routes.extend(obstacles);
         // Where something stands in the way the rules would say nothing; where nothing does, they must permit.
@@ -443,6 +465,28 @@ impl<'a> Inquiry<'a> {
             return Ok(None);
         };
         Ok(Some(Offer { basis, obligations: license.obligations().clone() }))
+    }
+
+    /// Reads one license for one person into `question`, and returns what stands in the way; `None` if it is not about
+    /// them at all.
+    pub(crate) fn terms(
+        &mut self,
+        gate: &Gate,
+        at: usize,
+        license: &License,
+        caller: &Caller<'_>,
+        subject: &Subject<'_>,
+        question: &mut Release,
+    ) -> Option<Vec<Finding>> {
+        let lab = self.document.lab.as_ref();
+        let held = self.roles(license, at, gate, caller, subject);
+        question.roles = held.current;
+        let is_spent = self.is_spent(license);
+        question.spent = is_spent.then_some(at).into_iter().collect();
+        let named = caller.tenant.is_some_and(|tenant| names(license, caller, tenant, lab));
+        let unplaced = why::is_unplaced(subject, named, held.is_stale);
+        let groups = &self.document.country_groups;
+        why::license_terms(license, &question.roles, unplaced, question, groups, is_spent)
     }
 
     /// Tells whether a cap of a license is reached in its current period; what is not counted counts as used up.

@@ -339,3 +339,51 @@ pub enum Remedy {
     /// An accountable person and a statement of who receives the output, by the workload's organization.
     NameRecipients,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::why::PRECEDENCE;
+
+    const REMEDIES: [Remedy; 10] = [
+        Remedy::AttestStanding,
+        Remedy::AttestNationality,
+        Remedy::DeclareEndUse,
+        Remedy::AttestLocation,
+        Remedy::AttestEmployment,
+        Remedy::CounselRuling,
+        Remedy::AdjudicateScreening,
+        Remedy::ResolveOwnership,
+        Remedy::IdentifyEndUsers,
+        Remedy::NameRecipients,
+    ];
+
+    #[test]
+    fn every_code_has_a_sentence_of_its_own_that_begins_small_and_ends_without_a_period() {
+        let sentences: BTreeSet<&str> = PRECEDENCE.iter().map(|code| code.reason()).collect();
+        assert_eq!(sentences.len(), PRECEDENCE.len());
+        for sentence in sentences {
+            assert!(sentence.len() > 15 && !sentence.ends_with('.'), "{sentence}");
+            assert!(sentence.starts_with(|c: char| c.is_ascii_lowercase()), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn every_code_is_spelled_as_it_is_serialized() {
+        for code in PRECEDENCE {
+            assert_eq!(serde_json::json!(code), code.as_str());
+        }
+    }
+
+    #[test]
+    fn every_remedy_says_what_to_do_and_by_whom() {
+        let requests: BTreeSet<&str> = REMEDIES.iter().map(|remedy| remedy.request()).collect();
+        assert_eq!(requests.len(), REMEDIES.len());
+        let who = ["employer", "provider", "counsel", "desk", "organization", "key"];
+        for request in requests {
+            assert!(who.iter().any(|who| request.contains(who)), "{request}");
+        }
+    }
+}

@@ -129,7 +129,7 @@ pub(crate) fn current<'a>(
 ///
 /// A later statement replaces an earlier one of the same issuer even after it expired: what an issuer has taken
 /// back does not return by silence. Only a statement on the same question supersedes.
-fn latest_words<'a>(
+pub(crate) fn latest_words<'a>(
     person: &'a Person,
     question: impl Fn(&Claim) -> bool,
     horizon: &mut Horizon,

@@ -10,6 +10,7 @@ mod caller;
 mod decide;
 mod determination;
 mod evidence;
+pub mod explain;
 mod facts;
 mod groups;
 mod instrument;
@@ -22,6 +23,7 @@ mod why;
 
 pub use decide::{Passed, Resolution, decide, resolve};
 pub use determination::{Code, Determination, Flag, Obligation, Permit, Refusal, Remedy};
+pub use explain::explain;
 pub use facts::{CallerFacts, Consumed, CredentialFacts, Facts};
 pub use groups::{BadCountryGroup, CountryGroup, CountryGroups};
 pub use instrument::{Directive, DocumentKind, InstrumentFault, License, Regime, Status, UnknownKind, schema};

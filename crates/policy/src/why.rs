@@ -43,7 +43,7 @@ impl Finding {
 }
 
 /// Codes from the most to the least specific: of several reasons the first is reported.
-const PRECEDENCE: [Code; 24] = [
+pub(crate) const PRECEDENCE: [Code; 24] = [
     Code::EvaluationFailed,
     Code::CredentialEnded,
     Code::CallerInactive,

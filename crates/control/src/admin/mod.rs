@@ -2,6 +2,7 @@
 
 mod approve;
 mod approvers;
+mod ask;
 mod checks;
 mod desk;
 mod evidence;
@@ -22,6 +23,7 @@ use crate::{
     record::Record,
 };
 
+pub(crate) use ask::{Question, When};
 pub use desk::{Advice, InstrumentState, Officer, Placed};
 pub use keys::Minted;
 pub use read::AttestationStatus;

@@ -49,13 +49,14 @@ pub(crate) enum Area {
     Tokens,
     Receipts,
     Operations,
+    History,
 }
 
 impl Area {
     fn readers(self) -> &'static [Role] {
         match self {
             Self::Registry => &[Role::Registrar, Role::Auditor],
-            Self::Instruments => &[Role::Officer, Role::Auditor],
+            Self::Instruments | Self::History => &[Role::Officer, Role::Auditor],
             Self::Tokens | Self::Receipts => &[Role::Auditor],
             Self::Operations => &[Role::Operator, Role::Auditor],
         }
@@ -64,7 +65,7 @@ impl Area {
 
 /// Reads, for an actor who may read the area it was made for.
 #[derive(Clone, Copy)]
-pub(crate) struct Reader<'a>(&'a Admin<'a>);
+pub(crate) struct Reader<'a>(pub(super) &'a Admin<'a>);
 
 impl Admin<'_> {
     /// Returns what reads one area.

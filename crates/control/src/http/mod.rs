@@ -1,6 +1,7 @@
 //! The admin API over HTTP. Every route is one row of a table that the router and the OpenAPI document share.
 
 mod approvers;
+mod ask;
 mod call;
 mod evidence;
 mod instruments;
@@ -93,6 +94,9 @@ macro_rules! with_routes {
             operations: get_schema __path_get_schema,
             operations: reload __path_reload,
             operations: get_receipt __path_get_receipt,
+            ask: explain_call __path_explain_call,
+            ask: ask __path_ask,
+            ask: list_instruments __path_list_instruments,
         }
     };
 }

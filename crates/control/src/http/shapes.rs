@@ -20,7 +20,7 @@ pub(super) fn all() -> Vec<(String, RefOr<Schema>)> {
         all.push((format!("{name}Changed"), changed(name, false)));
         all.push((format!("{name}Minted"), changed(name, true)));
     }
-    let alone = alone().into_iter();
+    let alone = alone().into_iter().chain(super::ask::shapes());
     all.extend(alone.map(|(name, example)| (name.to_owned(), like(&example).into())));
     all
 }

@@ -47,8 +47,9 @@ async fn root_may_do_everything_and_the_auditor_changes_nothing() {
     for (line, roles) in operations(&world.document().await) {
         assert!(roles.iter().any(|role| role == "root"), "{line}");
         let auditor = roles.iter().any(|role| role == "auditor");
-        assert!(!auditor || line.starts_with("GET "), "{line}");
-        assert!(auditor || !line.starts_with("GET "), "{line}");
+        // A question that is too long for a path is posted; it changes nothing either.
+        let reads = line.starts_with("GET ") || line == "POST /admin/v1/ask";
+        assert_eq!(auditor, reads, "{line}");
     }
 }
 

@@ -13,6 +13,7 @@ mod crash;
 mod desk;
 mod evidence;
 mod glass;
+mod history;
 mod parties;
 mod secrets;
 mod supersede;

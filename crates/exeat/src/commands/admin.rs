@@ -71,8 +71,25 @@ impl Connection {
     ///
     /// If the server cannot be reached or refuses, with its reason.
     pub(crate) fn tell(&self, command: &dyn AsCall, format: Format) -> anyhow::Result<Exit> {
+        self.tell_as(command, format, output::text)
+    }
+
+    /// Does what `command` says and prints the answer, for people as `text` renders it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::tell`].
+    pub(crate) fn tell_as(
+        &self,
+        command: &dyn AsCall,
+        format: Format,
+        text: fn(&Value) -> String,
+    ) -> anyhow::Result<Exit> {
         let answer = self.ask(&command.call()?)?;
-        output::answer(format, &answer)?;
+        match format {
+            Format::Json => output::answer(format, &answer)?,
+            Format::Text => output::line(text(&answer).trim_end())?,
+        }
         Ok(Exit::Done)
     }
 

@@ -12,7 +12,7 @@ use super::{
     diff::DiffArgs,
     documents,
     parties::present,
-    plan::{PlanArgs, PlanCheckArgs},
+    plan::PlanArgs,
     sign::SignArgs,
 };
 use crate::output::{self, Format};
@@ -54,8 +54,6 @@ pub(crate) enum InstrumentCommand {
         after_help = "Examples:\n  exeat directive plan examples/june-12.directive.json --html plan.html\n  exeat directive plan order.toml letter.json --replay 2026-06-01T00:00:00Z --as-if-in-force --save plan.json"
     )]
     Plan(Box<PlanArgs>),
-    /// Checks that a saved plan is what was sealed, and shows the receipt of its seal.
-    PlanCheck(PlanCheckArgs),
     /// Puts the latest filed version in force, once it has its approvals.
     #[command(
         after_help = "Examples:\n  exeat directive enforce DIR-2026-06-12\n  exeat directive enforce DIR-2026-06-12 --break-glass 'the letter came on a Friday night' --minutes 240"
@@ -158,7 +156,6 @@ impl About<'_> {
     pub(crate) fn run(&self, connection: &Connection, format: Format) -> anyhow::Result<Exit> {
         match self.command {
             InstrumentCommand::Plan(args) => args.run(connection, format),
-            InstrumentCommand::PlanCheck(args) => args.run(connection, format),
             _ => self.tell(connection, format),
         }
     }
@@ -200,7 +197,7 @@ impl AsCall for About<'_> {
             Do::Approve { id, jws } => Call::post(format!("{}/approvals", one(id)), documents::read(jws)?),
             Do::Enforce { id, version, glass } => glass.call(&one(id), "apply", *version),
             Do::Rollback { id, to } => Call::post(format!("{}/rollback", one(id)), json!({ "to": to })),
-            Do::Plan(_) | Do::PlanCheck(_) => bail!("a plan is more than one call"),
+            Do::Plan(_) => bail!("a plan is more than one call"),
             Do::List { page } => page.of(&all, &[]),
             Do::Show { id } => Call::get(one(id)),
             Do::Sign(args) => Call::get(one(&args.id)),

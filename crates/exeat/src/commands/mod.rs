@@ -2,9 +2,11 @@
 
 pub(crate) mod admin;
 pub(crate) mod approvers;
+pub(crate) mod ask;
 mod diff;
 mod documents;
 pub(crate) mod evidence;
+pub(crate) mod explained;
 pub(crate) mod instruments;
 pub(crate) mod keys;
 pub(crate) mod ledger;

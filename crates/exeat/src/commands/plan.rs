@@ -1,4 +1,5 @@
-//! `exeat directive plan`: asks the server to simulate a change, waits for it with progress, and shows it.
+//! `exeat directive plan`: asks the server to simulate a change, waits for it with progress, and shows it; and
+//! `exeat plan`: what was saved, shown again and checked.
 
 use std::{
     fs,
@@ -8,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use terms::Moment;
 
@@ -20,7 +21,7 @@ use super::{
 };
 use crate::{
     output::{self, Format},
-    plan::{self, Made},
+    plan::{self, Made, View},
 };
 
 const PATH: &str = "/admin/v1/plans";
@@ -51,13 +52,9 @@ pub(crate) struct PlanArgs {
     /// Proves nothing: quicker, and says less.
     #[arg(long)]
     no_proofs: bool,
-    /// Writes the plan as one self-contained HTML page.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-    /// Writes the plan's pictures as SVG files into this folder.
-    #[arg(long, value_name = "FOLDER")]
-    pictures: Option<PathBuf>,
-    /// Writes the plan as JSON, sealed, for `plan-check` and for whoever approves.
+    #[command(flatten)]
+    pages: Pages,
+    /// Writes the plan as JSON, sealed, for `exeat plan show` and `check` and for whoever approves.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 }
@@ -76,17 +73,8 @@ impl PlanArgs {
         if let Some(file) = &self.save {
             write(file, &made.to_string())?;
         }
-        if let Some(file) = &self.html {
-            write(file, &plan::html(&view))?;
-        }
-        for (name, picture) in self.pictures.iter().flat_map(|_| plan::pictures(&view)) {
-            let folder = self.pictures.as_deref().unwrap_or(Path::new("."));
-            write(&folder.join(name), &picture)?;
-        }
-        match format {
-            Format::Json => output::answer(format, &made)?,
-            Format::Text => output::line(&plan::terminal(&view, output::width(), output::is_terminal()))?,
-        }
+        self.pages.write(&view)?;
+        show(format, &made, &view)?;
         Ok(Exit::Done)
     }
 
@@ -118,40 +106,91 @@ impl PlanArgs {
     }
 }
 
-/// Reads a saved plan and checks that it is what its seal covers.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct PlanCheckArgs {
-    /// What `plan --save` wrote.
-    file: PathBuf,
-    /// Writes the plan as one self-contained HTML page.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+/// What can be done with a plan that was saved.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum PlanCommand {
+    /// Shows a saved plan, without a server.
+    #[command(
+        after_help = "Examples:\n  exeat plan show plan.json\n  exeat plan show plan.json --html plan.html --pictures pictures"
+    )]
+    Show {
+        /// What `directive plan --save` wrote.
+        file: PathBuf,
+        #[command(flatten)]
+        pages: Pages,
+    },
+    /// Checks that a saved plan is what was sealed, and shows the receipt of its seal in the ledger.
+    Check {
+        /// What `directive plan --save` wrote.
+        file: PathBuf,
+    },
 }
 
-impl PlanCheckArgs {
-    /// Checks the digest of a plan against its seal, and the seal against the entry in the ledger that records it.
+impl PlanCommand {
+    /// Does what was asked.
     ///
     /// # Errors
     ///
-    /// If the plan was changed, or the ledger's entry does not record it.
+    /// If the file cannot be read or is no plan; if it was changed after it was sealed; if the server cannot show the
+    /// receipt.
     pub(crate) fn run(&self, connection: &Connection, format: Format) -> anyhow::Result<Exit> {
-        let name = self.file.display();
-        let text = fs::read_to_string(&self.file).with_context(|| format!("cannot read `{name}`"))?;
-        let made: Value = serde_json::from_str(&text).with_context(|| format!("`{name}` is not a plan"))?;
-        let view = Made::read(&made)?.view(format!("Plan {name}"), String::new());
-        if let Some(file) = &self.html {
-            write(file, &plan::html(&view))?;
+        match self {
+            Self::Show { file, pages } => {
+                let made = saved(file)?;
+                let view = Made::read(&made)?.view(format!("Plan {}", file.display()), String::new());
+                pages.write(&view)?;
+                show(format, &made, &view)?;
+            }
+            Self::Check { file } => {
+                let seal = plan::check_seal(&saved(file)?)?;
+                let receipt = connection.ask(&Call::get(format!("/admin/v1/receipts/{}", seal.entry)))?;
+                let checked = json!({
+                    "sha256": seal.sha256, "entry": seal.entry, "log": seal.log, "receipt": receipt,
+                });
+                output::answer(format, &checked)?;
+            }
         }
-        let seal = plan::check_seal(&made)?;
-        let receipt = connection.ask(&Call::get(format!("/admin/v1/receipts/{}", seal.entry)))?;
-        output::answer(
-            format,
-            &json!({
-                "sha256": seal.sha256, "entry": seal.entry, "log": seal.log, "receipt": receipt,
-            }),
-        )?;
         Ok(Exit::Done)
     }
+}
+
+/// Where a plan is written beside the terminal.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Pages {
+    /// Writes the plan as one self-contained HTML page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Writes the plan's pictures as SVG files into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pictures: Option<PathBuf>,
+}
+
+impl Pages {
+    fn write(&self, view: &View) -> anyhow::Result<()> {
+        if let Some(file) = &self.html {
+            write(file, &plan::html(view))?;
+        }
+        if let Some(folder) = &self.pictures {
+            for (name, picture) in plan::pictures(view) {
+                write(&folder.join(name), &picture)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn show(format: Format, made: &Value, view: &View) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::answer(format, made)?,
+        Format::Text => output::line(plan::terminal(view, output::width(), output::is_terminal()).trim_end())?,
+    }
+    Ok(())
+}
+
+fn saved(file: &Path) -> anyhow::Result<Value> {
+    let name = file.display();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{name}`"))?;
+    serde_json::from_str(&text).with_context(|| format!("`{name}` is not a plan"))
 }
 
 fn wait(connection: &Connection, id: u64) -> anyhow::Result<Value> {

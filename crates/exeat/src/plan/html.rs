@@ -70,7 +70,7 @@ fn block(block: &Block, drawings: &BTreeMap<&'static str, Svg>) -> String {
         Block::Facts(facts) => self::facts(facts),
         Block::Code(text) => format!("<pre><code>{}</code></pre>\n", escaped_lines(text)),
         Block::Document(text) => format!(
-            "<details>\n<summary>The whole document</summary>\n<pre><code>{}</code></pre>\n</details>\n",
+            "<details open=\"open\">\n<summary>The whole document</summary>\n<pre><code>{}</code></pre>\n</details>\n",
             escaped_lines(text)
         ),
         Block::Picture(name) => {

@@ -17,6 +17,7 @@ pub(crate) use html::html;
 pub(crate) use made::{Made, check_seal};
 pub(crate) use picture::pictures;
 pub(crate) use terminal::terminal;
+pub(crate) use view::View;
 
 #[cfg(test)]
 mod tests;

@@ -87,15 +87,23 @@ impl Screen {
 
     fn facts(&mut self, facts: &[(String, String)]) {
         let name_width = facts.iter().map(|(name, _)| width_of(name)).max().unwrap_or(0);
-        let indent = INDENT + name_width + GAP.len();
         for (name, value) in facts {
-            let lines = fill(&words::plain(value), self.width.saturating_sub(indent).max(16));
-            for (number, line) in lines.iter().enumerate() {
-                let name = if number == 0 { name.as_str() } else { "" };
-                let name = self.styled(&pad(name, name_width, ColumnKind::Id), Style::Tone(Tone::Quiet));
-                let line = format!("{}{name}{GAP}{line}", " ".repeat(INDENT));
-                self.line(&line);
-            }
+            self.fact(&words::plain(name), &words::plain(value), name_width);
+        }
+    }
+
+    /// A digest that does not fit beside its name gets a line of its own, so that it can be copied.
+    fn fact(&mut self, name: &str, value: &str, name_width: usize) {
+        let indent = INDENT + name_width + GAP.len();
+        let beside = self.width.saturating_sub(indent).max(16);
+        let name = self.styled(&pad(name, name_width, ColumnKind::Id), Style::Tone(Tone::Quiet));
+        if width_of(value) > beside && !value.contains(' ') {
+            self.line(&format!("{}{}", " ".repeat(INDENT), name.trim_end()));
+            return self.paragraph(2 * INDENT, value, Style::Tone(Tone::Plain));
+        }
+        for (number, line) in fill(value, beside).iter().enumerate() {
+            let before = if number == 0 { format!("{}{name}{GAP}", " ".repeat(INDENT)) } else { " ".repeat(indent) };
+            self.line(&format!("{before}{line}"));
         }
     }
 

@@ -448,13 +448,3 @@ fn the_same_view_gives_the_same_bytes() {
     assert_eq!(terminal(&sample(), 100, true), terminal(&again, 100, true));
     assert_eq!(pictures(&sample()), pictures(&again));
 }
-
-#[test]
-fn scratch() {
-    std::fs::write("/tmp/r-80.txt", terminal(&sample(), 80, false)).unwrap();
-    std::fs::write("/tmp/r-120.txt", terminal(&sample(), 120, false)).unwrap();
-    std::fs::write("/tmp/r.html", html(&sample())).unwrap();
-    for (name, svg) in pictures(&sample()) {
-        std::fs::write(format!("/tmp/r-{name}"), svg).unwrap();
-    }
-}

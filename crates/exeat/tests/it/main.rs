@@ -4,6 +4,7 @@ mod approvals;
 mod client;
 mod config;
 mod faults;
+mod history;
 mod kill;
 mod reload;
 mod stop;

@@ -6,5 +6,6 @@ mod cases;
 mod cuts;
 mod faults;
 mod order;
+mod refusals;
 mod variants;
 mod world;

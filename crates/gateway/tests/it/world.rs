@@ -166,7 +166,7 @@ impl World {
         self.gateway.snapshot(Arc::new(capped(self.epoch, licenses)))
     }
 
-    fn enforce(&mut self, directives: Vec<Directive>, licenses: Vec<License>) -> gateway::Effect {
+    pub(crate) fn enforce(&mut self, directives: Vec<Directive>, licenses: Vec<License>) -> gateway::Effect {
         self.epoch += 1;
         self.gateway.snapshot(Arc::new(snapshot(self.epoch, directives, licenses)))
     }

@@ -66,9 +66,13 @@ pub(crate) struct Asks {
 
 /// A policy as a determination names it: for a forbid, with the finding it makes.
 #[derive(Debug)]
-struct Provision {
+pub(crate) struct Provision {
     id: ProvisionId,
     finding: Option<Finding>,
+    /// What it rests on, in words; absent where the policy does not say.
+    pub(crate) basis: Option<String>,
+    /// Where that stands.
+    pub(crate) cite: Option<String>,
 }
 
 /// One model version, and the directives that name its family.
@@ -184,6 +188,11 @@ impl Rules {
         self.models.get(id)
     }
 
+    /// Returns a policy by its name: its id, and of an instrument's also the version, as in `DIR-1.us-person@2`.
+    pub(crate) fn provision(&self, name: &str) -> Option<&Provision> {
+        self.provisions.get(name)
+    }
+
     pub(crate) fn asks(&self) -> Asks {
         self.asks
     }
@@ -275,6 +284,12 @@ impl Rules {
         let provisions: Option<Vec<&Provision>> =
             reasons.map(|id| self.provisions.get(AsRef::<str>::as_ref(id))).collect();
         Ok(ruled(response.decision(), &provisions.ok_or_else(failed)?))
+    }
+}
+
+impl Provision {
+    pub(crate) fn is_permit(&self) -> bool {
+        self.finding.is_none()
     }
 }
 
@@ -380,7 +395,9 @@ impl<'a> Compiler<'a> {
             let name = version.map_or_else(|| id.to_owned(), |version| format!("{id}@{version}"));
             let policy = policy.new_id(cedar_policy::PolicyId::new(&name));
             let finding = text::finding(&policy, &provision)?;
-            self.provisions.insert(name, Provision { id: provision, finding });
+            let said = |key| policy.annotation(key).map(str::to_owned);
+            let (basis, cite) = (said("basis"), said("cite"));
+            self.provisions.insert(name, Provision { id: provision, finding, basis, cite });
             named.add(policy.clone()).map_err(|e| internal(&e))?;
             self.all.add(policy).map_err(|e| internal(&e))?;
         }
@@ -451,7 +468,7 @@ impl<'a> Compiler<'a> {
 }
 
 /// Returns when a version speaks beside all versions of its instrument.
-fn tenure(version: u32, versions: impl Iterator<Item = (u32, Moment)> + Clone) -> Tenure {
+pub(crate) fn tenure(version: u32, versions: impl Iterator<Item = (u32, Moment)> + Clone) -> Tenure {
     let lowest = versions.clone().all(|(other, _)| other >= version);
     let since = versions.clone().find(|(other, _)| *other == version && !lowest).map(|(_, since)| since);
     Tenure { since, later: versions.filter(|(other, _)| *other > version).map(|(_, since)| since).collect() }

@@ -5,6 +5,7 @@
 mod cases;
 mod clauses;
 mod examples;
+mod explain;
 mod instruments;
 mod knobs;
 mod plan;

@@ -1,8 +1,8 @@
 //! What holds in every world.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use policy::{CallerFacts, Determination, Directive, Facts, License, Snapshot, SnapshotDocument, decide};
+use policy::{CallerFacts, Determination, Directive, Facts, License, Snapshot, SnapshotDocument, Status, decide};
 use proptest::prelude::*;
 use terms::{Attestation, Claim, Coverage, Moment, Organization, Person, Screening};
 
@@ -60,6 +60,16 @@ proptest! {
     }
 
     #[test]
+    fn a_stay_and_a_vacatur_give_every_caller_the_answer_they_would_have_without_the_orders(world in worlds()) {
+        let without = SnapshotDocument { directives: Vec::new(), licenses: Vec::new(), ..world.document.clone() };
+        let before = without_digest(&decide(&compiled(&without), &world.facts));
+        for status in [Status::Stayed, Status::Vacated] {
+            let ended = compiled(&all_turned(&world.document, status, world.facts.at));
+            prop_assert_eq!(without_digest(&decide(&ended, &world.facts)), before.clone(), "{:?}", status);
+        }
+    }
+
+    #[test]
     fn taking_evidence_away_never_turns_a_hold_into_a_permit(world in worlds()) {
         let snapshot = compiled(&world.document);
         let facts = with_organizations(world.facts, |o| o.coverage = Coverage::None);
@@ -105,6 +115,34 @@ proptest! {
         let again = compiled(&parsed);
         prop_assert_eq!(again.canonical(), snapshot.canonical());
         prop_assert_eq!(again.digest(), snapshot.digest());
+    }
+}
+
+/// Keeps the latest version of each directive, and adds one with another status that speaks from `at` on.
+fn all_turned(document: &SnapshotDocument, status: Status, at: Moment) -> SnapshotDocument {
+    let latest: BTreeMap<_, _> = document.directives.iter().map(|directive| (directive.id(), directive)).collect();
+    let both = latest.into_values().flat_map(|directive| [directive.clone(), directive.with_status(status, at)]);
+    SnapshotDocument { directives: both.collect(), ..document.clone() }
+}
+
+/// Spells a determination whole, but for the digest of its snapshot.
+fn without_digest(determination: &Determination) -> String {
+    match determination {
+        Determination::Permit(permit) => format!(
+            "permit {} {:?} {:?} {:?} {}",
+            permit.model(),
+            permit.basis(),
+            permit.flags(),
+            permit.obligations(),
+            permit.valid_until()
+        ),
+        Determination::Refuse(refusal) => format!(
+            "{} {:?} {:?} {}",
+            refusal.message(),
+            refusal.denied_by(),
+            refusal.remedies(),
+            refusal.valid_until()
+        ),
     }
 }
 
@@ -214,7 +252,7 @@ fn unaffiliated(person: &Person) -> Person {
     Person { affiliations: Vec::new(), ..person.clone() }
 }
 
-fn with_people(mut facts: Facts, change: impl Fn(&mut Person)) -> Facts {
+pub(crate) fn with_people(mut facts: Facts, change: impl Fn(&mut Person)) -> Facts {
     let changed = |person: &mut Arc<Person>| change(Arc::make_mut(person));
     match &mut facts.caller {
         CallerFacts::Person { person } => changed(person),

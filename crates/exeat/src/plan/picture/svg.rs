@@ -5,6 +5,8 @@ use super::super::{markup, words};
 /// The width of every drawing, in pixels.
 pub(super) const WIDTH: u64 = 880;
 const MARGIN: u64 = 16;
+/// The width of a letter of 13 pixels, in a wide font.
+const LETTER: u64 = 7;
 /// The style of all drawings; its class names begin with `pv-`, so that it can stand in a page.
 pub(crate) const STYLE: &str = include_str!("picture.css");
 
@@ -87,12 +89,12 @@ pub(super) fn scale(part: u64, whole: u64, length: u64) -> u64 {
 
 /// Estimates how wide text is in letters of 13 pixels; rather too wide than too narrow.
 pub(super) fn breadth(text: &str) -> u64 {
-    u64::try_from(text.chars().count()).unwrap_or(0) * 15 / 2
+    u64::try_from(text.chars().count()).unwrap_or(0) * LETTER
 }
 
 /// Shortens text to what should fit into `room` pixels.
 pub(super) fn fitted(text: &str, room: u64) -> String {
-    let most = usize::try_from(room * 2 / 15).unwrap_or(0).max(2);
+    let most = usize::try_from(room / LETTER).unwrap_or(0).max(2);
     let text = words::plain(text);
     if text.chars().count() <= most {
         return text;

@@ -61,7 +61,7 @@ fn lane(svg: &mut Svg, y: u64, times: &InstrumentTimes, at: Moment) {
     let took = times.apply_and_cut_ms.unwrap_or(0);
     let begin = axis.place(at);
     let length = scale(took, millis(axis.to, axis.from), WIDTH.saturating_sub(begin)).max(4);
-    svg.rect(begin, y + 20, axis.place(due).saturating_sub(begin), 18, "pv-more-1");
+    svg.rect(begin, y + 20, axis.place(due).saturating_sub(begin), 18, "pv-left");
     svg.rect(begin, y + 20, length, 18, "pv-deny");
     let marks = [
         (times.received_at, "received"),

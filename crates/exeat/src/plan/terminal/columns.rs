@@ -89,8 +89,8 @@ fn shrink(table: &Table, widths: &mut [Option<usize>], kind: ColumnKind, least: 
 
 fn drop_extras(table: &Table, widths: &mut [Option<usize>], room: usize, gap: usize) {
     while total(widths, gap) > room {
-        let extras = widths.iter_mut().zip(&table.columns).rev();
-        let last = extras.filter(|(width, column)| column.kind == ColumnKind::Extra && width.is_some()).next();
+        let mut extras = widths.iter_mut().zip(&table.columns).rev();
+        let last = extras.find(|(width, column)| column.kind == ColumnKind::Extra && width.is_some());
         match last {
             Some((width, _)) => *width = None,
             None => return,
