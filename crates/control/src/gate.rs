@@ -46,22 +46,21 @@ impl Inner {
             Err(fault) => (Value::Null, vec![FieldFault::new("proofs", fault.to_string())]),
         };
         if faults.is_empty() {
-            return self.record_gate(act, "proofs.passed", after, json!({ "proofs": found }));
+            return self.record_gate(act, "proofs.passed", after, &json!({ "proofs": found }));
         }
         let Some(reason) = unproved else {
             return Err(Fault::Unproved(faults));
         };
         tracing::error!(actor = act.actor.name(), reason, "a snapshot goes live without its proofs");
         let open: Vec<&str> = faults.iter().map(|fault| fault.detail.as_str()).collect();
-        self.record_gate(act, "proofs.overridden", after, json!({ "reason": reason, "open": open, "proofs": found }))
+        self.record_gate(act, "proofs.overridden", after, &json!({ "reason": reason, "open": open, "proofs": found }))
     }
 
-    fn record_gate(&self, act: Act<'_>, code: &str, after: &Snapshot, mut said: Value) -> Result<(), Fault> {
+    fn record_gate(&self, act: Act<'_>, code: &str, after: &Snapshot, found: &Value) -> Result<(), Fault> {
         let mut entry = Entry::new(Kind::Admin);
         entry.code = Some(code.to_owned());
         entry.snapshot = Some(*after.digest());
-        said["actor"] = act.actor.name().into();
-        said["act"] = act.code.into();
+        let said = json!({ "actor": act.actor.name(), "act": act.code, "found": found });
         let _ = self.ledger.append(Draft { entry, private: said.to_string().into() })?.wait()?;
         Ok(())
     }

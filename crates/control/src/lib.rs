@@ -29,7 +29,10 @@ pub use admin::{
     OrganizationUpdate, PersonUpdate, Placed, Registrar, Root, SignedAct, WithdrawalReason, WorkloadUpdate,
 };
 pub use amend::{Bearing, Change, Meaning, diff};
-pub use approval::{ActVerb, Approval, ApprovalAct, Approver, ApproverKey, ApproverRole, DeskPolicy, PublicKey};
+pub use approval::{
+    ActVerb, Approval, ApprovalAct, Approver, ApproverKey, ApproverRole, BadNumber, DeskPolicy, PublicKey,
+    document_sha256,
+};
 pub use control::{Control, Effect, OpenError, Publish, Reload, Settings};
 pub use fault::{Fault, FieldFault};
 pub use follow::FollowError;

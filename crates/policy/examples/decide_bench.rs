@@ -1,4 +1,4 @@
-//! Measures `decide` without a harness: nanoseconds per decision under 2, 10 and 40 instruments.
+//! Measures `decide` without a harness: nanoseconds per decision under 2, 10, 40 and 200 instruments.
 //!
 //! `cargo run --release -p policy --example decide_bench`
 
@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
         let Some(check) = checks.into_iter().find(|check| check.stage == "june_26") else {
             continue;
         };
-        for instruments in [2, 10, 40] {
+        for instruments in [2, 10, 40, 200] {
             let snapshot = compiled(with_instruments(check, instruments)?)?;
             let [p50, p99, p999] = measured(&snapshot, check);
             writeln!(out, "{name:<22} {instruments:>11} {p50:>10} {p99:>10} {p999:>10}")?;

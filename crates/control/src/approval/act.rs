@@ -126,8 +126,12 @@ fn kind(of_document: &str) -> Result<InstrumentKind, String> {
     kind.ok_or_else(|| format!("`type` is `{of_document}`: only directives and licenses are approved"))
 }
 
-/// Returns the SHA-256 of a document in its canonical spelling, in lower-case hexadecimal digits.
-pub(crate) fn document_sha256(document: &Value) -> Result<String, BadNumber> {
+/// Returns the SHA-256 of a document in its canonical spelling (RFC 8785), in lower-case hexadecimal digits.
+///
+/// # Errors
+///
+/// [`BadNumber`] for a number on whose spelling not all programs agree.
+pub fn document_sha256(document: &Value) -> Result<String, BadNumber> {
     let digest = Sha256::digest(canonical(document)?.as_bytes());
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }

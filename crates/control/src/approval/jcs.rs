@@ -8,7 +8,7 @@ const INTEGER_MAX: u64 = (1 << 53) - 1;
 /// A number that has no spelling on which all programs agree.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("`{0}` is not an integer between -(2^53 - 1) and 2^53 - 1: such a number cannot be signed")]
-pub(crate) struct BadNumber(String);
+pub struct BadNumber(String);
 
 /// Returns the canonical spelling of `value`: members in order of their names, no white space, one escape for each
 /// character that needs one.

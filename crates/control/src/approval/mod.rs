@@ -10,8 +10,8 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use terms::{Moment, PersonId};
 
-pub(crate) use act::document_sha256;
-pub use act::{ActVerb, ApprovalAct};
+pub use act::{ActVerb, ApprovalAct, document_sha256};
+pub use jcs::BadNumber;
 pub use jws::{ApproverKey, PublicKey};
 pub(crate) use jws::{Jws, JwsFault};
 pub(crate) use quorum::Quorum;

@@ -12,11 +12,15 @@ use crate::PlanRequest;
     tag = "plans",
     request_body = PlanRequest,
     responses((status = 202, body = ref("#/components/schemas/PlanState"))),
-    security(("admin_token" = ["root", "officer", "auditor"])),
+    security(("admin_token" = ["root", "officer"])),
 )]
 pub(super) async fn make_plan(call: Call) -> Response {
     let control = call.control();
-    call.run(move |admin, sent| Answer::accepted(&admin.make_plan(&control, sent.body::<PlanRequest>()?)?)).await
+    call.run(move |admin, sent| {
+        let officer = admin.officer()?;
+        Answer::accepted(&officer.make_plan(&control, sent.body::<PlanRequest>()?)?)
+    })
+    .await
 }
 
 /// Shows how far a plan is, and the plan once it is made.
@@ -29,5 +33,9 @@ pub(super) async fn make_plan(call: Call) -> Response {
     security(("admin_token" = ["root", "officer", "auditor"])),
 )]
 pub(super) async fn get_plan(call: Call) -> Response {
-    call.run(|admin, sent| Answer::ok(&admin.plan(sent.param::<u64>("id")?)?)).await
+    call.run(|admin, sent| {
+        let plans = admin.plans()?;
+        Answer::ok(&plans.get(sent.param::<u64>("id")?)?)
+    })
+    .await
 }

@@ -105,6 +105,12 @@ fn alone() -> Vec<(&'static str, Value)> {
         ("Models", json!({ "models": [{}], "aliases": [{}] })),
         ("Whoami", json!({ "actor": "token:0123", "role": "auditor" })),
         ("Reloaded", json!({ "effect": effect })),
+        (
+            "PlanState",
+            json!({
+                "id": 1, "state": "running", "step": "planning", "done": 0, "total": 0, "failure": null, "plan": null,
+            }),
+        ),
         ("Receipt", json!({ "index": 7, "leaf": "AA==", "proof": "" })),
     ]
 }

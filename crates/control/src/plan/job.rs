@@ -13,7 +13,6 @@ use policy::{
 use proof::entry::{Entry, Kind};
 use prover::Proofs;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use terms::Moment;
 
 use super::{
@@ -24,6 +23,7 @@ use super::{
 use crate::{
     Actor, Control, Fault,
     amend::{self, Change},
+    approval::document_sha256,
     control::{Inner, read},
     instrument::Instrument,
 };
@@ -177,16 +177,18 @@ impl Job {
     /// Records the digest of a plan, so that the next checkpoint signs when it was made and what it said.
     fn seal(&self, planned: &Planned) -> Result<Value, Fault> {
         let mut value = serde_json::to_value(planned).map_err(Fault::Unwritable)?;
-        // As JSON with names in order and no space between: what anybody can write again from the plan itself.
-        let sha256: [u8; 32] = Sha256::digest(value.to_string()).into();
+        let sha256 =
+            document_sha256(&value).map_err(|error| Fault::Conflict(format!("the plan cannot be sealed: {error}")))?;
         let mut entry = Entry::new(Kind::Admin);
         entry.code = Some("plan.make".to_owned());
         entry.snapshot = Some(*self.after.digest());
-        let said = json!({ "actor": self.actor.name(), "plan_sha256": hex(&sha256), "epoch": self.after.epoch() });
+        let said = json!({ "actor": self.actor.name(), "plan_sha256": sha256, "epoch": self.after.epoch() });
         let draft = Draft { entry, private: said.to_string().into() };
         let index = self.control.0.ledger.append(draft)?.wait()?.index();
         let origin = self.control.0.ledger.verifier_key();
-        value["seal"] = json!({ "sha256": hex(&sha256), "entry": index, "log": origin });
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("seal".to_owned(), json!({ "sha256": sha256, "entry": index, "log": origin }));
+        }
         Ok(value)
     }
 }
@@ -223,8 +225,4 @@ fn finished(replay: &Replay<'_>, entries: u64, took: Duration) -> PlannedReplay 
 
 fn millis(moment: Moment) -> u64 {
     u64::try_from(moment.as_millis()).unwrap_or(0)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

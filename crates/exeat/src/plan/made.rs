@@ -5,7 +5,6 @@ use policy::plan::{CodeCount, Count, ReplayReport, Report};
 use prover::{Answer, Example, Proofs, Property, Verdict};
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::view::{
     ChangeView, Effect, ProofVerdict, ProofView, ProofsView, ReplayRow, ReplaySplit, ReplayView, SignatureView, View,
@@ -101,8 +100,7 @@ pub(crate) fn check_seal(made: &Value) -> anyhow::Result<Seal> {
     if let Some(fields) = bare.as_object_mut() {
         fields.remove("seal");
     }
-    // Names in order, no space between: what the server sealed.
-    let digest: String = Sha256::digest(bare.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = control::document_sha256(&bare)?;
     if digest != seal.sha256 {
         bail!("the plan was changed after it was sealed: its digest is {digest}, and the seal covers {}", seal.sha256);
     }

@@ -88,27 +88,43 @@ impl Docket {
         Self { facts: facts.collect() }
     }
 
-    /// Decides each class on each model version; versions that differ in nothing but their id are decided once.
+    /// Returns the facts of a class, about whichever model version was decided last.
+    pub(crate) fn facts(&self, class: u32) -> Option<&Facts> {
+        self.facts.get(index(class))
+    }
+
+    /// Decides classes, all of them or some, on each model version; versions that differ in nothing but their id are
+    /// decided once.
     pub(crate) fn decide(
         &mut self,
         snapshot: &Snapshot,
         models: &[ModelVersionId],
+        some: Option<&[u32]>,
         answers: &mut Answers,
     ) -> Vec<Column> {
         let mut known: BTreeMap<Option<String>, Column> = BTreeMap::new();
         let columns = models.iter().map(|model| {
-            let column = known.entry(twin(snapshot, model)).or_insert_with(|| self.column(snapshot, model, answers));
-            column.clone()
+            let decided = || self.column(snapshot, model, some, answers);
+            known.entry(twin(snapshot, model)).or_insert_with(decided).clone()
         });
         columns.collect()
     }
 
-    fn column(&mut self, snapshot: &Snapshot, model: &ModelVersionId, answers: &mut Answers) -> Column {
-        let decided = self.facts.iter_mut().map(|facts| {
+    fn column(
+        &mut self,
+        snapshot: &Snapshot,
+        model: &ModelVersionId,
+        some: Option<&[u32]>,
+        answers: &mut Answers,
+    ) -> Column {
+        let mut answer = |facts: &mut Facts| {
             facts.model = model.clone();
             answers.number(Answer::of(&decide(snapshot, facts)))
-        });
-        decided.collect()
+        };
+        match some {
+            None => self.facts.iter_mut().map(answer).collect(),
+            Some(some) => some.iter().filter_map(|class| self.facts.get_mut(index(*class)).map(&mut answer)).collect(),
+        }
     }
 }
 

@@ -20,10 +20,12 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// How many keys, people, tenants and how much traffic stand behind each class.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
-    /// Tenants, in order; keys without one come last, under the place after the last.
+    /// Organizations that may be tenants, in order; keys without one come last, under the place after the last.
     pub(crate) tenants: Vec<OrganizationId>,
     /// In order of tenant and class.
     cells: Vec<Cell>,
+    /// The same without regard to tenants, in order of class.
+    classes: Vec<Sum>,
     /// Whoever holds keys of several classes: the classes, and how many persons and workloads hold just these.
     shared: BTreeMap<Vec<u32>, [u64; 2]>,
     /// The same within one tenant.
@@ -47,61 +49,85 @@ struct Cell {
     uses: Vec<Use>,
 }
 
+/// The keys of one class.
+#[derive(Debug, Default)]
+struct Sum {
+    class: u32,
+    keys: u64,
+    /// Persons and workloads all of whose keys are of this class.
+    sole: [u64; 2],
+    /// By model version, and last of all.
+    uses: Vec<Use>,
+}
+
+impl Sum {
+    fn count(&self, reach: &mut Reach, column: usize) {
+        count(reach, self.keys, self.sole, self.uses.get(column).copied().unwrap_or_default());
+    }
+}
+
+fn count(reach: &mut Reach, keys: u64, [persons, workloads]: [u64; 2], used: Use) {
+    reach.keys += keys;
+    reach.persons += persons;
+    reach.workloads += workloads;
+    reach.open_streams += used.open_streams;
+    reach.tokens_per_minute += used.tokens_per_minute;
+    reach.calls += used.calls;
+}
+
+fn label(labels: &[u32], class: u32) -> Option<u32> {
+    labels.get(index(class)).copied().filter(|label| *label != NONE)
+}
+
 impl Census {
     /// Counts a population sorted into classes.
     pub(crate) fn take(population: &Population, classes: &Classes) -> Self {
         let (tenants, tenant_of) = tenants(population);
         let models = population.models.len();
-        let mut cells: BTreeMap<(u32, u32), Cell> = BTreeMap::new();
-        for ((member, class), tenant) in population.members.iter().zip(&classes.of).zip(&tenant_of) {
-            let cell = cells.entry((*tenant, *class)).or_insert_with(|| Cell {
-                tenant: *tenant,
-                class: *class,
-                uses: vec![Use::default(); models + 1],
-                ..Cell::default()
-            });
-            cell.keys += 1;
-            cell.add_traffic(&member.traffic, models);
+        let (mut cells, cell_of) = cells(&tenant_of, &classes.of, models);
+        for (member, cell) in population.members.iter().zip(&cell_of) {
+            if let Some(cell) = cells.get_mut(index(*cell)) {
+                cell.keys += 1;
+                cell.add_traffic(&member.traffic, models);
+            }
         }
-        let mut census = Self { tenants, models, ..Self::default() };
-        census.count_holders(population, classes, &tenant_of, &mut cells);
-        census.cells = cells.into_values().collect();
+        let mut census = Self { tenants, models, cells, ..Self::default() };
+        for (kind, keys) in holders(population) {
+            let mut held: Vec<usize> =
+                keys.iter().filter_map(|key| cell_of.get(index(*key)).map(|c| index(*c))).collect();
+            held.sort_unstable();
+            held.dedup();
+            census.count_holder(kind, &held);
+        }
+        census.classes = by_class(&census.cells);
         let carried = |cell: &Cell, model: usize| cell.uses.get(model).map_or(0, |used| used.tokens_per_minute);
         let total = |model: usize| census.cells.iter().map(|cell| carried(cell, model)).sum();
         census.totals = (0..=models).map(total).collect();
         census
     }
 
-    /// Counts distinct persons and workloads: everyone who holds only one key quickly, the others by their classes.
-    fn count_holders(
-        &mut self,
-        population: &Population,
-        classes: &Classes,
-        tenant_of: &[u32],
-        cells: &mut BTreeMap<(u32, u32), Cell>,
-    ) {
-        for (kind, keys) in holders(population) {
-            let of = |key: &u32| Some((*tenant_of.get(index(*key))?, *classes.of.get(index(*key))?));
-            let places: BTreeSet<(u32, u32)> = keys.iter().filter_map(of).collect();
-            let all: BTreeSet<u32> = places.iter().map(|(_, class)| *class).collect();
-            let mut by_tenant: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-            for (tenant, class) in &places {
-                by_tenant.entry(*tenant).or_default().push(*class);
+    /// Counts one person or workload who holds keys in these cells, in order.
+    fn count_holder(&mut self, kind: Kind, held: &[usize]) {
+        let places = held.iter().filter_map(|at| self.cells.get(*at).map(|cell| (cell.tenant, cell.class, *at)));
+        let places: Vec<(u32, u32, usize)> = places.collect();
+        let alike = places.iter().all(|(_, class, _)| places.first().is_some_and(|first| first.1 == *class));
+        match held.first().and_then(|at| self.cells.get_mut(*at)) {
+            Some(cell) if alike => bump(&mut cell.sole, kind),
+            _ => {
+                let classes: BTreeSet<u32> = places.iter().map(|(_, class, _)| *class).collect();
+                bump(self.shared.entry(classes.into_iter().collect()).or_default(), kind);
             }
-            if let (1, Some(cell)) = (all.len(), places.first().and_then(|place| cells.get_mut(place))) {
-                bump(&mut cell.sole, kind);
-            } else {
-                bump(self.shared.entry(all.into_iter().collect()).or_default(), kind);
-            }
-            for (tenant, classes) in by_tenant {
-                match (classes.as_slice(), &mut self.shared_of_tenant) {
-                    ([class], _) => {
-                        if let Some(cell) = cells.get_mut(&(tenant, *class)) {
-                            bump(&mut cell.sole_of_tenant, kind);
-                        }
-                    }
-                    (_, shared) => bump(shared.entry((tenant, classes)).or_default(), kind),
+        }
+        for of_tenant in places.chunk_by(|one, other| one.0 == other.0) {
+            match of_tenant {
+                [(_, _, at)] => {
+                    self.cells.get_mut(*at).into_iter().for_each(|cell| bump(&mut cell.sole_of_tenant, kind));
                 }
+                [(tenant, ..), ..] => {
+                    let classes = of_tenant.iter().map(|(_, class, _)| *class).collect();
+                    bump(self.shared_of_tenant.entry((*tenant, classes)).or_default(), kind);
+                }
+                [] => {}
             }
         }
     }
@@ -109,31 +135,48 @@ impl Census {
     /// Counts, for each label, what stands behind the classes that have it; traffic is that on one model version, or
     /// all. A class labelled [`NONE`] is not counted.
     pub(crate) fn reaches(&self, model: Option<usize>, labels: &[u32]) -> BTreeMap<u32, Reach> {
-        let label = |class: u32| labels.get(index(class)).copied().filter(|label| *label != NONE);
-        let mut reaches: BTreeMap<u32, Reach> = BTreeMap::new();
-        let mut tenant = (NONE, BTreeSet::new());
-        for cell in &self.cells {
-            let Some(label) = label(cell.class) else {
-                continue;
-            };
-            let reach = reaches.entry(label).or_default();
-            cell.count(reach, self.column(model), cell.sole);
-            if tenant.0 != cell.tenant {
-                tenant = (cell.tenant, BTreeSet::new());
-            }
-            if tenant.1.insert(label) && index(cell.tenant) < self.tenants.len() {
-                reach.tenants += 1;
-            }
-        }
+        let mut reaches = self.sums(model, labels);
         for (classes, [persons, workloads]) in &self.shared {
-            let labels: BTreeSet<u32> = classes.iter().filter_map(|class| label(*class)).collect();
-            for label in labels {
+            let labels = classes.iter().filter_map(|class| label(labels, *class));
+            for label in labels.collect::<BTreeSet<u32>>() {
                 let reach = reaches.entry(label).or_default();
                 reach.persons += persons;
                 reach.workloads += workloads;
             }
         }
-        let total = self.totals.get(self.column(model)).copied().unwrap_or(0);
+        for (label, tenants) in self.tenants_by_label(labels) {
+            reaches.entry(label).or_default().tenants = tenants;
+        }
+        reaches
+    }
+
+    /// Counts the tenants that have a class of each label.
+    fn tenants_by_label(&self, labels: &[u32]) -> BTreeMap<u32, u64> {
+        let size = labels.iter().filter(|label| **label != NONE).max().map_or(0, |label| index(*label) + 1);
+        // Of each label, the tenant that it was last met at, and at how many it was met.
+        let mut met = vec![(NONE, 0_u64); size];
+        let named = self.cells.iter().filter(|cell| index(cell.tenant) < self.tenants.len());
+        for cell in named {
+            let Some(slot) = label(labels, cell.class).and_then(|label| met.get_mut(index(label))) else {
+                continue;
+            };
+            if slot.0 != cell.tenant {
+                *slot = (cell.tenant, slot.1 + 1);
+            }
+        }
+        (0..).zip(met).filter(|(_, (_, tenants))| *tenants > 0).map(|(label, (_, tenants))| (label, tenants)).collect()
+    }
+
+    /// Counts by label all but tenants and those who hold keys of several classes.
+    fn sums(&self, model: Option<usize>, labels: &[u32]) -> BTreeMap<u32, Reach> {
+        let column = self.column(model);
+        let mut reaches: BTreeMap<u32, Reach> = BTreeMap::new();
+        for sum in &self.classes {
+            if let Some(label) = label(labels, sum.class) {
+                sum.count(reaches.entry(label).or_default(), column);
+            }
+        }
+        let total = self.totals.get(column).copied().unwrap_or(0);
         reaches.values_mut().for_each(|reach| share(reach, total));
         reaches
     }
@@ -148,22 +191,14 @@ impl Census {
     /// Counts by label as [`Census::reaches`] does, but not tenants, and each person and workload only once: under
     /// the least label of any of their keys.
     pub(crate) fn best(&self, model: Option<usize>, labels: &[u32]) -> BTreeMap<u32, Reach> {
-        let label = |class: u32| labels.get(index(class)).copied().filter(|label| *label != NONE);
-        let mut reaches: BTreeMap<u32, Reach> = BTreeMap::new();
-        for cell in &self.cells {
-            if let Some(label) = label(cell.class) {
-                cell.count(reaches.entry(label).or_default(), self.column(model), cell.sole);
-            }
-        }
+        let mut reaches = self.sums(model, labels);
         for (classes, [persons, workloads]) in &self.shared {
-            if let Some(label) = classes.iter().filter_map(|class| label(*class)).min() {
+            if let Some(label) = classes.iter().filter_map(|class| label(labels, *class)).min() {
                 let reach = reaches.entry(label).or_default();
                 reach.persons += persons;
                 reach.workloads += workloads;
             }
         }
-        let total = self.totals.get(self.column(model)).copied().unwrap_or(0);
-        reaches.values_mut().for_each(|reach| share(reach, total));
         reaches
     }
 
@@ -183,7 +218,8 @@ impl Census {
             *total += cell.uses.get(column).map_or(0, |used| used.tokens_per_minute);
             row.permitted_before += if had(cell.class) { cell.keys } else { 0 };
             if counts(cell.class) {
-                cell.count(&mut row.reach, column, cell.sole_of_tenant);
+                let used = cell.uses.get(column).copied().unwrap_or_default();
+                count(&mut row.reach, cell.keys, cell.sole_of_tenant, used);
             }
         }
         for ((tenant, classes), [persons, workloads]) in &self.shared_of_tenant {
@@ -214,24 +250,30 @@ impl Cell {
     fn add_traffic(&mut self, traffic: &[Use], all: usize) {
         for used in traffic {
             for column in [index(used.model), all] {
-                if let Some(sum) = self.uses.get_mut(column) {
-                    sum.tokens_per_minute += used.tokens_per_minute;
-                    sum.calls += used.calls;
-                    sum.open_streams += used.open_streams;
-                }
+                self.uses.get_mut(column).into_iter().for_each(|sum| sum.join(used));
             }
         }
     }
+}
 
-    fn count(&self, reach: &mut Reach, column: usize, [persons, workloads]: [u64; 2]) {
-        let used = self.uses.get(column).copied().unwrap_or_default();
-        reach.keys += self.keys;
-        reach.persons += persons;
-        reach.workloads += workloads;
-        reach.open_streams += used.open_streams;
-        reach.tokens_per_minute += used.tokens_per_minute;
-        reach.calls += used.calls;
+/// Adds the cells of each class up.
+fn by_class(cells: &[Cell]) -> Vec<Sum> {
+    let mut classes: BTreeMap<u32, Sum> = BTreeMap::new();
+    for cell in cells {
+        let sum = classes.entry(cell.class).or_insert_with(|| Sum {
+            class: cell.class,
+            uses: vec![Use::default(); cell.uses.len()],
+            ..Sum::default()
+        });
+        sum.keys += cell.keys;
+        for (sum, sole) in sum.sole.iter_mut().zip(cell.sole) {
+            *sum += sole;
+        }
+        for (sum, used) in sum.uses.iter_mut().zip(&cell.uses) {
+            sum.join(used);
+        }
     }
+    classes.into_values().collect()
 }
 
 fn row(tenant: Option<&OrganizationId>) -> TenantRow {
@@ -259,15 +301,45 @@ fn bump(counts: &mut [u64; 2], kind: Kind) {
     }
 }
 
+/// Makes an empty cell for each tenant and class that occur together, in order; and of each key the place of its cell.
+fn cells(tenant_of: &[u32], class_of: &[u32], models: usize) -> (Vec<Cell>, Vec<u32>) {
+    let keys = tenant_of.iter().zip(class_of).zip(0_u32..);
+    let mut keys: Vec<(u32, u32, u32)> = keys.map(|((tenant, class), key)| (*tenant, *class, key)).collect();
+    keys.sort_unstable();
+    let mut cells: Vec<Cell> = Vec::new();
+    let mut cell_of = vec![NONE; keys.len()];
+    for alike in keys.chunk_by(|one, other| (one.0, one.1) == (other.0, other.1)) {
+        let place = u32::try_from(cells.len()).unwrap_or(NONE);
+        for (_, _, key) in alike {
+            cell_of.get_mut(index(*key)).into_iter().for_each(|slot| *slot = place);
+        }
+        let uses = vec![Use::default(); models + 1];
+        cells.extend(alike.first().map(|(tenant, class, _)| Cell {
+            tenant: *tenant,
+            class: *class,
+            uses,
+            ..Cell::default()
+        }));
+    }
+    (cells, cell_of)
+}
+
 /// Lists the tenants in order, and of each key the place of its tenant.
 fn tenants(population: &Population) -> (Vec<OrganizationId>, Vec<u32>) {
-    let named = population.members.iter().filter_map(Member::tenant);
-    let names: BTreeSet<&OrganizationId> = named.collect();
-    let places: BTreeMap<&OrganizationId, u32> = names.iter().copied().zip(0..).collect();
-    let none = u32::try_from(names.len()).unwrap_or(NONE);
-    let place = |member: &Member| member.tenant().and_then(|id| places.get(id)).copied().unwrap_or(none);
+    let mut ids: BTreeSet<OrganizationId> = population.organizations.all.iter().map(|o| o.id.clone()).collect();
+    let unlisted = |member: &&Member| member.tenant_place(population).is_none();
+    ids.extend(population.members.iter().filter(unlisted).filter_map(Member::tenant).cloned());
+    let ids: Vec<OrganizationId> = ids.into_iter().collect();
+    let find = |id: &OrganizationId| ids.binary_search(id).ok().and_then(|place| u32::try_from(place).ok());
+    let listed: Vec<u32> = population.organizations.all.iter().map(|o| find(&o.id).unwrap_or(NONE)).collect();
+    let none = u32::try_from(ids.len()).unwrap_or(NONE);
+    let place = |member: &Member| match (member.tenant_place(population), member.tenant()) {
+        (Some(place), _) => listed.get(index(place)).copied().unwrap_or(none),
+        (None, Some(id)) => find(id).unwrap_or(none),
+        (None, None) => none,
+    };
     let of = population.members.iter().map(place).collect();
-    (names.into_iter().cloned().collect(), of)
+    (ids, of)
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

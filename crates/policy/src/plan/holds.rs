@@ -20,9 +20,28 @@ use crate::{CallerFacts, Facts, Remedy, decide};
 
 impl Study<'_> {
     pub(super) fn holds(&mut self, place: usize, before: &Column, after: &Column) -> Vec<Hold> {
-        let groups = self.held(after);
-        let mut holds: Vec<Hold> =
-            groups.into_iter().filter_map(|(r, classes)| self.hold(place, r, &classes, before)).collect();
+        let groups: Vec<(Vec<Remedy>, Vec<u32>)> = self.held(after).into_iter().collect();
+        let traffic = self.traffic.get(place).copied();
+        let mut labels = vec![NONE; after.len()];
+        for (group, (_, classes)) in (0..).zip(&groups) {
+            label(&mut labels, classes, |_| group);
+        }
+        let mut reaches = self.census.reaches(traffic, &labels);
+        for (class, label) in (0..).zip(&mut labels) {
+            if self.verdict(before, class) != Some(Verdict::Permit) {
+                *label = NONE;
+            }
+        }
+        let mut lost = self.census.reaches(traffic, &labels);
+        let mut supplied = self.supplied(place, &groups);
+        let hold = |(group, (remedies, _)): (u32, (Vec<Remedy>, Vec<u32>))| Hold {
+            reach: reaches.remove(&group).unwrap_or_default(),
+            lost: lost.remove(&group).unwrap_or_default(),
+            supplied: supplied.remove(&group).unwrap_or_default(),
+            not_simulated: remedies.iter().copied().filter(|remedy| variants(*remedy).is_empty()).collect(),
+            remedies,
+        };
+        let mut holds: Vec<Hold> = (0..).zip(groups).map(hold).collect();
         holds.sort_by(|one, other| {
             rank(&other.reach).cmp(&rank(&one.reach)).then_with(|| one.remedies.cmp(&other.remedies))
         });
@@ -40,32 +59,42 @@ impl Study<'_> {
         groups
     }
 
-    fn hold(&mut self, place: usize, remedies: Vec<Remedy>, held: &[u32], before: &Column) -> Option<Hold> {
-        let traffic = self.traffic.get(place).copied();
-        let size = self.classes.shapes.len();
-        let is_held = |class: u32| held.binary_search(&class).is_ok();
-        let reach = self.census.reach(traffic, is_held, size);
-        let had = |class: u32| is_held(class) && self.verdict(before, class) == Some(Verdict::Permit);
-        let lost = self.census.reach(traffic, had, size);
-        let not_simulated = remedies.iter().copied().filter(|remedy| variants(*remedy).is_empty()).collect();
-        let scenarios = scenarios(&remedies).into_iter();
-        let supplied = scenarios.map(|evidence| self.supplied(place, held, evidence)).collect::<Option<_>>()?;
-        Some(Hold { remedies, reach, lost, supplied, not_simulated })
+    /// Decides each group of classes with each combination of evidence for what it is held for; all groups' first
+    /// combinations are counted at once, then all second ones, and so on.
+    fn supplied(&self, place: usize, groups: &[(Vec<Remedy>, Vec<u32>)]) -> BTreeMap<u32, Vec<Supplied>> {
+        let all: Vec<Vec<Vec<Evidence>>> = groups.iter().map(|(remedies, _)| scenarios(remedies)).collect();
+        let rounds = all.iter().map(Vec::len).max().unwrap_or(0);
+        let mut supplied: BTreeMap<u32, Vec<Supplied>> = BTreeMap::new();
+        for round in 0..rounds {
+            let mut labels = vec![NONE; self.classes.shapes.len()];
+            for (group, ((_, classes), scenarios)) in (0..).zip(groups.iter().zip(&all)) {
+                if let Some(evidence) = scenarios.get(round) {
+                    label(&mut labels, classes, |class| {
+                        group * VERDICTS + self.verdict_with(place, class, evidence) as u32
+                    });
+                }
+            }
+            let mut reaches = self.census.reaches(self.traffic.get(place).copied(), &labels);
+            for (group, scenarios) in (0..).zip(&all) {
+                if let Some(evidence) = scenarios.get(round) {
+                    let verdicts = (0..VERDICTS).filter_map(|v| Some((v, reaches.remove(&(group * VERDICTS + v))?)));
+                    let result = split(verdicts.collect());
+                    supplied.entry(group).or_default().push(Supplied { evidence: evidence.clone(), result });
+                }
+            }
+        }
+        supplied
     }
 
-    fn supplied(&mut self, place: usize, held: &[u32], evidence: Vec<Evidence>) -> Option<Supplied> {
-        let model = self.models.get(place)?;
-        let mut labels = vec![NONE; self.classes.shapes.len()];
-        for class in held {
-            let shape = self.classes.shapes.get(index(*class))?;
-            let mut facts = self.restorer.facts(shape, model.clone(), self.plan.at);
-            evidence.iter().for_each(|evidence| self.supply(&mut facts, *evidence));
-            let verdict = Answer::of(&decide(self.plan.after, &facts)).verdict();
-            *labels.get_mut(index(*class))? = verdict as u32;
-        }
-        let result = split(self.census.reaches(self.traffic.get(place).copied(), &labels));
-        Some(Supplied { evidence, result })
+    fn verdict_with(&self, place: usize, class: u32, evidence: &[Evidence]) -> Verdict {
+        let (Some(model), Some(facts)) = (self.models.get(place), self.docket.facts(class)) else {
+            return Verdict::Deny;
+        };
+        let mut facts = Facts { model: model.clone(), ..facts.clone() };
+        evidence.iter().for_each(|evidence| self.supply(&mut facts, *evidence));
+        Answer::of(&decide(self.plan.after, &facts)).verdict()
     }
+
     /// Changes facts as if evidence had come in just now.
     fn supply(&self, facts: &mut Facts, evidence: Evidence) {
         let at = facts.at;
@@ -97,6 +126,15 @@ impl Study<'_> {
                 facts.credential.end_use = licenses.flat_map(crate::License::end_uses).next().cloned();
             }
         }
+    }
+}
+
+/// How many verdicts there are.
+const VERDICTS: u32 = 3;
+
+fn label(labels: &mut [u32], classes: &[u32], of: impl Fn(u32) -> u32) {
+    for class in classes {
+        labels.get_mut(index(*class)).into_iter().for_each(|label| *label = of(*class));
     }
 }
 

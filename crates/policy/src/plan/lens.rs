@@ -11,6 +11,7 @@ use std::{
 use serde_json::Value;
 use terms::{Assurance, Country};
 
+use super::shape::Word;
 use crate::CountryGroup;
 
 /// Groups that rules name which hold without any instrument.
@@ -68,6 +69,11 @@ impl Lens {
     pub(crate) fn assurance_of(&self, levels: u8) -> Assurance {
         let place = usize::from(levels).checked_sub(1);
         place.and_then(|at| self.assurances.get(at)).copied().unwrap_or(Assurance::None)
+    }
+
+    /// Tells whether evidence is good enough for every rule.
+    pub(crate) fn is_best<T>(&self, word: &Word<T>) -> bool {
+        usize::from(word.assurance) >= self.assurances.len() && word.age == 0
     }
 
     /// Returns the greatest ages of attestations, in rising order.

@@ -7,6 +7,7 @@
 //! [`Replay`] asks the same of calls that were already served.
 
 mod answers;
+mod bearing;
 mod census;
 mod classes;
 mod describe;
@@ -36,6 +37,7 @@ use answers::{Answers, Column, Docket};
 use census::Census;
 use classes::{Classes, index};
 use lens::Lens;
+use reading::Grid;
 use restore::Restorer;
 use seats::Seats;
 use shape::Shaper;
@@ -140,7 +142,7 @@ impl<'a> Plan<'a> {
 struct Documents {
     before: Value,
     after: Value,
-    cells: Vec<reading::Cell>,
+    grid: Grid,
 }
 
 impl Documents {
@@ -148,11 +150,11 @@ impl Documents {
         // Plain data with string keys: serialization into memory does not fail.
         let value = |snapshot: &Snapshot| serde_json::to_value(snapshot.document()).unwrap_or_default();
         let after = value(plan.after);
-        Self { before: value(plan.before), cells: plan.readings.cells(&after), after }
+        Self { before: value(plan.before), grid: plan.readings.grid(&after), after }
     }
 
     fn all(&self) -> impl Iterator<Item = &Value> {
-        [&self.before, &self.after].into_iter().chain(self.cells.iter().map(|cell| &cell.document))
+        [&self.before, &self.after].into_iter().chain(self.grid.cells.iter().map(|cell| &cell.document))
     }
 }
 
@@ -185,8 +187,8 @@ impl<'a> Study<'a> {
     ) -> Self {
         let mut answers = Answers::default();
         let mut docket = Docket::new(&restorer, &classes.shapes, models.first(), plan.at);
-        let before = docket.decide(plan.before, &models, &mut answers);
-        let after = docket.decide(plan.after, &models, &mut answers);
+        let before = docket.decide(plan.before, &models, None, &mut answers);
+        let after = docket.decide(plan.after, &models, None, &mut answers);
         let place = |id| population.models.iter().position(|known| known == id);
         // One past the list of all columns where nothing was ever carried: it counts as no traffic.
         let nowhere = population.models.len() + 1;
@@ -216,7 +218,7 @@ impl<'a> Study<'a> {
             population: self.population_mark(),
             cut: self.cut(),
             models,
-            matrix: self.matrix(&documents.cells, &documents.after),
+            matrix: self.matrix(&documents.grid),
             warnings: self.warnings(),
             schedule: self.schedule(documents),
             proofs: None,

@@ -65,6 +65,14 @@ pub(crate) struct Use {
     pub(crate) open_streams: u64,
 }
 
+impl Use {
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.tokens_per_minute += other.tokens_per_minute;
+        self.calls += other.calls;
+        self.open_streams += other.open_streams;
+    }
+}
+
 impl Member {
     /// Returns the organization whose tenant the key uses: its own, else that of its workload.
     pub(crate) fn tenant(&self) -> Option<&OrganizationId> {
@@ -72,6 +80,13 @@ impl Member {
             CallerFacts::Workload { workload, .. } => Some(&workload.organization),
             CallerFacts::Person { .. } | CallerFacts::Unbound => None,
         })
+    }
+
+    /// Returns the place of the tenant among the organizations that the key came with.
+    pub(crate) fn tenant_place(&self, population: &Population) -> Option<u32> {
+        let tenant = self.tenant()?;
+        let mut listed = self.organizations.iter().rev();
+        listed.find(|place| population.organizations.get(**place).is_some_and(|o| o.id == *tenant)).copied()
     }
 }
 

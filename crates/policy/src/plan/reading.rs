@@ -16,6 +16,7 @@ const AS_WRITTEN: &str = "as_written";
 /// A question, where its answer stands in a document, and the answers to compare.
 struct Knob {
     name: &'static str,
+    question: Question,
     list: &'static str,
     pointer: &'static str,
     choices: fn() -> Vec<(&'static str, Value)>,
@@ -24,18 +25,21 @@ struct Knob {
 const KNOBS: [Knob; 5] = [
     Knob {
         name: "person_definition",
+        question: Question::PersonDefinition,
         list: "directives",
         pointer: "/person_scope/definition",
         choices: || words(&["ear_772", "citizens_nationals_only"]),
     },
     Knob {
         name: "unknown_standing",
+        question: Question::UnknownStanding,
         list: "directives",
         pointer: "/person_scope/unknown",
         choices: || words(&["deny", "hold"]),
     },
     Knob {
         name: "destination",
+        question: Question::Destination,
         list: "directives",
         pointer: "/destination_scope",
         choices: || {
@@ -48,12 +52,14 @@ const KNOBS: [Knob; 5] = [
     },
     Knob {
         name: "employee_scope",
+        question: Question::EmployeeScope,
         list: "licenses",
         pointer: "/beneficiaries/employee_scope",
         choices: || words(&["direct", "regular_120_64", "employees_contractors_interns"]),
     },
     Knob {
         name: "entity_scope",
+        question: Question::EntityScope,
         list: "licenses",
         pointer: "/entity_scope",
         choices: || words(&["named", "branches", "wholly_owned", "majority_owned"]),
@@ -68,6 +74,8 @@ fn words(words: &[&'static str]) -> Vec<(&'static str, Value)> {
 #[derive(Clone, Debug, Default)]
 pub struct Readings {
     instruments: BTreeSet<InstrumentId>,
+    /// The questions asked, if not all.
+    only: Option<BTreeSet<String>>,
 }
 
 impl Readings {
@@ -80,7 +88,7 @@ impl Readings {
     /// Compares the readings of these instruments.
     #[must_use]
     pub fn of(instruments: BTreeSet<InstrumentId>) -> Self {
-        Self { instruments }
+        Self { instruments, only: None }
     }
 
     /// Compares the readings of the instruments that change, and of the licenses under directives that change.
@@ -91,33 +99,30 @@ impl Readings {
         let under = licenses.filter(|license| !license.under().is_disjoint(&instruments));
         let under: Vec<InstrumentId> = under.map(|license| license.id().clone()).collect();
         instruments.extend(under);
-        Self { instruments }
+        Self::of(instruments)
     }
 
-    /// Returns every combination for a snapshot document; none if no question is open.
-    pub(crate) fn cells(&self, document: &Value) -> Vec<Cell> {
-        let dimensions: Vec<Dimension> = KNOBS.iter().filter_map(|knob| self.dimension(knob, document)).collect();
-        if dimensions.is_empty() {
-            return Vec::new();
-        }
-        let mut cells = vec![Cell::new(self.chosen(document))];
-        for dimension in &dimensions {
-            let turned =
-                cells.iter().flat_map(|cell| dimension.choices.iter().map(|choice| cell.turn(dimension, choice)));
-            cells = turned.collect();
-        }
-        cells
+    /// Compares only these questions, such as `person_definition` and `employee_scope`.
+    #[must_use]
+    pub fn only<'a>(self, questions: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { only: Some(questions.into_iter().map(str::to_owned).collect()), ..self }
     }
 
-    /// Returns the questions that are open in a snapshot document, in the order in which cells vary.
-    pub(crate) fn marks(&self, document: &Value) -> Vec<KnobMark> {
-        let dimensions = KNOBS.iter().filter_map(|knob| self.dimension(knob, document));
-        let mark = |dimension: Dimension| KnobMark {
-            name: dimension.knob.name.to_owned(),
-            instruments: dimension.instruments.into_iter().collect(),
-            choices: dimension.choices.into_iter().map(|choice| choice.name.to_owned()).collect(),
-        };
-        dimensions.map(mark).collect()
+    /// Returns the questions that are open in a snapshot document with every combination of answers to them.
+    pub(crate) fn grid(&self, document: &Value) -> Grid {
+        let asked = |knob: &&Knob| self.only.as_ref().is_none_or(|only| only.contains(knob.name));
+        let dimensions = KNOBS.iter().filter(asked).filter_map(|knob| self.dimension(knob, document));
+        let mut grid = Grid { dimensions: dimensions.collect(), cells: Vec::new() };
+        if grid.dimensions.is_empty() {
+            return grid;
+        }
+        grid.cells.push(Cell { readings: BTreeMap::new(), turned: 0, document: self.chosen(document) });
+        for (at, dimension) in grid.dimensions.iter().enumerate() {
+            let choices = || dimension.choices.iter();
+            grid.cells =
+                grid.cells.iter().flat_map(|cell| choices().map(|choice| cell.turn(at, dimension, choice))).collect();
+        }
+        grid
     }
 
     /// Keeps of a snapshot document the instruments to be read.
@@ -133,13 +138,14 @@ impl Readings {
     fn dimension(&self, knob: &'static Knob, document: &Value) -> Option<Dimension> {
         let chosen = self.chosen(document);
         let instruments: Vec<&Value> = chosen.get(knob.list)?.as_array()?.iter().filter(|i| knob.is_in(i)).collect();
-        let first = instruments.first()?;
-        let written = knob.value(first);
-        let agree = instruments.iter().all(|instrument| knob.value(instrument) == written);
-        let mut choices: Vec<Choice> = Vec::new();
-        for (name, value) in (knob.choices)() {
-            choices.push(Choice { name, as_written: agree && written == Some(&value), value: Some(value) });
-        }
+        instruments.first()?;
+        let choices = (knob.choices)().into_iter();
+        let choices = choices.map(|(name, value)| Choice {
+            name,
+            as_written: instruments.iter().all(|instrument| knob.is_written(instrument, &value)),
+            value: Some(value),
+        });
+        let mut choices: Vec<Choice> = choices.collect();
         if !choices.iter().any(|choice| choice.as_written) {
             choices.insert(0, Choice { name: AS_WRITTEN, value: None, as_written: true });
         }
@@ -148,13 +154,15 @@ impl Readings {
 }
 
 impl Knob {
-    fn value<'a>(&self, instrument: &'a Value) -> Option<&'a Value> {
-        instrument.pointer(self.pointer)
+    /// Tells whether an instrument answers so already, in words or by its silence.
+    fn is_written(&self, instrument: &Value, answer: &Value) -> bool {
+        let mut turned = instrument.clone();
+        self.set(&mut turned, answer) && is_same(self.list, instrument, &turned)
     }
 
     /// Tells whether an instrument has the question: it answers it, or it is silent and could.
     fn is_in(&self, instrument: &Value) -> bool {
-        let answered = self.value(instrument).is_some();
+        let answered = instrument.pointer(self.pointer).is_some();
         let could = || {
             let any = (self.choices)().into_iter().next();
             any.is_some_and(|(_, value)| {
@@ -179,10 +187,70 @@ impl Knob {
 }
 
 fn is_document(list: &str, value: &Value) -> bool {
+    is_same(list, value, value)
+}
+
+/// Tells whether two values are the same document; two that are none are not.
+fn is_same(list: &str, one: &Value, other: &Value) -> bool {
     match list {
-        "directives" => serde_json::from_value::<Directive>(value.clone()).is_ok(),
-        _ => serde_json::from_value::<License>(value.clone()).is_ok(),
+        "directives" => parsed::<Directive>(one).is_ok_and(|one| parsed(other) == Ok(one)),
+        _ => parsed::<License>(one).is_ok_and(|one| parsed(other) == Ok(one)),
     }
+}
+
+/// The questions that are open, and every combination of answers; the last question varies fastest.
+pub(crate) struct Grid {
+    dimensions: Vec<Dimension>,
+    pub(crate) cells: Vec<Cell>,
+}
+
+impl Grid {
+    /// Returns the open questions as a report shows them.
+    pub(crate) fn marks(&self) -> Vec<KnobMark> {
+        let mark = |dimension: &Dimension| KnobMark {
+            name: dimension.knob.name.to_owned(),
+            instruments: dimension.instruments.iter().cloned().collect(),
+            choices: dimension.choices.iter().map(|choice| choice.name.to_owned()).collect(),
+        };
+        self.dimensions.iter().map(mark).collect()
+    }
+
+    /// Returns the open questions, in order.
+    pub(crate) fn questions(&self) -> impl Iterator<Item = Question> {
+        self.dimensions.iter().map(|dimension| dimension.knob.question)
+    }
+
+    /// Returns the place of the cell that answers as one does the questions that `mask` has, by their bits, and the
+    /// others as written.
+    pub(crate) fn projected(&self, place: usize, mask: u32) -> usize {
+        let mut rest = place;
+        let mut stride = 1;
+        let mut projected = 0;
+        for (at, dimension) in self.dimensions.iter().enumerate().rev() {
+            let size = dimension.choices.len().max(1);
+            let written = dimension.choices.iter().position(|choice| choice.as_written).unwrap_or(0);
+            let choice = if mask & bit(at) == 0 { written } else { rest % size };
+            projected += choice * stride;
+            rest /= size;
+            stride *= size;
+        }
+        projected
+    }
+}
+
+/// Returns the bit that stands for a question by its place.
+pub(crate) fn bit(at: usize) -> u32 {
+    u32::try_from(at).ok().and_then(|at| 1_u32.checked_shl(at)).unwrap_or(0)
+}
+
+/// What a question is about: on whom its answer can bear is in `bearing`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Question {
+    PersonDefinition,
+    UnknownStanding,
+    Destination,
+    EmployeeScope,
+    EntityScope,
 }
 
 /// A question that is open in some instruments, with the answers to compare.
@@ -204,21 +272,17 @@ struct Choice {
 pub(crate) struct Cell {
     /// The answer to each question, by its name.
     pub(crate) readings: BTreeMap<String, String>,
-    /// True if the documents give just these answers.
-    pub(crate) as_written: bool,
+    /// The questions answered otherwise than as written, by their bits.
+    pub(crate) turned: u32,
     /// The instruments as read: a part of a snapshot document.
     pub(crate) document: Value,
 }
 
 impl Cell {
-    fn new(document: Value) -> Self {
-        Self { readings: BTreeMap::new(), as_written: true, document }
-    }
-
-    fn turn(&self, dimension: &Dimension, choice: &Choice) -> Self {
+    fn turn(&self, at: usize, dimension: &Dimension, choice: &Choice) -> Self {
         let mut turned = self.clone();
         turned.readings.insert(dimension.knob.name.to_owned(), choice.name.to_owned());
-        turned.as_written &= choice.as_written;
+        turned.turned |= if choice.as_written { 0 } else { bit(at) };
         let list = turned.document.get_mut(dimension.knob.list).and_then(Value::as_array_mut);
         if let (Some(list), Some(value)) = (list, &choice.value) {
             for instrument in list.iter_mut().filter(|instrument| dimension.knob.is_in(instrument)) {
@@ -228,31 +292,29 @@ impl Cell {
         turned
     }
 
-    /// Compiles a snapshot in which the instruments are read so.
+    /// Returns a document in which the instruments are read so.
     ///
     /// # Errors
     ///
     /// Says which of them is then no valid document, and why.
-    pub(crate) fn compile(&self, written: &SnapshotDocument) -> Result<Snapshot, String> {
+    pub(crate) fn read(&self, written: &SnapshotDocument) -> Result<SnapshotDocument, String> {
         let mut document = written.clone();
         for value in list(&self.document, "directives") {
-            let read = Directive::parse(value.to_string().as_bytes()).map_err(|fault| fault.to_string())?;
-            let slot = document.directives.iter_mut();
-            let mut slot = slot.filter(|known| known.id() == read.id() && known.version() == read.version());
-            slot.next().into_iter().for_each(|slot| *slot = read.clone());
+            let read: Directive = parsed(value)?;
+            let same = |known: &&mut Directive| known.id() == read.id() && known.version() == read.version();
+            document.directives.iter_mut().find(same).into_iter().for_each(|known| *known = read.clone());
         }
         for value in list(&self.document, "licenses") {
-            let read = License::parse(value.to_string().as_bytes()).map_err(|fault| fault.to_string())?;
-            let slot = document.licenses.iter_mut();
-            let mut slot = slot.filter(|known| known.id() == read.id() && known.version() == read.version());
-            slot.next().into_iter().for_each(|slot| *slot = read.clone());
+            let read: License = parsed(value)?;
+            let same = |known: &&mut License| known.id() == read.id() && known.version() == read.version();
+            document.licenses.iter_mut().find(same).into_iter().for_each(|known| *known = read.clone());
         }
-        let faults = |faults: Vec<crate::CompileFault>| {
-            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            faults.join("; ")
-        };
-        Snapshot::compile(document).map_err(faults)
+        Ok(document)
     }
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, String> {
+    serde_json::from_value(value.clone()).map_err(|error| error.to_string())
 }
 
 fn list<'a>(document: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {

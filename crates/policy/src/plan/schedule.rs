@@ -69,7 +69,7 @@ impl Study<'_> {
 
     fn fire(&mut self, at: Moment, now: &mut Vec<Column>) -> (Reach, Reach) {
         let mut docket = Docket::new(&self.restorer, &self.classes.shapes, self.models.first(), at);
-        let then = docket.decide(self.plan.after, &self.models, &mut self.answers);
+        let then = docket.decide(self.plan.after, &self.models, None, &mut self.answers);
         let permits = |column: &Column, class| self.verdict(column, class) == Some(Verdict::Permit);
         let turned = |one: &[Column], other: &[Column], class| {
             one.iter().zip(other).any(|(one, other)| permits(one, class) && !permits(other, class))

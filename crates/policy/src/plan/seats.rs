@@ -31,6 +31,8 @@ pub(crate) struct Seats {
     unknown: BTreeMap<OrganizationId, u32>,
     unknown_ids: Vec<OrganizationId>,
     known: u32,
+    /// Of each kind, whether instruments name it, and whether they name somebody it belongs to.
+    traits: Vec<(bool, bool)>,
 }
 
 impl Seats {
@@ -42,13 +44,16 @@ impl Seats {
         let unknown = (known..).zip(&unknown_ids).map(|(place, id)| (id.clone(), place)).collect();
         let looks = organizations.all.iter().map(|o| (o.id.clone(), look(lens, &o.id, serde_json::to_value(o).ok())));
         let looks = looks.chain(unknown_ids.iter().map(|id| (id.clone(), look(lens, id, None))));
-        let mut by_look: BTreeMap<String, Vec<(OrganizationId, u32)>> = BTreeMap::new();
+        let looks = pinned(looks.collect());
+        let mut by_look: BTreeMap<Look, Vec<(OrganizationId, u32)>> = BTreeMap::new();
         for (place, (id, look)) in (0..).zip(looks) {
             by_look.entry(look).or_default().push((id, place));
         }
         let mut kinds = vec![0; organizations.all.len() + unknown_ids.len()];
         let mut members = Vec::new();
-        for (kind, mut alike) in (0..).zip(by_look.into_values()) {
+        let mut traits = Vec::new();
+        for (kind, (look, mut alike)) in (0..).zip(by_look) {
+            traits.push((!look.places.is_empty(), !look.ties.is_empty()));
             alike.sort();
             for (_, place) in &alike {
                 if let Some(slot) = usize::try_from(*place).ok().and_then(|place| kinds.get_mut(place)) {
@@ -58,7 +63,7 @@ impl Seats {
             alike.dedup_by(|one, other| one.0 == other.0);
             members.push(alike.into_iter().map(|(_, place)| place).collect());
         }
-        Self { kinds, members, unknown, unknown_ids, known }
+        Self { kinds, members, unknown, unknown_ids, known, traits }
     }
 
     /// Returns the place and the kind of an organization that a key names.
@@ -69,10 +74,24 @@ impl Seats {
         (place, kind.copied().unwrap_or(u32::MAX))
     }
 
+    /// Tells whether instruments name such an organization.
+    pub(crate) fn is_named(&self, seat: Seat) -> bool {
+        self.traits(seat).0
+    }
+
+    /// Tells whether instruments name somebody to whom such an organization belongs.
+    pub(crate) fn is_tied(&self, seat: Seat) -> bool {
+        self.traits(seat).1
+    }
+
+    fn traits(&self, seat: Seat) -> (bool, bool) {
+        usize::try_from(seat.kind).ok().and_then(|kind| self.traits.get(kind)).copied().unwrap_or((true, true))
+    }
+
     /// Returns an organization that can sit in a seat: its place, if it is known, and its id.
     ///
-    /// Of a kind there are at least as many organizations as any key involves, each with another id: a key does not
-    /// involve two states of one.
+    /// Of a kind there are at least as many organizations as any key involves, each with another id, and no other kind
+    /// that the same key involves has that id.
     pub(crate) fn sitting<'a>(
         &'a self,
         organizations: &'a Organizations,
@@ -124,24 +143,52 @@ fn named(member: &Member, mut see: impl FnMut(&OrganizationId)) {
     }
 }
 
-/// Writes down everything the rules can see of an organization: its attributes, and where instruments name it.
-fn look(lens: &Lens, id: &OrganizationId, organization: Option<Value>) -> String {
+/// Everything the rules can see of an organization.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Look {
+    /// Its attributes, as JSON.
+    attributes: String,
+    /// Where instruments name it.
+    places: String,
+    /// How it belongs to others that instruments name.
+    ties: Vec<String>,
+    /// Its id, where the population knows it in several states: only so do organizations of different kinds always
+    /// have different ids.
+    pinned: Option<OrganizationId>,
+}
+
+fn pinned(mut looks: Vec<(OrganizationId, Look)>) -> Vec<(OrganizationId, Look)> {
+    let mut first: BTreeMap<OrganizationId, usize> = BTreeMap::new();
+    let mut several: BTreeSet<OrganizationId> = BTreeSet::new();
+    for (at, (id, look)) in looks.iter().enumerate() {
+        let known = *first.entry(id.clone()).or_insert(at);
+        if looks.get(known).is_some_and(|(_, known)| known != look) {
+            several.insert(id.clone());
+        }
+    }
+    for (id, look) in looks.iter_mut().filter(|(id, _)| several.contains(id)) {
+        look.pinned = Some(id.clone());
+    }
+    looks
+}
+
+fn look(lens: &Lens, id: &OrganizationId, organization: Option<Value>) -> Look {
     let mut attributes = organization.unwrap_or_default();
+    let mut ties = Vec::new();
     if let Some(fields) = attributes.as_object_mut() {
         fields.remove("id");
         fields.remove("legal_name");
         if !lens.has("headquartered_in") {
             fields.remove("headquarters");
         }
-        let ties = fields.remove("ties").map(|ties| visible_ties(lens, &ties));
+        ties = fields.remove("ties").map(|ties| visible_ties(lens, &ties)).unwrap_or_default();
         for value in fields.values_mut() {
             if let Some(country) = value.as_str().and_then(|text| Country::parse(text).ok()) {
                 *value = Value::from(lens.kind(country));
             }
         }
-        fields.insert("ties".to_owned(), Value::from(ties.unwrap_or_default()));
     }
-    format!("{attributes} {}", places(lens, id.as_str()))
+    Look { attributes: attributes.to_string(), places: places(lens, id.as_str()), ties, pinned: None }
 }
 
 /// Writes down the ties to organizations that instruments name, by where they name them.

@@ -171,7 +171,11 @@ mod tests {
 
     #[test]
     fn a_license_that_reaches_derivatives_is_asked_about_a_model_derived_from_a_family_it_names() {
-        let reaching = |text: &str| text.replace("\"families\"", "\"include_derivatives\": true, \"families\"");
+        let reaching = |text: &str| {
+            let mut json: serde_json::Value = serde_json::from_str(text).unwrap();
+            json["models"]["include_derivatives"] = true.into();
+            json.to_string()
+        };
         let mut document = snapshot().document().clone();
         let model = serde_json::json!({
             "id": "sedge-1.0", "family": "sedge-1", "derived_from": "mythos-5", "control": "subject", "clearance": "open",

@@ -55,9 +55,19 @@ fn license_reworded() -> Vec<Reworded> {
 }
 
 /// Clauses that decide and that no other wording of theirs alone can show, with the test that shows them.
-const ELSEWHERE: [&str; 3] = ["/under", "/tenant_binding", "/status_since"];
+const ELSEWHERE: [&str; 6] =
+    ["/under", "/tenant_binding", "/status_since", "/models/include_derivatives", "/effect", "/entity_scope"];
 /// Clauses that identify and explain an instrument; answers name or show them, and none depends on them.
-const FOR_THE_RECORD: [&str; 9] = [
+const FOR_THE_RECORD: [&str; 18] = [
+    "/actions",
+    "/addressee",
+    "/comply_by",
+    "/confidentiality",
+    "/interpretation",
+    "/never_waives",
+    "/recordkeeping_years",
+    "/reporting",
+    "/source/pages",
     "/type",
     "/id",
     "/version",
@@ -166,6 +176,10 @@ fn spelled(document: &SnapshotDocument, facts: &Facts, expected: Option<&str>) -
 fn edited(document: &str, pointer: &str, value: Value) -> String {
     let mut json: Value = serde_json::from_str(document).unwrap();
     *json.pointer_mut(pointer).unwrap() = value;
+    if pointer == "/effective_at" {
+        // To comply before it binds would be a contradiction.
+        json.as_object_mut().unwrap().remove("comply_by");
+    }
     json.to_string()
 }
 

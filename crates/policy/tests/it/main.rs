@@ -9,6 +9,7 @@ mod explain;
 mod instruments;
 mod knobs;
 mod plan;
+mod plan_replay;
 mod properties;
 mod resolve;
 mod schemas;

@@ -63,7 +63,7 @@ fn suspended(one: Moment, other: Moment) -> Regime {
     Regime::parse(json.to_string().as_bytes()).unwrap()
 }
 
-fn document(directives: Vec<Directive>, licenses: Vec<License>, regimes: Vec<Regime>) -> SnapshotDocument {
+pub(crate) fn document(directives: Vec<Directive>, licenses: Vec<License>, regimes: Vec<Regime>) -> SnapshotDocument {
     SnapshotDocument {
         version: 1,
         epoch: 1,
