@@ -49,7 +49,17 @@ impl Positions {
         let begins = line.checked_sub(1).and_then(|at| self.lines.get(at));
         let at = begins.map_or(0, |begins| begins + column);
         let found = self.nodes.iter().rposition(|node| node.start <= at && at <= node.end);
-        found.map(|at| self.path(at)).unwrap_or_default()
+        found.map(|found| self.path(self.before(found, at))).unwrap_or_default()
+    }
+
+    /// Of an element that only begins at a place returns the one before: a parser finds an element wrong when it has
+    /// taken the comma after it.
+    fn before(&self, found: usize, at: usize) -> usize {
+        let previous = self.nodes.get(found).filter(|node| node.start == at).and_then(|node| match node.step {
+            Step::Element(index) => self.child(node.parent?, &Step::Element(index.checked_sub(1)?)),
+            Step::Whole | Step::Member(_) => None,
+        });
+        previous.unwrap_or(found)
     }
 
     /// Returns every key that its object has had already, as a path with its line.
