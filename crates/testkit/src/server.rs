@@ -51,8 +51,8 @@ pub struct Setup {
     pub in_flight: usize,
     /// How many people must approve an instrument; 0 lets whoever holds the admin token act alone.
     pub approvals: u8,
-    /// Whether the invariants must be proved before anything goes live.
-    pub proofs: bool,
+    /// The solver that must prove the invariants before anything goes live; `None` to go without.
+    pub solver: Option<String>,
     /// Where clients call; of this process alone.
     pub address: SocketAddr,
     /// Where the admin API is; of this process alone.
@@ -75,7 +75,7 @@ impl Setup {
             checkpoint_ms: 200,
             in_flight: 2_000,
             approvals: 0,
-            proofs: false,
+            solver: None,
             address: free_port()?,
             admin: free_port()?,
         })
@@ -135,12 +135,14 @@ impl Setup {
     #[must_use]
     pub fn config(&self) -> String {
         let models = self.model("mythos-5", "subject", "attested") + &self.model("ember-2", "published", "open");
-        let Self { address, admin, workers, segment_mib, checkpoint_ms, in_flight, approvals, proofs, .. } = self;
+        let Self { address, admin, workers, segment_mib, checkpoint_ms, in_flight, approvals, .. } = self;
+        let (required, solver) = (self.solver.is_some(), self.solver.as_deref().unwrap_or("cvc5"));
         format!(
             "data_dir = \"data\"\nlab = \"larkspur-labs\"\n\n\
              [server]\nlisten = [\"{address}\"]\nworkers = {workers}\n\
              [server.limits]\nin_flight = {in_flight}\nin_flight_per_caller = {in_flight}\nconnections = {in_flight}\n\n\
-             [control]\nlisten = \"{admin}\"\n\n[desk]\napprovals = {approvals}\n\n[proofs]\nrequired = {proofs}\n\n{models}\
+             [control]\nlisten = \"{admin}\"\n\n[desk]\napprovals = {approvals}\n\n\
+             [proofs]\nrequired = {required}\nsolver = \"{solver}\"\n\n{models}\
              [[aliases]]\nname = \"assistant\"\nversions = [\"mythos-5\", \"ember-2\"]\n\n\
              [ledger]\norigin = \"log.example.com/exeat/test\"\nsegment_mib = {segment_mib}\ncheckpoint_ms = {checkpoint_ms}\n\n\
              [log]\nformat = \"json\"\nlevel = \"warn\"\n"

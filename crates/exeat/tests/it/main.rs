@@ -6,6 +6,7 @@ mod config;
 mod faults;
 mod history;
 mod kill;
+mod plan;
 mod reload;
 mod stop;
 mod world;

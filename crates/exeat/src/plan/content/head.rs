@@ -109,7 +109,8 @@ fn callout(warning: &Warning) -> Callout {
     let tone = if is_loud(&warning.kind) { Tone::Loud } else { Tone::Hold };
     let mut text = warning.message.clone();
     if warning.reach.keys > 0 {
-        text.push_str(&format!(" Concerned: {}.", words::reach(&warning.reach)));
+        let end = if text.ends_with('.') { "" } else { "." };
+        text.push_str(&format!("{end} Concerned: {}.", words::reach(&warning.reach)));
     }
     if let Some(cite) = &warning.cite {
         text.push_str(&format!(" See {cite}."));
