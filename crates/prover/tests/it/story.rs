@@ -70,6 +70,7 @@ fn readings() -> Vec<(Value, Value)> {
     readings[2].1["grantees"]["own_staff"] = json!(false);
     readings[3].0["status"] = json!("stayed");
     readings[3].0["effective_at"] = json!("2030-01-01T00:00:00Z");
+    readings[3].0["comply_by"] = json!("2030-01-01T01:30:00Z");
     readings[3].1["status"] = json!("pending");
     readings[3].1["beneficiaries"]["employee_scope"] = json!("direct");
     readings[4].0["person_scope"] =
