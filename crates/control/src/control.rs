@@ -18,6 +18,7 @@ use crate::{
     access::Refusals,
     commit::{self, Act},
     follow::{self, Followed},
+    gate::Proved,
     glass::BreakGlass,
     plan::Plans,
     store::{Page, Store, StoreError},
@@ -114,6 +115,8 @@ pub(crate) struct Inner {
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) desk: DeskPolicy,
     pub(crate) proofs: ProofPolicy,
+    /// What was proved last, for the change that asked for it.
+    pub(crate) proved: Mutex<Option<Proved>>,
     /// How long putting the last snapshot in force took, live calls decided again, in milliseconds; 0 before the first.
     pub(crate) last_apply_ms: AtomicU64,
     pub(crate) plans: Plans,
@@ -155,6 +158,7 @@ impl Control {
             refusals: Mutex::default(),
             desk,
             proofs,
+            proved: Mutex::default(),
             last_apply_ms: AtomicU64::new(0),
             plans: Plans::default(),
             glass: RwLock::new(store.open_glass()?),

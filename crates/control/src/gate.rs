@@ -6,7 +6,11 @@ use proof::entry::{Entry, Kind};
 use prover::{Proofs, Property, Verdict};
 use serde_json::{Value, json};
 
-use crate::{Fault, FieldFault, commit::Act, control::Inner};
+use crate::{
+    Fault, FieldFault,
+    commit::Act,
+    control::{Inner, lock},
+};
 
 /// Whether the invariants must be proved before the directive desk puts a snapshot in force.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,6 +19,29 @@ pub enum ProofPolicy {
     Required(prover::Settings),
     /// They need not be. For trying things out.
     Off,
+}
+
+/// What was found about one change from one snapshot to another.
+#[derive(Debug)]
+pub(crate) struct Proved {
+    before: [u8; 32],
+    after: [u8; 32],
+    found: Value,
+    faults: Vec<FieldFault>,
+}
+
+impl Proved {
+    fn of(before: &Snapshot, after: &Snapshot, settings: &prover::Settings) -> Result<Self, Fault> {
+        let (found, faults) = match prover::prove(Some(before), after, settings) {
+            Ok(proofs) => (serde_json::to_value(&proofs).map_err(Fault::Unwritable)?, open(&proofs)),
+            Err(fault) => (Value::Null, vec![FieldFault::new("proofs", fault.to_string())]),
+        };
+        Ok(Self { before: *before.digest(), after: *after.digest(), found, faults })
+    }
+
+    fn is_of(&self, before: &Snapshot, after: &Snapshot) -> bool {
+        self.before == *before.digest() && self.after == *after.digest()
+    }
 }
 
 impl ProofPolicy {
@@ -41,10 +68,8 @@ impl Inner {
         let ProofPolicy::Required(settings) = &self.proofs else {
             return Ok(());
         };
-        let (found, faults) = match prover::prove(Some(before), after, settings) {
-            Ok(proofs) => (serde_json::to_value(&proofs).map_err(Fault::Unwritable)?, open(&proofs)),
-            Err(fault) => (Value::Null, vec![FieldFault::new("proofs", fault.to_string())]),
-        };
+        let ahead = lock(&self.proved).take().filter(|proved| proved.is_of(before, after));
+        let Proved { found, faults, .. } = ahead.map_or_else(|| Proved::of(before, after, settings), Ok)?;
         if faults.is_empty() {
             return self.record_gate(act, "proofs.passed", after, &json!({ "proofs": found }));
         }
@@ -54,6 +79,16 @@ impl Inner {
         tracing::error!(actor = act.actor.name(), reason, "a snapshot goes live without its proofs");
         let open: Vec<&str> = faults.iter().map(|fault| fault.detail.as_str()).collect();
         self.record_gate(act, "proofs.overridden", after, &json!({ "reason": reason, "open": open, "proofs": found }))
+    }
+
+    /// Proves what a change would put in force before the change holds anything up; [`Inner::gate`] finds it, if nothing
+    /// else has changed meanwhile.
+    pub(crate) fn prove_ahead(&self, before: &Snapshot, after: &Snapshot) -> Result<(), Fault> {
+        if let ProofPolicy::Required(settings) = &self.proofs {
+            let proved = Proved::of(before, after, settings)?;
+            *lock(&self.proved) = Some(proved);
+        }
+        Ok(())
     }
 
     fn record_gate(&self, act: Act<'_>, code: &str, after: &Snapshot, found: &Value) -> Result<(), Fault> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use policy::{SnapshotDocument, Status};
 use terms::{InstrumentId, Moment};
 
-use crate::{ActVerb, Fault, instrument::Instrument, store::Store};
+use crate::{Fault, instrument::Instrument, store::Store};
 
 /// Returns the next version, superseded, of the instrument whose place `instrument` takes, if it takes one.
 ///
@@ -25,7 +25,8 @@ pub(crate) fn superseded(
     let governing = |id: &InstrumentId| Instrument::governing(in_force, instrument.kind(), id, now);
     let before = governing(instrument.id());
     let before = before.as_ref().and_then(Instrument::supersedes);
-    let applies = ActVerb::of(instrument.status()) == ActVerb::Apply;
+    let applies = instrument.status() == Status::InForce;
+    check_begun(in_force, instrument, now)?;
     let Some(other) = instrument.supersedes().filter(|other| applies && before != Some(*other)) else {
         return Ok(None);
     };
@@ -40,6 +41,27 @@ pub(crate) fn superseded(
     let since = instrument.status_since().max(instrument.binds_at());
     let old = old.reissued(next, Status::Superseded, since).map_err(|fault| Fault::Invalid(vec![fault.into()]))?;
     Ok(Some(old))
+}
+
+/// Requires of a version that changes an instrument whose supersession of another is still to come that it binds no later
+/// and is in force: else the other would end by itself while nothing has taken its place.
+fn check_begun(in_force: &SnapshotDocument, instrument: &Instrument, now: Moment) -> Result<(), Fault> {
+    let held = Instrument::governing(in_force, instrument.kind(), instrument.id(), now);
+    let Some(other) = held.as_ref().and_then(Instrument::supersedes) else {
+        return Ok(());
+    };
+    let to_come = Instrument::to_come(in_force, instrument.kind(), other, now);
+    let ends = to_come.iter().find(|version| version.status() == Status::Superseded).map(Instrument::status_since);
+    let takes_over = |ends: &Moment| {
+        instrument.status() == Status::InForce && instrument.status_since().max(instrument.binds_at()) <= *ends
+    };
+    match ends.filter(|ends| !takes_over(ends)) {
+        None => Ok(()),
+        Some(ends) => Err(refused(format!(
+            "`{other}` ends at {ends} because this was to take its place: first put a next version of `{other}` in force, \
+             which stays"
+        ))),
+    }
 }
 
 /// Requires that nothing whose place `old` took, directly or not, is `id`.

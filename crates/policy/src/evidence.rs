@@ -109,12 +109,13 @@ pub(crate) fn affiliations<'a>(person: &'a Person, horizon: &mut Horizon) -> Vec
     own.filter(|a| horizon.reached(a.attested_at) && !horizon.reached(a.ends_at)).collect()
 }
 
-/// Returns every statement on a question of several answers that is in effect: issued, not expired, not superseded.
-pub(crate) fn current<'a>(
+/// Returns every statement on a question of several answers that was issued and is not superseded; true with it if it has
+/// not expired. One that has expired establishes nothing, and is not unsaid.
+pub(crate) fn unsuperseded<'a>(
     person: &'a Person,
     question: impl Fn(&Claim) -> bool,
     horizon: &mut Horizon,
-) -> Vec<&'a Attestation> {
+) -> Vec<(&'a Attestation, bool)> {
     let own = person.attestations.iter();
     let own = own.filter(|a| a.person == person.id && question(&a.claim));
     let heard: Vec<&Attestation> = own.filter(|a| horizon.reached(a.issued_at)).collect();
@@ -122,7 +123,7 @@ pub(crate) fn current<'a>(
         heard.iter().any(|other| other.id != word.id && other.supersedes.as_ref() == Some(&word.id))
     };
     let words = heard.iter().filter(|word| !superseded(word));
-    words.filter(|word| !horizon.reached(word.expires_at)).copied().collect()
+    words.map(|word| (*word, !horizon.reached(word.expires_at))).collect()
 }
 
 /// Returns each issuer's latest statements on one question that are neither superseded nor expired.

@@ -33,7 +33,7 @@ impl Nationality {
 
 /// Establishes a person's nationality under one rule at one moment.
 ///
-/// Evidence that does not meet `bar` establishes nothing, and still counts against: it leaves a most recent country
+/// Evidence that does not meet `bar` or has expired establishes nothing, and still counts against: it leaves a most recent country
 /// unknown that it contradicts, and adds to the countries ever held.
 ///
 /// # Source
@@ -75,8 +75,8 @@ fn bonds(person: &Person, bar: Bar, horizon: &mut Horizon) -> Bonds {
     let is_bond = |claim: &Claim| {
         matches!(claim, Claim::Citizenship { .. } | Claim::PermanentResidency { .. } | Claim::Stateless)
     };
-    for word in evidence::current(person, is_bond, horizon) {
-        let met = bar.met_by(word, horizon);
+    for (word, current) in evidence::unsuperseded(person, is_bond, horizon) {
+        let met = bar.met_by(word, horizon) && current;
         let (country, from, until, citizenship) = match word.claim {
             Claim::Citizenship { country, from, until } => (country, from, until, true),
             Claim::PermanentResidency { country, from, until } => (country, from, until, false),
@@ -220,6 +220,17 @@ mod tests {
         let both = proofed(vec![Claim::Stateless, citizen("CA", Some("2010-01-01"), None)]);
         assert_eq!(ask(&both, NationalityRule::Ear), Nationality::Unknown);
         assert_eq!(ask(&proofed(Vec::new()), NationalityRule::Itar), Nationality::Unknown);
+    }
+
+    #[test]
+    fn a_country_does_not_go_away_because_its_attestation_expired() {
+        let mut dual = proofed(vec![citizen("CN", Some("1990-01-01"), None), citizen("CA", Some("2019-05-01"), None)]);
+        dual.attestations[0].expires_at = Moment::from_millis(NOW - 1);
+        assert_eq!(ask(&dual, NationalityRule::Itar), of(&["CA", "CN"]));
+        dual.attestations.swap(0, 1);
+        dual.attestations[0].expires_at = Moment::from_millis(NOW - 1);
+        dual.attestations[1].expires_at = Moment::from_millis(NOW + 1);
+        assert_eq!(ask(&dual, NationalityRule::Ear), Nationality::Unknown);
     }
 
     fn claims() -> impl Strategy<Value = Vec<(Claim, Assurance)>> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 use terms::{AliasName, InstrumentId, ModelFamily, ModelVersion, ModelVersionId, OrganizationId};
 
-use crate::{CountryGroup, CountryGroups, Directive, License, Regime, rules::Rules};
+use crate::{CountryGroup, CountryGroups, Directive, License, Regime, Status, rules::Rules};
 
 /// The version of the format that this release reads and writes.
 const VERSION: u32 = 1;
@@ -218,9 +218,10 @@ fn unknown_groups(id: &InstrumentId, named: &BTreeSet<CountryGroup>, table: &Cou
     unknown.map(|group| CompileFault::new(id.as_str(), why(group))).collect()
 }
 
-/// Finds what two instruments say that cannot both be meant.
+/// Finds what two instruments in force say that cannot both be meant.
 fn contradictions(license: &License, directives: &[Directive]) -> Vec<CompileFault> {
-    let under = directives.iter().filter(|d| license.under().contains(d.id()));
+    let in_force = license.status() == Status::InForce;
+    let under = directives.iter().filter(|d| in_force && license.under().contains(d.id()));
     let mut faults = Vec::new();
     for directive in under {
         let fault = |why: String| CompileFault::new(license.id().as_str(), why);

@@ -169,6 +169,11 @@ impl Officer<'_> {
         id: &InstrumentId,
         version: Option<u64>,
     ) -> Result<Changed<Placed>, Fault> {
+        self.prove_ahead(|registry| {
+            let waiting = waiting(&registry.store, kind, id, version)?;
+            self.admin.inner.check_approved(&registry.store, &waiting)?;
+            Ok(waiting.instrument)
+        })?;
         let mut registry = self.admin.inner.registry()?;
         let waiting = waiting(&registry.store, kind, id, version)?;
         self.admin.inner.check_approved(&registry.store, &waiting)?;
@@ -254,6 +259,17 @@ impl Officer<'_> {
         self.put(registry, instrument, &to_come, after)
     }
 
+    /// Proves what `find` would put in force while others may change the registry: a proof takes seconds.
+    fn prove_ahead(&self, find: impl FnOnce(&Registry) -> Result<Instrument, Fault>) -> Result<(), Fault> {
+        let inner = self.admin.inner;
+        let together = {
+            let registry = inner.registry()?;
+            self.with_superseded(&registry, &find(&registry)?)?
+        };
+        let after = Snapshot::compile(inner.document_with(together)).map_err(Fault::does_not_compile)?;
+        inner.prove_ahead(&inner.snapshot(), &after)
+    }
+
     /// Compiles what would be in force with a version and later ones, and lets it pass the gate.
     pub(super) fn ready(
         &self,
@@ -265,6 +281,7 @@ impl Officer<'_> {
         let together = [&self.with_superseded(registry, instrument)?, to_come].concat();
         let after = Snapshot::compile(inner.document_with(together)).map_err(Fault::does_not_compile)?;
         let act = Act::new(self.admin.actor(), act_code(instrument));
+        inner.check_restorable(after.document())?;
         inner.gate(act, &inner.snapshot(), &after, self.unproved)?;
         Ok(after)
     }

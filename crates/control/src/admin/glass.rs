@@ -1,6 +1,6 @@
 //! Breaking the glass: one officer acts alone, with an alarm, and what gives access is undone at its limit.
 
-use policy::{Snapshot, Status};
+use policy::{Snapshot, SnapshotDocument, Status};
 use terms::InstrumentId;
 
 use super::{Changed, Emergency, Officer, Placed, checks::Checks, desk};
@@ -218,6 +218,26 @@ impl Inner {
             instrument = %glass.id, version = next, recalled = receipt.effect.recalled,
             "an act without approvals came to its limit: what was in force before is in force again"
         );
+        Ok(())
+    }
+
+    /// Requires that every act without approvals that is to be undone at its limit could be undone under `document` too.
+    pub(super) fn check_restorable(&self, document: &SnapshotDocument) -> Result<(), Fault> {
+        let open = read(&self.glass).clone();
+        for (glass, before) in open.iter().filter_map(|glass| Some((glass, glass.restore.as_ref()?))) {
+            let before = Instrument::parse(glass.kind, before.to_string().as_bytes());
+            let before = before.map_err(|fault| Fault::Invalid(vec![fault.into()]))?;
+            let held = Instrument::all(document).filter(|held| held.kind() == glass.kind && *held.id() == glass.id);
+            let last = held.map(|held| held.version()).max().unwrap_or(glass.version).saturating_add(1);
+            let mut back = document.clone();
+            desk::reissued(&before, last, before.status(), self.clock.now())?.put_into(&mut back, self.clock.now());
+            if let Err(faults) = Snapshot::compile(back) {
+                let why = faults.first().map(ToString::to_string).unwrap_or_default();
+                let detail =
+                    format!("`{}` could not be put back at the limit of its break of the glass: {why}", glass.id);
+                return Err(Fault::Conflict(detail));
+            }
+        }
         Ok(())
     }
 

@@ -215,7 +215,10 @@ pub(super) fn is_stale(word: &Attestation, person: &Person, bars: &[Bar], at: Mo
 fn is_heard(word: &Attestation, person: &Person, horizon: &mut Horizon) -> bool {
     let is_same = |claim: &Claim| question(claim) == question(&word.claim);
     let heard = match question(&word.claim) {
-        Question::Nationality => evidence::current(person, is_same, horizon),
+        Question::Nationality => {
+            let words = evidence::unsuperseded(person, is_same, horizon).into_iter();
+            words.filter(|(_, current)| *current).map(|(word, _)| word).collect()
+        }
         Question::Standing | Question::Location => evidence::latest_words(person, is_same, horizon),
     };
     heard.iter().any(|other| other.id == word.id)

@@ -11,7 +11,7 @@ use crate::{View, assume, rulebook, session::Heading};
 
 const TITLE: &str = "a directive that prohibits everything to everybody, put on top of this snapshot, is passed by \
     nobody, although every policy of every directive and license of the snapshot is asked";
-const ID: &str = "KILL-SWITCH";
+const ID: &str = "KILL-SWITCH-OF-THE-PROOF";
 
 pub(super) async fn settle(session: &mut Session<'_>, book: &Rulebook<'_>) -> Result<Vec<Property>, Fault> {
     let heading = Heading { id: "I5", title: TITLE, about: "every model".to_owned() };
