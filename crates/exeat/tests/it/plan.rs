@@ -1,6 +1,6 @@
 //! A change from the command line: planned, proved, applied, and what the plan said holds.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "parts of a test")]
+#![expect(clippy::unwrap_used, reason = "parts of a test")]
 
 use std::{
     fs,
