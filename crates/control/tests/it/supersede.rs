@@ -110,3 +110,34 @@ async fn breaking_the_glass_replaces_no_directive() {
     assert_eq!(reply.status, StatusCode::CONFLICT, "{reply:?}");
     assert_eq!(held(&desk.world).len(), 1);
 }
+
+#[tokio::test]
+async fn a_directive_that_is_only_announced_ends_no_other() {
+    let world = World::new();
+    world.done(APPLY, june_12(1)).await;
+    let mut announced = successor(1);
+    announced["status"] = json!("pending");
+    world.done(APPLY, announced).await;
+    assert_eq!(held(&world)[0], "DIR-2026-06-12 1 in_force 2026-06-12T11:00:00Z");
+    assert_eq!(held(&world).len(), 2);
+}
+
+#[tokio::test]
+async fn a_successor_cannot_be_vacated_or_postponed_while_the_end_of_the_old_one_is_still_to_come() {
+    let world = World::new();
+    world.done(APPLY, june_12(1)).await;
+    let mut later = successor(1);
+    later["effective_at"] = json!("2026-06-20T00:00:00Z");
+    world.done(APPLY, later.clone()).await;
+    let vacate = world.call(&world.root, &format!("POST /admin/v1/directives/{NEW}/vacate"), Value::Null).await;
+    assert_eq!(vacate.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", vacate.body);
+    later["version"] = json!(2);
+    later["effective_at"] = json!("2026-08-01T00:00:00Z");
+    let postponed = world.call(&world.root, APPLY, later).await;
+    assert_eq!(postponed.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", postponed.body);
+
+    // Once the old one has a version that stays, the successor can go.
+    world.done(APPLY, june_12(3)).await;
+    world.done(&format!("POST /admin/v1/directives/{NEW}/vacate"), Value::Null).await;
+    assert_eq!(held(&world)[0], "DIR-2026-06-12 3 in_force 2026-06-12T11:00:00Z");
+}
