@@ -91,14 +91,9 @@ const UNAVAILABLE: Kind = (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "not 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         let mut problem = Self::new(kind(&fault), fault.to_string());
-        match fault {
-            Fault::Malformed(error) => problem.errors = vec![error],
-            Fault::Invalid(errors)
-            | Fault::DoesNotCompile(errors)
-            | Fault::Unproved(errors)
-            | Fault::Unapproved(errors) => problem.errors = errors,
-            Fault::Behind { index, .. } => problem.receipt = Some(index),
-            _ => {}
+        problem.errors = fault.fields().to_vec();
+        if let Fault::Behind { index, .. } = fault {
+            problem.receipt = Some(index);
         }
         problem
     }
