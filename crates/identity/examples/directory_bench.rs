@@ -73,6 +73,9 @@ fn person(number: u64) -> anyhow::Result<Person> {
             issued_at: at,
             expires_at: at.plus(Duration::from_hours(24 * 365)),
             supersedes: None,
+            channel: None,
+            fresh_until: None,
+            means: None,
         })
     };
     let affiliation = Affiliation {
@@ -84,6 +87,7 @@ fn person(number: u64) -> anyhow::Result<Person> {
         evidence: "roster 2026-06".to_owned(),
         attested_at: at,
         ends_at: at.plus(Duration::from_hours(24 * 90)),
+        channel: None,
     };
     Ok(Person {
         display_name: format!("Person {number}"),
@@ -92,6 +96,7 @@ fn person(number: u64) -> anyhow::Result<Person> {
         attestations: vec![said(standing, 0)?, said(place, 1)?],
         affiliations: vec![affiliation],
         id: person,
+        accounts: Vec::new(),
     })
 }
 
@@ -106,6 +111,7 @@ fn key(number: u64) -> anyhow::Result<KeyRecord> {
         expires_at: at.plus(Duration::from_hours(24 * 90)),
         revoked_at: None,
         end_use: None,
+        confirmation: None,
     })
 }
 

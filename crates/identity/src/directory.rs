@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use terms::{KeyId, Organization, OrganizationId, Person, PersonId, Workload, WorkloadId};
+use terms::{
+    Channel, ChannelId, Freshness, KeyId, Moment, Organization, OrganizationId, Person, PersonId, SubjectName,
+    Workload, WorkloadId,
+};
 
 use crate::{
     Holder, KeyRecord,
@@ -27,6 +30,22 @@ pub enum Change {
     Workload(Arc<Workload>),
     /// A key was added, revoked or changed.
     Key(Arc<KeyRecord>),
+    /// A channel was added, turned on or off, or its terms changed.
+    Channel(Arc<Channel>),
+    /// A session at a source, or one token of it, is over.
+    Session(Arc<SessionEnd>),
+}
+
+/// That a session or a token is over.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionEnd {
+    /// The source that began it.
+    pub channel: ChannelId,
+    /// What the source calls it: the `sid` of a session or the `jti` of a token; at most 255 characters.
+    pub session: SubjectName,
+    /// When it was said to be over.
+    pub at: Moment,
 }
 
 /// Who stands behind a key, as the directory knows them now.
@@ -55,8 +74,14 @@ pub struct Directory {
     organizations: Shards<BTreeMap<OrganizationId, Arc<Organization>>>,
     workloads: Shards<BTreeMap<WorkloadId, Arc<Workload>>>,
     keys: Shards<BTreeMap<KeyId, Arc<KeyRecord>>>,
+    channels: Shards<BTreeMap<ChannelId, Arc<Channel>>>,
+    accounts: Shards<BTreeMap<Named, Arc<PersonId>>>,
+    sessions: Shards<BTreeMap<Named, Arc<SessionEnd>>>,
     revision: AtomicU64,
 }
+
+/// What a source calls somebody or something.
+type Named = (ChannelId, SubjectName);
 
 impl Directory {
     /// Applies a change. Readers see it whole; [`Directory::revision`] has grown when this returns.
@@ -66,6 +91,8 @@ impl Directory {
             Change::Organization(org) => self.organizations.put(org.id.clone(), org),
             Change::Workload(workload) => self.workloads.put(workload.id.clone(), workload),
             Change::Key(key) => self.keys.put(key.id.clone(), key),
+            Change::Channel(channel) => self.channels.put(channel.id.clone(), channel),
+            Change::Session(end) => self.sessions.put((end.channel.clone(), end.session.clone()), end),
         }
         self.revision.fetch_add(1, Ordering::SeqCst);
     }
@@ -94,7 +121,55 @@ impl Directory {
         self.keys.for_each(visit);
     }
 
+    /// Returns a channel.
+    #[must_use]
+    pub fn channel(&self, id: &ChannelId) -> Option<Arc<Channel>> {
+        self.channels.get(id)
+    }
+
+    /// Visits every channel, in no particular order.
+    pub fn for_each_channel(&self, visit: impl FnMut(&Arc<Channel>)) {
+        self.channels.for_each(visit);
+    }
+
+    /// Notes that a channel was alive at a moment. Of a channel that was relied on anyway the revision stays, and nothing
+    /// is decided again: answers that were given hold for less long than they would now.
+    pub fn heard(&self, id: &ChannelId, at: Moment) {
+        let Some(known) = self.channel(id).filter(|known| known.heard_at < at) else { return };
+        let heard = Arc::new(Channel { heard_at: at, ..known.as_ref().clone() });
+        if known.freshness(at) == Freshness::Stale {
+            return self.apply(Change::Channel(heard));
+        }
+        self.channels.put(id.clone(), heard);
+    }
+
+    /// Returns the person whom a source calls by this name.
+    #[must_use]
+    pub fn account(&self, channel: &ChannelId, subject: &SubjectName) -> Option<PersonId> {
+        self.accounts.get(&(channel.clone(), subject.clone())).map(|person| person.as_ref().clone())
+    }
+
+    /// Returns true if a source said that this session or token is over.
+    #[must_use]
+    pub fn session_ended(&self, channel: &ChannelId, session: &SubjectName) -> bool {
+        self.sessions.get(&(channel.clone(), session.clone())).is_some()
+    }
+
+    /// Names that the person no longer has are nobody's; those of others are left alone.
+    fn put_accounts(&self, person: &Person) {
+        let before = self.person(&person.id);
+        let before = before.iter().flat_map(|person| &person.accounts);
+        let named = |account: &terms::Account| (account.channel.clone(), account.subject.clone());
+        let now: BTreeSet<Named> = person.accounts.iter().map(named).collect();
+        for gone in before.map(named).filter(|name| !now.contains(name)) {
+            self.accounts.remove_if(&gone, |holder| *holder == person.id);
+        }
+        let id = Arc::new(person.id.clone());
+        now.into_iter().for_each(|name| self.accounts.put(name, Arc::clone(&id)));
+    }
+
     fn put_person(&self, person: &Person) {
+        self.put_accounts(person);
         let packed = Packed::pack(person, &self.names);
         if let Some(shard) = self.people.shard(person.id.as_str()) {
             write(shard).replace(packed);
@@ -162,6 +237,14 @@ impl<K: Hash + Ord, V> Shards<BTreeMap<K, Arc<V>>> {
         }
     }
 
+    fn remove_if(&self, key: &K, condition: impl FnOnce(&V) -> bool) {
+        let Some(shard) = self.shard(key) else { return };
+        let mut shard = write(shard);
+        if shard.get(key).is_some_and(|value| condition(value)) {
+            shard.remove(key);
+        }
+    }
+
     fn for_each(&self, mut visit: impl FnMut(&Arc<V>)) {
         self.0.iter().for_each(|shard| read(shard).values().for_each(&mut visit));
     }
@@ -178,7 +261,7 @@ fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use terms::Screening;
+    use terms::{Account, AccountState, Screening};
 
     fn person(id: &str) -> Arc<Person> {
         Arc::new(Person {
@@ -188,6 +271,7 @@ mod tests {
             active: true,
             attestations: Vec::new(),
             affiliations: Vec::new(),
+            accounts: Vec::new(),
         })
     }
 
@@ -198,6 +282,25 @@ mod tests {
         directory.apply(Change::Person(person("ada")));
         assert!(directory.revision() > before);
         assert_eq!(directory.person(&PersonId::parse("ada").unwrap()), Some(person("ada")));
+    }
+
+    #[test]
+    fn a_name_that_passed_to_somebody_else_stays_theirs_when_the_one_before_loses_it() {
+        let (directory, channel, subject) = (Directory::default(), "idp".parse().unwrap(), "a@idp".parse().unwrap());
+        let account = Account {
+            channel: ChannelId::clone(&channel),
+            subject: SubjectName::clone(&subject),
+            organization: None,
+            state: AccountState::Active,
+            sessions_end: None,
+        };
+        let named = |id: &str| Arc::new(Person { accounts: vec![account.clone()], ..person(id).as_ref().clone() });
+        directory.apply(Change::Person(named("ada")));
+        directory.apply(Change::Person(named("eve")));
+        directory.apply(Change::Person(person("ada")));
+        assert_eq!(directory.account(&channel, &subject), Some(PersonId::parse("eve").unwrap()));
+        directory.apply(Change::Person(person("eve")));
+        assert_eq!(directory.account(&channel, &subject), None);
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub enum Purpose {
     Call,
     /// The admin API; `ex_admin_`.
     Admin,
+    /// An employer's channel for provisioning; `ex_scim_`.
+    Scim,
+    /// The stream of whoever listens to our signals; `ex_ssf_`.
+    Ssf,
 }
 
 impl Purpose {
@@ -31,6 +35,8 @@ impl Purpose {
         match self {
             Self::Call => "ex_live_",
             Self::Admin => "ex_admin_",
+            Self::Scim => "ex_scim_",
+            Self::Ssf => "ex_ssf_",
         }
     }
 }
@@ -223,6 +229,16 @@ pub enum Holder {
     Shared,
 }
 
+/// What a caller must prove to hold besides the credential itself (RFC 7800, `cnf`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(tag = "kind", content = "sha256", rename_all = "snake_case")]
+pub enum Confirmation {
+    /// The key of the client certificate with this SHA-256 of its DER form (RFC 8705 section 3.1, `x5t#S256`).
+    Certificate([u8; 32]),
+    /// The key with this JWK thumbprint (RFC 9449 section 6.1, `jkt`; RFC 7638).
+    Jwk([u8; 32]),
+}
+
 /// A key as it is stored: everything but the secret.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
@@ -244,6 +260,9 @@ pub struct KeyRecord {
     /// The end use it was made for (15 CFR 772.1), if one was declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_use: Option<EndUse>,
+    /// What its holder must prove to hold as well, if it is bound to anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
 }
 
 #[cfg(test)]

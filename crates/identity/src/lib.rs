@@ -4,5 +4,5 @@ mod directory;
 mod key;
 mod packed;
 
-pub use directory::{Change, Directory, Resolved};
-pub use key::{Holder, KeyFault, KeyRecord, KeyText, Pepper, Purpose};
+pub use directory::{Change, Directory, Resolved, SessionEnd};
+pub use key::{Confirmation, Holder, KeyFault, KeyRecord, KeyText, Pepper, Purpose};

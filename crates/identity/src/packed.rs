@@ -12,8 +12,9 @@ use std::{
 };
 
 use terms::{
-    Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, Country, Engagement, IssuerId,
-    LocationMethod, Moment, OrganizationId, Person, PersonId, Screening, UsPersonLimb,
+    Account, AccountState, Affiliation, AffiliationId, Assurance, Attestation, AttestationId, ChannelId, Claim,
+    Country, Engagement, IssuerId, LocationMethod, Means, Moment, OrganizationId, Person, PersonId, Screening,
+    SubjectName, UsPersonLimb,
 };
 
 const SCREENINGS: [Screening; 5] =
@@ -30,6 +31,8 @@ const LIMBS: [UsPersonLimb; 6] = [
 const METHODS: [LocationMethod; 3] = [LocationMethod::Declared, LocationMethod::Managed, LocationMethod::Network];
 const ENGAGEMENTS: [Engagement; 4] =
     [Engagement::Employee, Engagement::RegularEmployee, Engagement::Contractor, Engagement::Intern];
+const MEANS: [Means; 4] = [Means::Document, Means::ElectronicRecord, Means::Vouch, Means::ElectronicSignature];
+const STATES: [AccountState; 3] = [AccountState::Active, AccountState::Suspended, AccountState::Ended];
 
 /// One person in one allocation, in order of their id, which stands first: its length in one byte, then its text.
 #[derive(Debug)]
@@ -47,7 +50,9 @@ impl Packed {
         out.text(&person.display_name);
         out.number(u64::try_from(person.attestations.len()).unwrap_or(u64::MAX));
         person.attestations.iter().for_each(|attestation| out.attestation(attestation));
+        out.number(u64::try_from(person.affiliations.len()).unwrap_or(u64::MAX));
         person.affiliations.iter().for_each(|affiliation| out.affiliation(affiliation));
+        person.accounts.iter().for_each(|account| out.account(account));
         // A copy of just its size; to shrink the buffer in place would leave the rest as a hole too small for the next.
         Self(Box::from(out.bytes.as_slice()))
     }
@@ -60,11 +65,13 @@ impl Packed {
         let (screening, active, display_name) = (bytes.place(&SCREENINGS)?, bytes.flag()?, bytes.text()?);
         let count = bytes.number()?;
         let attestations = (0..count).map(|_| bytes.attestation()).collect::<Option<Vec<_>>>()?;
-        let mut affiliations = Vec::new();
+        let count = bytes.number()?;
+        let affiliations = (0..count).map(|_| bytes.affiliation()).collect::<Option<Vec<_>>>()?;
+        let mut accounts = Vec::new();
         while !bytes.rest.is_empty() {
-            affiliations.push(bytes.affiliation()?);
+            accounts.push(bytes.account()?);
         }
-        Some(Person { display_name, screening, active, attestations, affiliations, id })
+        Some(Person { display_name, screening, active, attestations, affiliations, accounts, id })
     }
 
     fn id(&self) -> &[u8] {
@@ -150,6 +157,9 @@ impl Writer<'_> {
         self.moment(attestation.issued_at);
         self.moment(attestation.expires_at);
         self.text(attestation.supersedes.as_ref().map_or("", |id| id.as_str()));
+        self.maybe(attestation.means.as_ref(), |out, means| out.place(&MEANS, means));
+        self.maybe(attestation.fresh_until, Self::moment);
+        self.maybe(attestation.channel.as_ref(), Self::channel);
     }
 
     fn affiliation(&mut self, affiliation: &Affiliation) {
@@ -161,6 +171,19 @@ impl Writer<'_> {
         self.text(&affiliation.evidence);
         self.moment(affiliation.attested_at);
         self.moment(affiliation.ends_at);
+        self.maybe(affiliation.channel.as_ref(), Self::channel);
+    }
+
+    fn account(&mut self, account: &Account) {
+        self.channel(&account.channel);
+        self.text(account.subject.as_str());
+        self.maybe(account.organization.as_ref(), |out, id| out.number(out.names.number(id.as_str())));
+        self.place(&STATES, &account.state);
+        self.maybe(account.sessions_end, Self::moment);
+    }
+
+    fn channel(&mut self, channel: &ChannelId) {
+        self.number(self.names.number(channel.as_str()));
     }
 
     fn claim(&mut self, claim: &Claim) {
@@ -185,10 +208,15 @@ impl Writer<'_> {
         self.bytes.push(tag);
         self.bytes.extend_from_slice(country.as_str().as_bytes());
         for date in dates {
-            self.flag(date.is_some());
-            if let Some(date) = date {
-                self.moment(date);
-            }
+            self.maybe(date, Self::moment);
+        }
+    }
+
+    /// Writes whether there is a value, then the value.
+    fn maybe<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+        self.flag(value.is_some());
+        if let Some(value) = value {
+            put(self, value);
         }
     }
 
@@ -255,6 +283,9 @@ impl Reader<'_> {
                 none if none.is_empty() => None,
                 id => Some(AttestationId::parse(&id).ok()?),
             },
+            means: self.maybe(|bytes| bytes.place(&MEANS))?,
+            fresh_until: self.date()?,
+            channel: self.maybe(Self::channel)?,
         })
     }
 
@@ -268,7 +299,22 @@ impl Reader<'_> {
             evidence: self.text()?,
             attested_at: self.moment()?,
             ends_at: self.moment()?,
+            channel: self.maybe(Self::channel)?,
         })
+    }
+
+    fn account(&mut self) -> Option<Account> {
+        Some(Account {
+            channel: self.channel()?,
+            subject: SubjectName::parse(&self.text()?).ok()?,
+            organization: self.maybe(|bytes| OrganizationId::parse(&bytes.name()?).ok())?,
+            state: self.place(&STATES)?,
+            sessions_end: self.date()?,
+        })
+    }
+
+    fn channel(&mut self) -> Option<ChannelId> {
+        ChannelId::parse(&self.name()?).ok()
     }
 
     fn claim(&mut self) -> Option<Claim> {
@@ -314,9 +360,13 @@ impl Reader<'_> {
         Country::parse(std::str::from_utf8(self.take(2)?).ok()?).ok()
     }
 
-    /// Reads a date that may be absent; the outer `None` is a failure.
     fn date(&mut self) -> Option<Option<Moment>> {
-        Some(if self.flag()? { Some(self.moment()?) } else { None })
+        self.maybe(Self::moment)
+    }
+
+    /// Reads a value that may be absent; the outer `None` is a failure.
+    fn maybe<T>(&mut self, take: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
+        Some(if self.flag()? { Some(take(self)?) } else { None })
     }
 
     fn moment(&mut self) -> Option<Moment> {
@@ -399,28 +449,35 @@ mod tests {
             ids(),
             "\\PC{0,40}",
             select(ASSURANCES.to_vec()),
-            moments(),
-            moments(),
+            (moments(), moments(), option::of(moments())),
             option::of(ids()),
+            (option::of(select(MEANS.to_vec())), option::of(ids())),
         )
-            .prop_map(|(id, person, claim, issuer, evidence, assurance, issued_at, expires_at, supersedes)| {
-                Attestation {
-                    id: AttestationId::parse(&id).unwrap(),
-                    person: PersonId::parse(&person).unwrap(),
-                    claim,
-                    issuer: IssuerId::parse(&issuer).unwrap(),
-                    evidence,
-                    assurance,
-                    issued_at,
-                    expires_at,
-                    supersedes: supersedes.map(|id| AttestationId::parse(&id).unwrap()),
-                }
-            })
+            .prop_map(
+                |(id, person, claim, issuer, evidence, assurance, dates, supersedes, (means, channel))| {
+                    let (issued_at, expires_at, fresh_until) = dates;
+                    Attestation {
+                        id: AttestationId::parse(&id).unwrap(),
+                        person: PersonId::parse(&person).unwrap(),
+                        claim,
+                        issuer: IssuerId::parse(&issuer).unwrap(),
+                        evidence,
+                        assurance,
+                        issued_at,
+                        expires_at,
+                        supersedes: supersedes.map(|id| AttestationId::parse(&id).unwrap()),
+                        means,
+                        fresh_until,
+                        channel: channel.map(|id| ChannelId::parse(&id).unwrap()),
+                    }
+                },
+            )
     }
 
     fn affiliations() -> impl Strategy<Value = Affiliation> {
-        (ids(), ids(), ids(), select(ENGAGEMENTS.to_vec()), ids(), "\\PC{0,40}", moments(), moments()).prop_map(
-            |(id, person, organization, engagement, issuer, evidence, attested_at, ends_at)| Affiliation {
+        let dates = (moments(), moments());
+        (ids(), ids(), ids(), select(ENGAGEMENTS.to_vec()), ids(), "\\PC{0,40}", dates, option::of(ids())).prop_map(
+            |(id, person, organization, engagement, issuer, evidence, (attested_at, ends_at), channel)| Affiliation {
                 id: AffiliationId::parse(&id).unwrap(),
                 person: PersonId::parse(&person).unwrap(),
                 organization: OrganizationId::parse(&organization).unwrap(),
@@ -429,19 +486,32 @@ mod tests {
                 evidence,
                 attested_at,
                 ends_at,
+                channel: channel.map(|id| ChannelId::parse(&id).unwrap()),
+            },
+        )
+    }
+
+    fn accounts() -> impl Strategy<Value = Account> {
+        (ids(), "\\PC{1,40}", option::of(ids()), select(STATES.to_vec()), option::of(moments())).prop_map(
+            |(channel, subject, organization, state, sessions_end)| Account {
+                channel: ChannelId::parse(&channel).unwrap(),
+                subject: SubjectName::parse(&subject).unwrap(),
+                organization: organization.map(|id| OrganizationId::parse(&id).unwrap()),
+                state,
+                sessions_end,
             },
         )
     }
 
     fn people() -> impl Strategy<Value = Person> {
-        let parts = (vec(attestations(), 0..4), vec(affiliations(), 0..3));
+        let parts = (vec(attestations(), 0..4), vec(affiliations(), 0..3), vec(accounts(), 0..3));
         (ids(), "\\PC{0,40}", select(SCREENINGS.to_vec()), any::<bool>(), parts).prop_map(
-            |(id, display_name, screening, active, (mut attestations, affiliations))| {
+            |(id, display_name, screening, active, (mut attestations, affiliations, accounts))| {
                 let id = PersonId::parse(&id).unwrap();
                 if let Some(own) = attestations.first_mut() {
                     own.person = id.clone();
                 }
-                Person { id, display_name, screening, active, attestations, affiliations }
+                Person { id, display_name, screening, active, attestations, affiliations, accounts }
             },
         )
     }

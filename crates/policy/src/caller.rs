@@ -59,8 +59,10 @@ pub(crate) enum Gap {
 }
 
 impl<'a> Caller<'a> {
-    pub(crate) fn gather(facts: &'a Facts, horizon: &mut Horizon) -> Self {
+    pub(crate) fn gather(facts: &'a Facts, horizon: &mut Horizon<'_>) -> Self {
         let (people, gap) = people(&facts.caller);
+        let acting = |person: &&'a Person| evidence::acting_for(person, horizon);
+        let acted_for: Vec<&'a Affiliation> = people.values().flat_map(acting).collect();
         let subject = |person: &'a Person| Subject { person, affiliations: evidence::affiliations(person, horizon) };
         let people: Vec<Subject<'a>> = people.into_values().map(subject).collect();
         let employer = match &facts.caller {
@@ -68,9 +70,8 @@ impl<'a> Caller<'a> {
             CallerFacts::Person { .. } | CallerFacts::Unbound => None,
         };
         let tenant = facts.credential.organization.as_ref().or(employer);
-        let acted_for = people.iter().flat_map(|s| s.affiliations.iter().map(|a| &a.organization));
         Self {
-            named: tenant.into_iter().chain(employer).chain(acted_for).collect(),
+            named: tenant.into_iter().chain(employer).chain(acted_for.into_iter().map(|a| &a.organization)).collect(),
             organizations: facts.organizations.iter().map(|o| (&o.id, o.as_ref())).collect(),
             tenant,
             gap,
@@ -97,7 +98,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Returns every country that the call may touch: claimed locations, and seats of the organizations.
-    pub(crate) fn countries(&self, horizon: &mut Horizon) -> BTreeSet<Country> {
+    pub(crate) fn countries(&self, horizon: &mut Horizon<'_>) -> BTreeSet<Country> {
         let mut countries: BTreeSet<Country> = self.known().map(|o| o.country).collect();
         for subject in &self.people {
             countries.extend(subject.claimed(horizon));
@@ -106,7 +107,7 @@ impl<'a> Caller<'a> {
     }
 
     /// Returns what an operator should look at.
-    pub(crate) fn flags(&self, red_flagged: &BTreeSet<Country>, horizon: &mut Horizon) -> Vec<Flag> {
+    pub(crate) fn flags(&self, red_flagged: &BTreeSet<Country>, horizon: &mut Horizon<'_>) -> Vec<Flag> {
         // What the rules would forbid if they were in force, they flag while they are not.
         let flagged = |o: &Organization| matches!(o.coverage, Coverage::RedFlag | Coverage::EntityList);
         let ownership = self.known().any(flagged);
@@ -153,14 +154,14 @@ impl<'a> Caller<'a> {
 }
 
 impl Subject<'_> {
-    fn claimed(&self, horizon: &mut Horizon) -> BTreeSet<Country> {
+    fn claimed(&self, horizon: &mut Horizon<'_>) -> BTreeSet<Country> {
         evidence::whereabouts(self.person, Bar::ANY, horizon).claimed
     }
 }
 
 /// Tells whether a call names an organization: as its tenant, as a workload's, or as somebody's who receives the output.
 pub(crate) fn is_named(facts: &Facts, id: &OrganizationId) -> bool {
-    Caller::gather(facts, &mut Horizon::at(facts.at)).named.contains(id)
+    Caller::gather(facts, &mut Horizon::of(facts.now())).named.contains(id)
 }
 
 fn people(caller: &CallerFacts) -> (BTreeMap<&PersonId, &Person>, Option<Gap>) {

@@ -126,7 +126,7 @@ pub(crate) struct Inquiry<'a> {
     snapshot: &'a Snapshot,
     document: &'a SnapshotDocument,
     facts: &'a Facts,
-    horizon: Horizon,
+    horizon: Horizon<'a>,
 }
 
 /// What a permit rests on.
@@ -146,7 +146,7 @@ impl Grounds {
 
 impl<'a> Inquiry<'a> {
     pub(crate) fn begin(snapshot: &'a Snapshot, facts: &'a Facts) -> Self {
-        Self { horizon: Horizon::at(facts.at), document: snapshot.document(), snapshot, facts }
+        Self { horizon: Horizon::of(facts.now()), document: snapshot.document(), snapshot, facts }
     }
 
     /// Returns who stands behind the call.
@@ -199,7 +199,7 @@ impl<'a> Inquiry<'a> {
 
     fn check_credential(&mut self) -> Result<(), Vec<Finding>> {
         let credential = &self.facts.credential;
-        if credential.revoked || self.horizon.reached(credential.expires_at) {
+        if credential.revoked || self.facts.is_locked_out() || self.horizon.reached(credential.expires_at) {
             return Err(vec![Finding::deny(Code::CredentialEnded, None)]);
         }
         let active = match &self.facts.caller {

@@ -2,30 +2,51 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use terms::{Affiliation, Assurance, Attestation, Claim, Country, LocationMethod, Moment, Person, Standing};
+use terms::{
+    AccountState, Affiliation, Assurance, Attestation, ChannelId, Claim, Country, LocationMethod, Moment,
+    OrganizationId, Person, Standing,
+};
+
+use crate::Reliance;
+
+/// When something is decided, and on which channels it relies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now<'a> {
+    /// When.
+    pub(crate) at: Moment,
+    /// Up to when each channel can be relied on; one that is missing cannot.
+    pub(crate) channels: &'a [Reliance],
+}
 
 /// The moment of a decision, and the earliest later moment at which some comparison with it turns out otherwise.
 ///
 /// Every comparison of a decision with time goes through [`Horizon::reached`]. So at any moment before
 /// [`Horizon::until`] each of them has the same outcome, and the decision is the same.
 #[derive(Debug)]
-pub(crate) struct Horizon {
-    at: Moment,
+pub(crate) struct Horizon<'a> {
+    now: Now<'a>,
     until: Moment,
 }
 
-impl Horizon {
-    pub(crate) fn at(at: Moment) -> Self {
-        Self { at, until: Moment::MAX }
+impl<'a> Horizon<'a> {
+    pub(crate) fn of(now: Now<'a>) -> Self {
+        Self { now, until: Moment::MAX }
     }
 
     /// Returns true if `moment` is now or past.
     pub(crate) fn reached(&mut self, moment: Moment) -> bool {
-        let reached = moment <= self.at;
+        let reached = moment <= self.now.at;
         if !reached {
             self.until = self.until.min(moment);
         }
         reached
+    }
+
+    /// Returns true if what rests on `channel` establishes nothing, because the channel cannot be relied on.
+    pub(crate) fn silent(&mut self, channel: Option<&ChannelId>) -> bool {
+        let Some(channel) = channel else { return false };
+        let relied = self.now.channels.iter().find(|relied| relied.channel == *channel);
+        relied.is_none_or(|relied| self.reached(relied.until))
     }
 
     pub(crate) fn until(&self) -> Moment {
@@ -48,9 +69,10 @@ impl Bar {
     /// Anything current at IAL2 or better.
     pub(crate) const IAL2: Self = Self { min_assurance: Assurance::Ial2, max_age: None };
 
-    pub(crate) fn met_by(self, attestation: &Attestation, horizon: &mut Horizon) -> bool {
+    pub(crate) fn met_by(self, attestation: &Attestation, horizon: &mut Horizon<'_>) -> bool {
         let stale = self.max_age.is_some_and(|age| horizon.reached(attestation.issued_at.plus(age)));
-        attestation.assurance >= self.min_assurance && !stale
+        let silent = horizon.silent(attestation.channel.as_ref());
+        attestation.assurance >= self.min_assurance && !stale && !silent
     }
 }
 
@@ -58,7 +80,7 @@ impl Bar {
 ///
 /// Each issuer's latest word counts. A claim that the person is foreign counts against any other claim whatever
 /// its assurance or age; a contradiction leaves the person unattested.
-pub(crate) fn standing(person: &Person, bar: Bar, horizon: &mut Horizon) -> Standing {
+pub(crate) fn standing(person: &Person, bar: Bar, horizon: &mut Horizon<'_>) -> Standing {
     let is_standing = |claim: &Claim| matches!(claim, Claim::UsPerson { .. } | Claim::ForeignPerson);
     let (mut foreign, mut foreign_met, mut limb) = (false, false, None);
     for word in latest_words(person, is_standing, horizon) {
@@ -88,7 +110,7 @@ pub(crate) struct Whereabouts {
 }
 
 /// Establishes where a person is. A network address can contradict a location and never establish one.
-pub(crate) fn whereabouts(person: &Person, bar: Bar, horizon: &mut Horizon) -> Whereabouts {
+pub(crate) fn whereabouts(person: &Person, bar: Bar, horizon: &mut Horizon<'_>) -> Whereabouts {
     let mut found = Whereabouts::default();
     let mut good = false;
     for word in latest_words(person, |claim| matches!(claim, Claim::Location { .. }), horizon) {
@@ -103,8 +125,23 @@ pub(crate) fn whereabouts(person: &Person, bar: Bar, horizon: &mut Horizon) -> W
     found
 }
 
-/// Returns the affiliations of a person that hold now.
-pub(crate) fn affiliations<'a>(person: &'a Person, horizon: &mut Horizon) -> Vec<&'a Affiliation> {
+/// Returns the affiliations of a person that hold now, whichever tenant's credential they call with.
+pub(crate) fn affiliations<'a>(person: &'a Person, horizon: &mut Horizon<'_>) -> Vec<&'a Affiliation> {
+    let mut held = acting_for(person, horizon);
+    held.retain(|held| !is_shut_out(person, &held.organization) && !horizon.silent(held.channel.as_ref()));
+    held
+}
+
+/// Returns true if an account of the person at this organization is suspended or over: no affiliation with it establishes
+/// anything meanwhile.
+pub(crate) fn is_shut_out(person: &Person, organization: &OrganizationId) -> bool {
+    let mut accounts = person.accounts.iter().filter(|account| account.organization.as_ref() == Some(organization));
+    accounts.any(|account| account.state != AccountState::Active)
+}
+
+/// Returns the affiliations of a person that hold now or may: also those with an organization whose account is out of use,
+/// and those whose channel cannot be relied on, which speak against the person and never in favor.
+pub(crate) fn acting_for<'a>(person: &'a Person, horizon: &mut Horizon<'_>) -> Vec<&'a Affiliation> {
     let own = person.affiliations.iter().filter(|a| a.person == person.id);
     own.filter(|a| horizon.reached(a.attested_at) && !horizon.reached(a.ends_at)).collect()
 }
@@ -114,7 +151,7 @@ pub(crate) fn affiliations<'a>(person: &'a Person, horizon: &mut Horizon) -> Vec
 pub(crate) fn unsuperseded<'a>(
     person: &'a Person,
     question: impl Fn(&Claim) -> bool,
-    horizon: &mut Horizon,
+    horizon: &mut Horizon<'_>,
 ) -> Vec<(&'a Attestation, bool)> {
     let own = person.attestations.iter();
     let own = own.filter(|a| a.person == person.id && question(&a.claim));
@@ -133,7 +170,7 @@ pub(crate) fn unsuperseded<'a>(
 pub(crate) fn latest_words<'a>(
     person: &'a Person,
     question: impl Fn(&Claim) -> bool,
-    horizon: &mut Horizon,
+    horizon: &mut Horizon<'_>,
 ) -> Vec<&'a Attestation> {
     let own = person.attestations.iter();
     let own = own.filter(|a| a.person == person.id && question(&a.claim));
@@ -150,7 +187,9 @@ pub(crate) fn latest_words<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use terms::{AttestationId, IssuerId, PersonId, Screening, UsPersonLimb};
+    use terms::{
+        Account, AffiliationId, AttestationId, Engagement, IssuerId, PersonId, Screening, SubjectName, UsPersonLimb,
+    };
 
     const NOW: i64 = 1_782_745_200_000;
     const DAY: Bar = Bar { min_assurance: Assurance::Ial2, max_age: Some(Duration::from_secs(86_400)) };
@@ -214,14 +253,61 @@ mod tests {
         assert_eq!(place_of(&person(vec![managed, network])), None);
     }
 
+    #[test]
+    fn an_affiliation_holds_only_while_no_account_there_is_out_of_use() {
+        let mut ada = person(Vec::new());
+        ada.affiliations = vec![at("northgate"), at("larkspur")];
+        let held = |accounts: Vec<Account>| {
+            let ada = Person { accounts, ..ada.clone() };
+            let mut horizon = Horizon::of(now());
+            assert_eq!(acting_for(&ada, &mut horizon).len(), 2, "both still speak against her");
+            affiliations(&ada, &mut horizon).iter().map(|held| held.organization.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(held(vec![account(Some("northgate"), AccountState::Active)]), ["northgate", "larkspur"]);
+        for state in [AccountState::Suspended, AccountState::Ended] {
+            assert_eq!(held(vec![account(Some("northgate"), state)]), ["larkspur"]);
+            let two = [account(Some("northgate"), AccountState::Active), account(Some("northgate"), state)];
+            assert_eq!(held(two.to_vec()), ["larkspur"]);
+            assert_eq!(held(vec![account(None, state)]), ["northgate", "larkspur"], "a wallet is no employer");
+        }
+    }
+
+    fn at(organization: &str) -> Affiliation {
+        Affiliation {
+            id: AffiliationId::parse(organization).unwrap(),
+            person: PersonId::parse("ada").unwrap(),
+            organization: OrganizationId::parse(organization).unwrap(),
+            engagement: Engagement::Employee,
+            issuer: IssuerId::parse("roster").unwrap(),
+            evidence: "file".to_owned(),
+            attested_at: moment(-60),
+            ends_at: moment(60),
+            channel: None,
+        }
+    }
+
+    fn account(organization: Option<&str>, state: AccountState) -> Account {
+        Account {
+            channel: ChannelId::parse("directory").unwrap(),
+            subject: SubjectName::parse("4711").unwrap(),
+            organization: organization.map(|id| OrganizationId::parse(id).unwrap()),
+            state,
+            sessions_end: None,
+        }
+    }
+
     fn standing_of(person: &Person) -> (Standing, Moment) {
-        let mut horizon = Horizon::at(moment(0));
+        let mut horizon = Horizon::of(now());
         let standing = standing(person, DAY, &mut horizon);
         (standing, horizon.until())
     }
 
+    fn now() -> Now<'static> {
+        Now { at: moment(0), channels: &[] }
+    }
+
     fn place_of(person: &Person) -> Option<Country> {
-        whereabouts(person, DAY, &mut Horizon::at(moment(0))).established
+        whereabouts(person, DAY, &mut Horizon::of(now())).established
     }
 
     fn moment(seconds: i64) -> Moment {
@@ -243,6 +329,9 @@ mod tests {
             issued_at: moment(seconds),
             expires_at: moment(30 * 86_400),
             supersedes: None,
+            channel: None,
+            fresh_until: None,
+            means: None,
         }
     }
 
@@ -254,6 +343,7 @@ mod tests {
             active: true,
             attestations,
             affiliations: Vec::new(),
+            accounts: Vec::new(),
         }
     }
 }

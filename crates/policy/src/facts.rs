@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use terms::{EndUse, InstrumentId, KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person, Workload};
+use terms::{
+    AccountState, ChannelId, EndUse, InstrumentId, KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person,
+    Workload,
+};
 
-use crate::Period;
+use crate::{Period, evidence::Now};
 
 /// What is known about one call at one moment. Serialized into the record, so that the decision can be replayed.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -24,6 +27,11 @@ pub struct Facts {
     ///
     /// A capped instrument that is missing here counts as used up: what is not known permits nothing.
     pub consumed: Vec<Consumed>,
+    /// Up to when each channel can be relied on that evidence about the caller rests on; in order of id.
+    ///
+    /// A channel that is missing here is not relied on: what is not known permits nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Reliance>,
 }
 
 /// The credential presented, already authenticated.
@@ -65,6 +73,17 @@ pub enum CallerFacts {
     Unbound,
 }
 
+impl Facts {
+    /// Returns true if somebody who would receive the output may no longer use the tenant's credentials.
+    pub(crate) fn is_locked_out(&self) -> bool {
+        self.caller.is_locked_out(self.credential.organization.as_ref())
+    }
+
+    pub(crate) fn now(&self) -> Now<'_> {
+        Now { at: self.at, channels: &self.channels }
+    }
+}
+
 impl CallerFacts {
     /// Returns every person behind the credential, owners before recipients; one may be both.
     pub fn people(&self) -> impl Iterator<Item = &Arc<Person>> {
@@ -74,6 +93,28 @@ impl CallerFacts {
             Self::Unbound => (None, &[][..], &[][..]),
         };
         one.into_iter().chain(owners).chain(recipients)
+    }
+
+    /// Returns true if somebody who would receive the output may no longer use the tenant's credentials: their account at
+    /// one of its sources is suspended or over.
+    #[must_use]
+    pub fn is_locked_out(&self, tenant: Option<&OrganizationId>) -> bool {
+        let receivers = match self {
+            Self::Person { person } => std::slice::from_ref(person),
+            Self::Workload { recipients, .. } => recipients.as_slice(),
+            Self::Unbound => &[],
+        };
+        let mut accounts = receivers.iter().flat_map(|person| &person.accounts);
+        accounts.any(|account| account.organization.as_ref() == tenant && account.state != AccountState::Active)
+    }
+
+    /// Returns the ids of every channel that evidence about the people rests on. What [`Facts::channels`] must hold, in
+    /// its order.
+    #[must_use]
+    pub fn channels(&self) -> BTreeSet<ChannelId> {
+        let attested = self.people().flat_map(|person| &person.attestations).filter_map(|a| a.channel.clone());
+        let affiliated = self.people().flat_map(|person| &person.affiliations).filter_map(|a| a.channel.clone());
+        attested.chain(affiliated).collect()
     }
 
     /// Returns the ids of every organization that a call may involve: those that the people act for, the workload's and
@@ -88,6 +129,16 @@ impl CallerFacts {
         }
         ids
     }
+}
+
+/// Up to when a channel can be relied on, unless it is heard before.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reliance {
+    /// The channel.
+    pub channel: ChannelId,
+    /// From then on what rests on it establishes nothing.
+    pub until: Moment,
 }
 
 /// Tokens used under one instrument in the current period of one kind.

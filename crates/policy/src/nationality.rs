@@ -38,7 +38,7 @@ impl Nationality {
 ///
 /// # Source
 /// 15 CFR 734.13(b), 734.14(b); 22 CFR 120.50, 120.51(b).
-pub(crate) fn nationality(person: &Person, rule: NationalityRule, bar: Bar, horizon: &mut Horizon) -> Nationality {
+pub(crate) fn nationality(person: &Person, rule: NationalityRule, bar: Bar, horizon: &mut Horizon<'_>) -> Nationality {
     let bonds = bonds(person, bar, horizon);
     if bonds.stateless_met {
         let contradicted = bonds.held.iter().any(|bond| !bond.ended);
@@ -70,7 +70,7 @@ struct Bonds {
     stateless_met: bool,
 }
 
-fn bonds(person: &Person, bar: Bar, horizon: &mut Horizon) -> Bonds {
+fn bonds(person: &Person, bar: Bar, horizon: &mut Horizon<'_>) -> Bonds {
     let mut bonds = Bonds::default();
     let is_bond = |claim: &Claim| {
         matches!(claim, Claim::Citizenship { .. } | Claim::PermanentResidency { .. } | Claim::Stateless)
@@ -120,6 +120,7 @@ fn ever_held(held: &[Bond]) -> Nationality {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Now;
     use proptest::{collection::vec, prelude::*, sample::select};
     use terms::{Assurance, Attestation, AttestationId, IssuerId, PersonId, Screening};
 
@@ -152,6 +153,9 @@ mod tests {
             issued_at: Moment::from_millis(NOW - 1_000),
             expires_at: Moment::from_millis(NOW + 1_000_000),
             supersedes: None,
+            channel: None,
+            fresh_until: None,
+            means: None,
         };
         Person {
             id: PersonId::parse("ada").unwrap(),
@@ -160,11 +164,12 @@ mod tests {
             active: true,
             attestations: claims.into_iter().enumerate().map(said).collect(),
             affiliations: Vec::new(),
+            accounts: Vec::new(),
         }
     }
 
     fn ask(person: &Person, rule: NationalityRule) -> Nationality {
-        nationality(person, rule, Bar::IAL2, &mut Horizon::at(Moment::from_millis(NOW)))
+        nationality(person, rule, Bar::IAL2, &mut Horizon::of(Now { at: Moment::from_millis(NOW), channels: &[] }))
     }
 
     fn of(codes: &[&str]) -> Nationality {

@@ -1,6 +1,6 @@
 //! What is attested about a person, and where they stand.
 
-use crate::{AttestationId, Country, IssuerId, Moment, PersonId};
+use crate::{AttestationId, ChannelId, Country, IssuerId, Moment, PersonId};
 
 /// How well the evidence behind an attestation was proofed.
 ///
@@ -50,6 +50,23 @@ pub enum Standing {
     ForeignPerson,
     /// No attestation is current, or current ones contradict each other.
     Unattested,
+}
+
+/// By what kind of evidence a statement was verified.
+///
+/// # Source
+/// OpenID Identity Assurance Schema Definition 1.0 section 5.4.4 (`evidence`, `type`).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Means {
+    /// A document that was inspected or read out, such as a passport.
+    Document,
+    /// A record in a register, such as an employer's or an authority's.
+    ElectronicRecord,
+    /// The word of somebody accountable, such as an empowered official.
+    Vouch,
+    /// A signature made by the person.
+    ElectronicSignature,
 }
 
 /// How a location was established.
@@ -126,4 +143,13 @@ pub struct Attestation {
     pub expires_at: Moment,
     /// The attestation it replaces, if any.
     pub supersedes: Option<AttestationId>,
+    /// By what it was verified, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub means: Option<Means>,
+    /// From when on it should be made anew, if that is before it expires: until then it is fresh, then in grace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_until: Option<Moment>,
+    /// Through which channel it would be taken back; while that is silent for too long it establishes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelId>,
 }

@@ -30,6 +30,11 @@ impl Country {
         if ASSIGNED.split(' ').any(|known| known == text) { Ok(Self(code)) } else { Err(bad()) }
     }
 
+    /// Returns every assigned code, in order.
+    pub fn codes() -> impl Iterator<Item = &'static str> {
+        ASSIGNED.split(' ')
+    }
+
     /// Returns the two letters.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -88,8 +88,14 @@ ids! {
     AttestationId "an attestation id";
     /// Names who attests.
     IssuerId "an issuer id";
+    /// Names a source of word about people.
+    ChannelId "a channel id";
     /// The public half of an API key.
     KeyId "a key id";
+    /// Names a client of our own token endpoint (RFC 6749 section 2.2).
+    ClientId "a client id";
+    /// Names a rule by which tokens of a platform become tokens of a workload.
+    FederationRuleId "a federation rule id";
     /// Names a directive or a license.
     InstrumentId "an instrument id";
     /// Names one citable clause that decided.

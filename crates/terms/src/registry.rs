@@ -1,6 +1,8 @@
 //! People, organizations and who acts for whom.
 
-use crate::{AffiliationId, Attestation, Country, IssuerId, Moment, OrganizationId, PersonId, WorkloadId};
+use crate::{
+    Account, AffiliationId, Attestation, ChannelId, Country, IssuerId, Moment, OrganizationId, PersonId, WorkloadId,
+};
 
 /// The result of screening a party against restricted-party lists.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
@@ -64,6 +66,9 @@ pub struct Person {
     pub attestations: Vec<Attestation>,
     /// Affiliations now held; in order of id.
     pub affiliations: Vec<Affiliation>,
+    /// What sources call them; in order of channel and subject.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accounts: Vec<Account>,
 }
 
 /// How closely an organization belongs to another; each is closer than the next.
@@ -151,6 +156,9 @@ pub struct Affiliation {
     pub attested_at: Moment,
     /// When it ends: the end of employment if known, else when it must be attested again.
     pub ends_at: Moment,
+    /// Through which channel its end would be told; while that is silent for too long it does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<ChannelId>,
 }
 
 /// A non-human caller. Its owners answer for it.

@@ -131,6 +131,7 @@ fn recorded(world: &World, at: usize) -> anyhow::Result<Vec<u8>> {
         caller: principal.caller,
         organizations: principal.organizations,
         consumed: Vec::new(),
+        channels: Vec::new(),
     };
     Ok(serde_json::to_vec(&facts)?)
 }

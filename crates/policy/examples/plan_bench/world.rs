@@ -140,6 +140,7 @@ impl World {
             attestations,
             affiliations,
             id,
+            accounts: Vec::new(),
         })
     }
 
@@ -156,6 +157,9 @@ impl World {
             issued_at,
             expires_at: issued_at.plus(Duration::from_secs(30 * 86_400)),
             supersedes: None,
+            channel: None,
+            fresh_until: None,
+            means: None,
         })
     }
 
@@ -170,6 +174,7 @@ impl World {
             evidence: "roster".to_owned(),
             attested_at: self.later(-MINUTE_MS * i64::try_from(dice.roll(600))?),
             ends_at: self.later(HOUR_MS * i64::try_from(dice.roll(2_000))? - HOUR_MS),
+            channel: None,
         })
     }
 

@@ -150,6 +150,9 @@ fn statement(person: &PersonId, claim: Claim, at: Moment) -> Option<Attestation>
         issued_at: at,
         expires_at: Moment::MAX,
         supersedes: None,
+        channel: None,
+        fresh_until: None,
+        means: None,
     })
 }
 
@@ -163,6 +166,7 @@ fn employment(person: &PersonId, organization: &OrganizationId, at: Moment) -> O
         evidence: WHAT_IF.to_owned(),
         attested_at: at,
         ends_at: Moment::MAX,
+        channel: None,
     })
 }
 
@@ -180,6 +184,7 @@ fn somebody(at: Moment) -> Option<CallerFacts> {
         active: true,
         attestations,
         affiliations: Vec::new(),
+        accounts: Vec::new(),
     };
     Some(CallerFacts::Person { person: Arc::new(person) })
 }

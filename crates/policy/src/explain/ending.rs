@@ -37,6 +37,9 @@ pub(super) fn at(snapshot: &Snapshot, facts: &Facts, moment: Moment) -> Vec<Boun
         evidence(person, &document.directives, &mut note);
         affiliations(person, &document.directives, &mut note);
     }
+    for relied in &facts.channels {
+        note(relied.until, "has not been heard for too long", relied.channel.as_str());
+    }
     document.directives.iter().for_each(|directive| of_directive(directive, &mut note));
     document.licenses.iter().for_each(|license| of_license(license, facts.at, &mut note));
     for regime in &document.regimes {

@@ -192,5 +192,13 @@ fn nobody(at: Moment) -> Facts {
         unreachable!("both fit the grammar of ids")
     };
     let credential = CredentialFacts { id, expires_at: Moment::MAX, revoked: false, organization: None, end_use: None };
-    Facts { at, model, credential, caller: CallerFacts::Unbound, organizations: Vec::new(), consumed: Vec::new() }
+    Facts {
+        at,
+        model,
+        credential,
+        caller: CallerFacts::Unbound,
+        organizations: Vec::new(),
+        consumed: Vec::new(),
+        channels: Vec::new(),
+    }
 }

@@ -11,7 +11,7 @@ use terms::{
 use crate::{
     CallerFacts, Directive, Facts, Snapshot,
     decide::Inquiry,
-    evidence::{self, Bar, Horizon},
+    evidence::{self, Bar, Horizon, Now},
     instrument::NationalityRule,
     nationality::{self, Nationality},
 };
@@ -127,23 +127,23 @@ pub(super) fn states(snapshot: &Snapshot, facts: &Facts, models: &[&ModelVersion
         id: person.id.clone(),
         active: person.active,
         screening: person.screening,
-        readings: readings(person, &directives, asks, facts.at),
-        affiliations: person.affiliations.iter().map(|a| affiliation(a, person, &directives, facts.at)).collect(),
+        readings: readings(person, &directives, asks, facts.now()),
+        affiliations: person.affiliations.iter().map(|a| affiliation(a, person, &directives, facts.now())).collect(),
     };
     everybody(&facts.caller).into_iter().map(state).collect()
 }
 
-fn readings(person: &Person, directives: &[&Directive], asks: bool, at: Moment) -> Vec<Reading> {
+fn readings(person: &Person, directives: &[&Directive], asks: bool, now: Now<'_>) -> Vec<Reading> {
     if directives.is_empty() {
-        return vec![reading(person, None, Bar::ANY, asks, at)];
+        return vec![reading(person, None, Bar::ANY, asks, now)];
     }
     let bar =
         |directive: &&&Directive| Bar { min_assurance: directive.min_assurance(), max_age: Some(directive.max_age()) };
-    directives.iter().map(|directive| reading(person, Some(directive), bar(&directive), asks, at)).collect()
+    directives.iter().map(|directive| reading(person, Some(directive), bar(&directive), asks, now)).collect()
 }
 
-fn reading(person: &Person, under: Option<&&Directive>, bar: Bar, asks: bool, at: Moment) -> Reading {
-    let horizon = &mut Horizon::at(at);
+fn reading(person: &Person, under: Option<&&Directive>, bar: Bar, asks: bool, now: Now<'_>) -> Reading {
+    let horizon = &mut Horizon::of(now);
     let (standing, limb) = match evidence::standing(person, bar, horizon) {
         Standing::UsPerson(limb) => ("us_person", Some(limb)),
         Standing::ForeignPerson => ("foreign_person", None),
@@ -159,7 +159,7 @@ fn reading(person: &Person, under: Option<&&Directive>, bar: Bar, asks: bool, at
         nationality_ear: national(NationalityRule::Ear),
         nationality_itar: national(NationalityRule::Itar),
         location: evidence::whereabouts(person, bar, horizon).established,
-        evidence: person.attestations.iter().map(|word| heard(word, person, bar, at)).collect(),
+        evidence: person.attestations.iter().map(|word| heard(word, person, bar, now)).collect(),
     }
 }
 
@@ -170,8 +170,8 @@ fn countries(nationality: Nationality) -> BTreeSet<Country> {
     }
 }
 
-fn heard(word: &Attestation, person: &Person, bar: Bar, at: Moment) -> EvidenceState {
-    let why_not = why_not(word, person, bar, at);
+fn heard(word: &Attestation, person: &Person, bar: Bar, now: Now<'_>) -> EvidenceState {
+    let why_not = why_not(word, person, bar, now);
     let too_old = bar.max_age.map_or(Moment::MAX, |age| word.issued_at.plus(age));
     EvidenceState {
         id: word.id.clone(),
@@ -179,7 +179,7 @@ fn heard(word: &Attestation, person: &Person, bar: Bar, at: Moment) -> EvidenceS
         issuer: word.issuer.clone(),
         assurance: word.assurance,
         issued_at: word.issued_at,
-        age_seconds: at.since(word.issued_at).as_secs(),
+        age_seconds: now.at.since(word.issued_at).as_secs(),
         counts_until: word.expires_at.min(too_old),
         counts: why_not.is_none(),
         why_not,
@@ -187,8 +187,8 @@ fn heard(word: &Attestation, person: &Person, bar: Bar, at: Moment) -> EvidenceS
 }
 
 /// Says why an attestation establishes nothing, asking the functions that establish.
-fn why_not(word: &Attestation, person: &Person, bar: Bar, at: Moment) -> Option<&'static str> {
-    let horizon = &mut Horizon::at(at);
+fn why_not(word: &Attestation, person: &Person, bar: Bar, now: Now<'_>) -> Option<&'static str> {
+    let horizon = &mut Horizon::of(now);
     let is_heard = is_heard(word, person, horizon);
     if is_heard && bar.met_by(word, horizon) {
         return None;
@@ -198,21 +198,23 @@ fn why_not(word: &Attestation, person: &Person, bar: Bar, at: Moment) -> Option<
         () if !horizon.reached(word.issued_at) => "is not issued yet",
         () if horizon.reached(word.expires_at) => "has expired",
         () if !is_heard => "was replaced by a later statement",
+        () if horizon.silent(word.channel.as_ref()) => "rests on a source that has not been heard for too long",
         () if word.assurance < bar.min_assurance => "is of less assurance than asked for",
         () => "is older than allowed",
     })
 }
 
 /// Tells whether an attestation would establish something under one of `bars` if it were issued once more now.
-pub(super) fn is_stale(word: &Attestation, person: &Person, bars: &[Bar], at: Moment) -> bool {
-    let horizon = &mut Horizon::at(at);
+pub(super) fn is_stale(word: &Attestation, person: &Person, bars: &[Bar], now: Now<'_>) -> bool {
+    let horizon = &mut Horizon::of(now);
     let expired = horizon.reached(word.expires_at);
     let begun = word.person == person.id && horizon.reached(word.issued_at);
-    let old = |bar: &Bar| bar.max_age.is_some_and(|age| word.issued_at.plus(age) <= at);
-    begun && (expired || bars.iter().any(old))
+    let old = |bar: &Bar| bar.max_age.is_some_and(|age| word.issued_at.plus(age) <= now.at);
+    let silent = horizon.silent(word.channel.as_ref());
+    begun && (expired || silent || bars.iter().any(old))
 }
 
-fn is_heard(word: &Attestation, person: &Person, horizon: &mut Horizon) -> bool {
+fn is_heard(word: &Attestation, person: &Person, horizon: &mut Horizon<'_>) -> bool {
     let is_same = |claim: &Claim| question(claim) == question(&word.claim);
     let heard = match question(&word.claim) {
         Question::Nationality => {
@@ -251,8 +253,13 @@ fn kind(claim: &Claim) -> &'static str {
     }
 }
 
-fn affiliation(affiliation: &Affiliation, person: &Person, directives: &[&Directive], at: Moment) -> AffiliationState {
-    let horizon = &mut Horizon::at(at);
+fn affiliation(
+    affiliation: &Affiliation,
+    person: &Person,
+    directives: &[&Directive],
+    now: Now<'_>,
+) -> AffiliationState {
+    let horizon = &mut Horizon::of(now);
     let current = evidence::affiliations(person, horizon).iter().any(|held| held.id == affiliation.id);
     let ages = directives.iter().filter_map(|directive| directive.employment_max_age());
     let stale = ages.map(|age| affiliation.attested_at.plus(age)).any(|moment| horizon.reached(moment));

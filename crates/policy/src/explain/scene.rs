@@ -90,7 +90,7 @@ impl<'a> Scene<'a> {
         let credential = &self.facts.credential;
         let id = || credential.id.clone();
         let mut steps = Vec::new();
-        if credential.revoked || credential.expires_at <= self.facts.at {
+        if credential.revoked || self.facts.is_locked_out() || credential.expires_at <= self.facts.at {
             steps.push(Step::RenewCredential { credential: id() });
         }
         match &self.facts.caller {
@@ -142,13 +142,13 @@ impl<'a> Scene<'a> {
     }
 
     fn of_person(&self, person: &Person) -> Vec<Step> {
-        let at = self.facts.at;
+        let now = self.facts.now();
         let id = || person.id.clone();
         let mut steps = Vec::new();
         let bars = self.bars();
-        let stale = person.attestations.iter().filter(|word| is_stale(word, person, &bars, at));
+        let stale = person.attestations.iter().filter(|word| is_stale(word, person, &bars, now));
         steps.extend(stale.map(|word| Step::RenewEvidence { person: id(), attestation: word.id.clone() }));
-        let unattested = |bar: &Bar| evidence::standing(person, *bar, &mut Horizon::at(at)) == Standing::Unattested;
+        let unattested = |bar: &Bar| evidence::standing(person, *bar, &mut Horizon::of(now)) == Standing::Unattested;
         if bars.iter().any(unattested) {
             let standings = STANDINGS.iter().map(|(name, _)| BTreeSet::from([*name]));
             steps.extend(standings.map(|standings| Step::AttestStanding { person: id(), standings }));
@@ -165,12 +165,12 @@ impl<'a> Scene<'a> {
     }
 
     fn of_affiliations(&self, person: &Person) -> Vec<Step> {
-        let at = self.facts.at;
+        let now = self.facts.now();
         let id = || person.id.clone();
-        let held = evidence::affiliations(person, &mut Horizon::at(at));
+        let held = evidence::affiliations(person, &mut Horizon::of(now));
         let is_old = |affiliation: &Affiliation| {
             let mut ages = self.directives.iter().filter_map(|directive| directive.employment_max_age());
-            ages.any(|age| affiliation.attested_at.plus(age) <= at)
+            ages.any(|age| affiliation.attested_at.plus(age) <= now.at)
         };
         let stale = held.iter().filter(|affiliation| is_old(affiliation)).map(|affiliation| affiliation.id.clone());
         let renewed = stale.map(|affiliation| Step::RenewAffiliation { person: id(), affiliation });

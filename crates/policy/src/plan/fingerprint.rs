@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use terms::{Affiliation, Attestation, Claim, Country, EndUse, Moment, OrganizationId, Person, PersonId, Workload};
+use terms::{
+    Account, Affiliation, Attestation, ChannelId, Claim, Country, EndUse, Means, Moment, OrganizationId, Person,
+    PersonId, Workload,
+};
 
 use super::population::{ModelTraffic, Principal};
 use crate::{CallerFacts, CredentialFacts};
@@ -52,17 +55,27 @@ fn caller(out: &mut Vec<u8>, caller: &CallerFacts) {
 }
 
 fn person(out: &mut Vec<u8>, person: &Person) {
-    let Person { id, display_name, screening, active, attestations, affiliations } = person;
+    let Person { id, display_name, screening, active, attestations, affiliations, accounts } = person;
     text(out, id.as_str());
     text(out, display_name);
     out.extend([*screening as u8, u8::from(*active)]);
     list(out, attestations, attestation);
     list(out, affiliations, affiliation);
+    list(out, accounts, account);
+}
+
+fn account(out: &mut Vec<u8>, account: &Account) {
+    let Account { channel, subject, organization, state, sessions_end } = account;
+    text(out, channel.as_str());
+    text(out, subject.as_str());
+    option(out, organization.as_ref(), |out, id: &OrganizationId| text(out, id.as_str()));
+    out.push(*state as u8);
+    option(out, sessions_end.as_ref(), |out, at: &Moment| moment(out, *at));
 }
 
 fn attestation(out: &mut Vec<u8>, attestation: &Attestation) {
-    let Attestation { id, person, claim: said, issuer, evidence, assurance, issued_at, expires_at, supersedes } =
-        attestation;
+    let Attestation { id, person, claim: said, issuer, evidence, assurance, issued_at, expires_at, .. } = attestation;
+    let Attestation { supersedes, means, fresh_until, channel, .. } = attestation;
     text(out, id.as_str());
     text(out, person.as_str());
     claim(out, said);
@@ -72,6 +85,9 @@ fn attestation(out: &mut Vec<u8>, attestation: &Attestation) {
     moment(out, *issued_at);
     moment(out, *expires_at);
     option(out, supersedes.as_ref(), |out, id: &terms::AttestationId| text(out, id.as_str()));
+    option(out, means.as_ref(), |out, means: &Means| out.push(*means as u8));
+    option(out, fresh_until.as_ref(), |out, at: &Moment| moment(out, *at));
+    option(out, channel.as_ref(), |out, id: &ChannelId| text(out, id.as_str()));
 }
 
 fn claim(out: &mut Vec<u8>, claim: &Claim) {
@@ -97,13 +113,15 @@ fn tie(out: &mut Vec<u8>, kind: u8, country: Country, dates: [&Option<Moment>; 2
 }
 
 fn affiliation(out: &mut Vec<u8>, affiliation: &Affiliation) {
-    let Affiliation { id, person, organization, engagement, issuer, evidence, attested_at, ends_at } = affiliation;
+    let Affiliation { id, person, organization, engagement, issuer, evidence, attested_at, ends_at, channel } =
+        affiliation;
     for word in [id.as_str(), person.as_str(), organization.as_str(), issuer.as_str(), evidence] {
         text(out, word);
     }
     out.push(*engagement as u8);
     moment(out, *attested_at);
     moment(out, *ends_at);
+    option(out, channel.as_ref(), |out, id: &ChannelId| text(out, id.as_str()));
 }
 
 fn workload(out: &mut Vec<u8>, workload: &Workload) {

@@ -199,6 +199,7 @@ fn employ(person: &mut Person, at: Moment, tenant: Option<&terms::OrganizationId
             evidence: String::new(),
             attested_at: at,
             ends_at: Moment::MAX,
+            channel: None,
         });
     }
 }

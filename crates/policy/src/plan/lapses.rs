@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use terms::{Affiliation, Attestation, Claim, ModelVersionId, Moment, Person};
+use terms::{Affiliation, Attestation, ChannelId, Claim, ModelVersionId, Moment, Person};
 
 use super::{
     Study,
@@ -93,6 +93,7 @@ impl Later<'_> {
     fn turns_of_attestation(&self, said: &Attestation, see: &mut impl FnMut(Moment)) {
         see(said.issued_at);
         see(said.expires_at);
+        self.turn_of_channel(said.channel.as_ref(), see);
         if let Claim::Citizenship { from, until, .. } | Claim::PermanentResidency { from, until, .. } = &said.claim {
             from.iter().chain(until).for_each(|date| see(*date));
         }
@@ -102,7 +103,13 @@ impl Later<'_> {
     fn turns_of_affiliation(&self, held: &Affiliation, see: &mut impl FnMut(Moment)) {
         see(held.attested_at);
         see(held.ends_at);
+        self.turn_of_channel(held.channel.as_ref(), see);
         self.study.shaper.lens.employment_ages().iter().for_each(|age| see(held.attested_at.plus(*age)));
+    }
+
+    fn turn_of_channel(&self, channel: Option<&ChannelId>, see: &mut impl FnMut(Moment)) {
+        let population = self.study.shaper.population;
+        channel.and_then(|channel| population.relied_until(channel)).into_iter().for_each(see);
     }
 
     /// Returns, for each model version, why a key is refused at a moment, if it is.

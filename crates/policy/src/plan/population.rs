@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
-use terms::{ModelVersionId, Organization, OrganizationId};
+use terms::{ChannelId, ModelVersionId, Moment, Organization, OrganizationId};
 
 use super::fingerprint;
-use crate::{CallerFacts, CredentialFacts};
+use crate::{CallerFacts, CredentialFacts, Reliance};
 
 /// What is known about one key, as the gateway would gather it for a call, and the traffic it carries.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Population {
     pub(crate) members: Vec<Member>,
     pub(crate) organizations: Organizations,
     pub(crate) models: Vec<ModelVersionId>,
+    /// Up to when each channel can be relied on.
+    channels: BTreeMap<ChannelId, Moment>,
     digests: Vec<[u8; 32]>,
     scratch: Vec<u8>,
 }
@@ -97,6 +99,19 @@ impl Population {
         Self::default()
     }
 
+    /// Says up to when each channel can be relied on; one that is never named here cannot.
+    pub fn rely_on(&mut self, channels: impl IntoIterator<Item = Reliance>) {
+        self.channels.extend(channels.into_iter().map(|relied| (relied.channel, relied.until)));
+    }
+
+    pub(crate) fn relied_until(&self, channel: &ChannelId) -> Option<Moment> {
+        self.channels.get(channel).copied()
+    }
+
+    pub(crate) fn relies_on(&self, channel: &ChannelId, at: Moment) -> bool {
+        self.relied_until(channel).is_some_and(|until| at < until)
+    }
+
     /// Adds a key. Each key is to be added once; the order does not matter to any plan.
     pub fn add(&mut self, principal: Principal) {
         let organizations: Box<[u32]> = principal.organizations.iter().map(|o| self.organizations.place(o)).collect();
@@ -135,6 +150,11 @@ impl Population {
         let mut all = Sha256::new_with_prefix(b"exeat/population/v1");
         for digest in &sorted {
             all.update(digest);
+        }
+        for (channel, until) in &self.channels {
+            all.update([u8::try_from(channel.as_str().len()).unwrap_or(u8::MAX)]);
+            all.update(channel.as_str());
+            all.update(until.as_millis().to_be_bytes());
         }
         all.finalize().into()
     }

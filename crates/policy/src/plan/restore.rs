@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use terms::{
-    Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, EndUse, IssuerId, KeyId, LocationMethod,
-    ModelVersionId, Moment, Organization, OrganizationId, Person, PersonId, Workload, WorkloadId,
+    Affiliation, AffiliationId, Assurance, Attestation, AttestationId, ChannelId, Claim, EndUse, IssuerId, KeyId,
+    LocationMethod, ModelVersionId, Moment, Organization, OrganizationId, Person, PersonId, Workload, WorkloadId,
 };
 
 use super::{
@@ -30,6 +30,7 @@ struct Names {
     key: KeyId,
     workload: WorkloadId,
     affiliation: AffiliationId,
+    silent: ChannelId,
 }
 
 impl<'a> Restorer<'a> {
@@ -39,6 +40,7 @@ impl<'a> Restorer<'a> {
             key: KeyId::parse("key").ok()?,
             workload: WorkloadId::parse("workload").ok()?,
             affiliation: AffiliationId::parse("affiliation").ok()?,
+            silent: ChannelId::parse("silent").ok()?,
         };
         Some(Self { lens, seats, organizations, names })
     }
@@ -60,6 +62,7 @@ impl<'a> Restorer<'a> {
             caller,
             organizations: scene.listed(),
             consumed: Vec::new(),
+            channels: Vec::new(),
         }
     }
 
@@ -150,6 +153,7 @@ impl Scene<'_> {
             attestations: self.attestations(&id, shape),
             affiliations,
             id,
+            accounts: Vec::new(),
         })
     }
 
@@ -159,18 +163,19 @@ impl Scene<'_> {
                 StandingClaim::UsPerson(limb) => Claim::UsPerson { limb },
                 StandingClaim::ForeignPerson => Claim::ForeignPerson,
             };
-            (claim, word.assurance, word.age)
+            (claim, word.assurance, word.age, word.silent)
         });
         let places = shape.places.iter().map(|word| {
             let method = if word.claim.network { LocationMethod::Network } else { LocationMethod::Managed };
             let age = if word.claim.network { 0 } else { word.age };
-            (Claim::Location { country: word.claim.country, method }, word.assurance, age)
+            (Claim::Location { country: word.claim.country, method }, word.assurance, age, word.silent)
         });
-        let ties = shape.ties.iter().map(|word| (tie(word.claim), word.assurance, word.age));
+        let ties = shape.ties.iter().map(|word| (tie(word.claim), word.assurance, word.age, word.silent));
         let all = standings.chain(places).chain(ties).enumerate();
-        all.filter_map(|(at, (claim, levels, age))| {
+        all.filter_map(|(at, (claim, levels, age, silent))| {
             let assurance = self.restorer.lens.assurance_of(levels);
-            attestation(person, at, claim, assurance, aged(self.restorer.lens.ages(), age, self.at))
+            let made = attestation(person, at, claim, assurance, aged(self.restorer.lens.ages(), age, self.at))?;
+            Some(Attestation { channel: self.channel(silent), ..made })
         })
         .collect()
     }
@@ -185,7 +190,13 @@ impl Scene<'_> {
             evidence: String::new(),
             attested_at: aged(self.restorer.lens.employment_ages(), role.age, self.at),
             ends_at: Moment::MAX,
+            channel: self.channel(role.silent),
         })
+    }
+
+    /// Returns a channel that no facts made here rely on, for what is silent.
+    fn channel(&self, silent: bool) -> Option<ChannelId> {
+        silent.then(|| self.restorer.names.silent.clone())
     }
 
     /// Makes an affiliation that is on file and has ended.
@@ -199,6 +210,7 @@ impl Scene<'_> {
             evidence: String::new(),
             attested_at: Moment::from_millis(0),
             ends_at: self.at,
+            channel: None,
         })
     }
 }
@@ -233,6 +245,9 @@ pub(crate) fn attestation(
         issued_at,
         expires_at: Moment::MAX,
         supersedes: None,
+        channel: None,
+        fresh_until: None,
+        means: None,
     })
 }
 

@@ -11,8 +11,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use terms::{
-    Affiliation, Attestation, Claim, Country, EndUse, Engagement, LocationMethod, Moment, OrganizationId, Person,
-    PersonId, Screening, UsPersonLimb, Workload,
+    Affiliation, Attestation, ChannelId, Claim, Country, EndUse, Engagement, LocationMethod, Moment, OrganizationId,
+    Person, PersonId, Screening, UsPersonLimb, Workload,
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     population::{Member, Population},
     seats::{Seat, Seats},
 };
-use crate::CallerFacts;
+use crate::{CallerFacts, evidence};
 
 /// What the rules can see of a key at one moment.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -88,6 +88,8 @@ pub(crate) struct Word<T> {
     pub(crate) assurance: u8,
     /// How many of the greatest ages it has passed.
     pub(crate) age: u8,
+    /// True if it rests on a channel that cannot be relied on: it speaks against the person and never in favor.
+    pub(crate) silent: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -124,6 +126,9 @@ pub(crate) struct RoleShape {
     pub(crate) engagement: Engagement,
     /// How many of the greatest ages its evidence has passed.
     pub(crate) age: u8,
+    /// True if it rests on a channel that cannot be relied on, or an account there is out of use: it speaks against the
+    /// person and never in favor.
+    pub(crate) silent: bool,
 }
 
 /// Makes shapes of the keys of one population, as of one moment.
@@ -137,7 +142,8 @@ pub(crate) struct Shaper<'a> {
 impl Shaper<'_> {
     /// Returns the shape of a key at a moment.
     pub(crate) fn shape(&self, member: &Member, at: Moment) -> Shape {
-        if member.credential.revoked || member.credential.expires_at <= at {
+        let locked_out = member.caller.is_locked_out(member.credential.organization.as_ref());
+        if member.credential.revoked || locked_out || member.credential.expires_at <= at {
             return Shape::Ended;
         }
         let mut view = View { shaper: self, member, at, taken: Vec::new() };
@@ -252,12 +258,17 @@ impl View<'_> {
 
     fn word<T>(&self, said: &Attestation, claim: T) -> Word<T> {
         let lens = self.shaper.lens;
-        Word { claim, assurance: lens.assurance(said.assurance), age: passed(lens.ages(), said.issued_at, self.at) }
+        let (assurance, age) = (lens.assurance(said.assurance), passed(lens.ages(), said.issued_at, self.at));
+        Word { claim, assurance, age, silent: self.is_silent(said.channel.as_ref()) }
+    }
+
+    fn is_silent(&self, channel: Option<&ChannelId>) -> bool {
+        channel.is_some_and(|channel| !self.shaper.population.relies_on(channel, self.at))
     }
 
     fn place(&self, said: &Attestation, country: Country, method: LocationMethod) -> Word<Place> {
         if method == LocationMethod::Network {
-            return Word { claim: Place { country, network: true }, assurance: 0, age: u8::MAX };
+            return Word { claim: Place { country, network: true }, assurance: 0, age: u8::MAX, silent: false };
         }
         self.word(said, Place { country, network: false })
     }
@@ -329,6 +340,7 @@ impl View<'_> {
             seat: self.seat(&a.organization),
             engagement: a.engagement,
             age: passed(ages, a.attested_at, at),
+            silent: self.is_silent(a.channel.as_ref()) || evidence::is_shut_out(person, &a.organization),
         };
         let mut roles: Vec<RoleShape> = held.map(role).collect();
         roles.sort_unstable();
@@ -348,7 +360,11 @@ fn best<T: Copy + Ord>(words: &mut Vec<Word<T>>) {
     words.dedup();
     let all = words.clone();
     let beats = |other: &Word<T>, word: &Word<T>| {
-        other != word && other.claim == word.claim && other.assurance >= word.assurance && other.age <= word.age
+        other != word
+            && other.claim == word.claim
+            && other.assurance >= word.assurance
+            && other.age <= word.age
+            && other.silent <= word.silent
     };
     words.retain(|word| !all.iter().any(|other| beats(other, word)));
 }

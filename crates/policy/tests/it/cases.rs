@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use policy::{Determination, Snapshot, decide};
+use policy::{Determination, Facts, License, Snapshot, decide};
+use serde_json::Value;
+use terms::{Account, AccountState, ChannelId, OrganizationId, SubjectName};
 use testkit::cases::{self, Case, Check, Verdict};
+
+use crate::properties::with_people;
 
 #[test]
 fn every_case_is_decided_as_its_file_says() {
@@ -31,6 +35,42 @@ fn the_cases_cover_every_verdict_and_all_forty_questions() {
         assert!(shown, "{verdict}");
     }
     assert!(cases.iter().all(|case| !case.title.is_empty() && !case.basis.is_empty()));
+}
+
+#[test]
+fn a_suspension_by_an_employer_ends_what_rests_on_that_employer_whichever_key_is_used() {
+    let case = cases::load(&cases::directory()).unwrap().into_iter().find(|case| case.id == "E09-employed").unwrap();
+    let check = case.checks.iter().find(|check| check.expected.to_string().contains("LTR-2026-06-26")).unwrap();
+    let mut document = check.document.clone();
+    document.licenses.iter_mut().for_each(|license| *license = for_any_tenant(license));
+    let snapshot = Snapshot::compile(document).unwrap();
+    for tenant in [None, Some("larkspur-labs")] {
+        let mut facts = check.facts.clone();
+        facts.credential.organization = tenant.map(|id| OrganizationId::parse(id).unwrap());
+        let verdict = |state| Verdict::of(&decide(&snapshot, &with_account(facts.clone(), state)));
+        assert_eq!(verdict(AccountState::Active), Verdict::Permit, "{tenant:?}");
+        for out in [AccountState::Suspended, AccountState::Ended] {
+            assert_eq!(verdict(out), Verdict::Deny, "{tenant:?} {out:?}");
+        }
+    }
+}
+
+fn for_any_tenant(license: &License) -> License {
+    let mut json = serde_json::to_value(license).unwrap();
+    json["tenant_binding"] = Value::Bool(false);
+    License::parse(json.to_string().as_bytes()).unwrap()
+}
+
+/// Gives everybody an account at the employer of the case.
+fn with_account(facts: Facts, state: AccountState) -> Facts {
+    let account = Account {
+        channel: ChannelId::parse("northgate-directory").unwrap(),
+        subject: SubjectName::parse("4711").unwrap(),
+        organization: Some(OrganizationId::parse("northgate-grid").unwrap()),
+        state,
+        sessions_end: None,
+    };
+    with_people(facts, |person| person.accounts = vec![account.clone()])
 }
 
 fn differences(case: &Case) -> Vec<String> {

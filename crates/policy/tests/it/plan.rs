@@ -9,7 +9,7 @@ use policy::{
 use proptest::{collection::vec, prelude::*};
 use terms::{KeyId, Moment, Organization, Person, Screening};
 
-use crate::world::{World, documents, worlds};
+use crate::world::{World, documents, relied, worlds};
 
 /// The keys that a plan is made for: facts about each, to be decided one by one.
 pub(crate) fn keys() -> impl Strategy<Value = Vec<Facts>> {
@@ -55,6 +55,7 @@ fn change_people(facts: &mut Facts, change: impl Fn(&mut Person)) {
 
 pub(crate) fn population(keys: &[Facts]) -> Population {
     let mut population = Population::new();
+    population.rely_on(relied());
     keys.iter().enumerate().for_each(|(at, facts)| population.add(principal(facts, at)));
     population
 }
@@ -197,6 +198,7 @@ proptest! {
         let plan = Plan { readings: Readings::none(), ..Plan::new(&before, &after, at) };
         let bytes = |population: &Population| serde_json::to_string(&plan.make(population)).unwrap();
         let mut turned = Population::new();
+        turned.rely_on(relied());
         for (at, facts) in keys.iter().enumerate().rev() {
             turned.add(principal(facts, at));
         }

@@ -168,6 +168,7 @@ fn shared_key(at: Moment) -> Vec<u8> {
         caller: policy::CallerFacts::Unbound,
         organizations: Vec::new(),
         consumed: Vec::new(),
+        channels: Vec::new(),
     };
     serde_json::to_vec(&facts).unwrap()
 }

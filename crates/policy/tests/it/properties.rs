@@ -176,7 +176,13 @@ fn worsened(facts: &Facts) -> Vec<(&'static str, Facts)> {
         ("tied to nobody", with_organizations(facts.clone(), |o| o.ties.clear())),
         ("foreign", with_organizations(facts.clone(), |o| o.kind = terms::OrganizationKind::Foreign)),
         ("nothing counted", Facts { consumed: Vec::new(), ..facts.clone() }),
+        ("nobody heard", Facts { channels: Vec::new(), ..facts.clone() }),
+        ("locked out", with_people(facts.clone(), |p| p.accounts.iter_mut().for_each(suspend))),
     ]
+}
+
+fn suspend(account: &mut terms::Account) {
+    account.state = terms::AccountState::Suspended;
 }
 
 fn undeclared(facts: &Facts) -> Facts {

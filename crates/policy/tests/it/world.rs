@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use policy::{
-    CallerFacts, Consumed, CountryGroups, CredentialFacts, Directive, Facts, License, Period, Regime, SnapshotDocument,
+    CallerFacts, Consumed, CountryGroups, CredentialFacts, Directive, Facts, License, Period, Regime, Reliance,
+    SnapshotDocument,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::{Value, json};
 use terms::{
-    Affiliation, AffiliationId, Assurance, Attestation, AttestationId, Claim, Clearance, Control, Country, Coverage,
-    EndUse, Engagement, InstrumentId, IssuerId, KeyId, LocationMethod, ModelFamily, ModelVersion, ModelVersionId,
-    Moment, Organization, OrganizationId, OrganizationKind, Person, PersonId, Screening, Tie, TieKind, UsPersonLimb,
-    Workload, WorkloadId,
+    Account, AccountState, Affiliation, AffiliationId, Assurance, Attestation, AttestationId, ChannelId, Claim,
+    Clearance, Control, Country, Coverage, EndUse, Engagement, InstrumentId, IssuerId, KeyId, LocationMethod,
+    ModelFamily, ModelVersion, ModelVersionId, Moment, Organization, OrganizationId, OrganizationKind, Person,
+    PersonId, Screening, SubjectName, Tie, TieKind, UsPersonLimb, Workload, WorkloadId,
 };
 
 const JUNE_12: &str = include_str!("../../../../examples/june-12.directive.json");
@@ -196,8 +197,37 @@ fn facts() -> impl Strategy<Value = Facts> {
             caller,
             organizations,
             consumed: consumed.into_iter().map(|(at, tokens, per)| use_of(at, tokens, per)).collect(),
+            channels: relied(),
         },
     )
+}
+
+/// One channel is heard for some hours more, one has been silent for too long.
+pub(crate) fn relied() -> Vec<Reliance> {
+    let until = |channel: &str, hours| Reliance {
+        channel: ChannelId::parse(channel).unwrap(),
+        until: Moment::from_millis(NOW + hours * HOUR),
+    };
+    vec![until("directory", 5), until("wallet", -1)]
+}
+
+fn channels() -> impl Strategy<Value = Option<ChannelId>> {
+    let named = select(vec!["directory", "directory", "wallet", "unheard"]);
+    option::weighted(0.3, named.prop_map(|id| ChannelId::parse(id).unwrap()))
+}
+
+fn accounts() -> impl Strategy<Value = Vec<Account>> {
+    let states = prop_oneof![4 => Just(AccountState::Active), 1 => Just(AccountState::Suspended)];
+    vec((option::of(select(ORGANIZATIONS.to_vec())), states), 0..2).prop_map(|all| {
+        let account = |(tenant, state): (Option<&str>, AccountState)| Account {
+            channel: ChannelId::parse("directory").unwrap(),
+            subject: SubjectName::parse("4711").unwrap(),
+            organization: tenant.map(|id| OrganizationId::parse(id).unwrap()),
+            state,
+            sessions_end: None,
+        };
+        all.into_iter().map(account).collect()
+    })
 }
 
 fn use_of(license: usize, tokens: u64, per: Period) -> Consumed {
@@ -230,17 +260,20 @@ fn workload(owner: Person, recipient: Person, fixed: bool) -> CallerFacts {
 
 fn people(id: &'static str) -> impl Strategy<Value = Person> {
     let screening = prop_oneof![8 => Just(Screening::Cleared), 1 => Just(Screening::Review)];
-    (screening, vec(attestations(), 0..5), vec(affiliations(), 0..3)).prop_map(move |(screening, said, works)| {
-        let person = PersonId::parse(id).unwrap();
-        Person {
-            id: person.clone(),
-            display_name: id.to_owned(),
-            screening,
-            active: true,
-            attestations: said.into_iter().enumerate().map(|(at, a)| numbered(a, at, &person)).collect(),
-            affiliations: works.into_iter().enumerate().map(|(at, a)| placed(a, at, &person)).collect(),
-        }
-    })
+    (screening, vec(attestations(), 0..5), vec(affiliations(), 0..3), accounts()).prop_map(
+        move |(screening, said, works, accounts)| {
+            let person = PersonId::parse(id).unwrap();
+            Person {
+                id: person.clone(),
+                display_name: id.to_owned(),
+                screening,
+                active: true,
+                attestations: said.into_iter().enumerate().map(|(at, a)| numbered(a, at, &person)).collect(),
+                affiliations: works.into_iter().enumerate().map(|(at, a)| placed(a, at, &person)).collect(),
+                accounts,
+            }
+        },
+    )
 }
 
 fn numbered(mut attestation: Attestation, at: usize, person: &PersonId) -> Attestation {
@@ -284,8 +317,8 @@ fn claims() -> impl Strategy<Value = Claim> {
 fn attestations() -> impl Strategy<Value = Attestation> {
     let assurance = prop_oneof![6 => Just(Assurance::Ial2), 1 => Just(Assurance::Ial1), 1 => Just(Assurance::Ial3)];
     let supersedes = option::weighted(0.2, 0_usize..5);
-    (claims(), select(vec!["civic", "roster"]), assurance, -30_i64..4, times(), supersedes).prop_map(
-        |(claim, issuer, assurance, issued, expires_at, supersedes)| Attestation {
+    (claims(), select(vec!["civic", "roster"]), assurance, -30_i64..4, times(), supersedes, channels()).prop_map(
+        |(claim, issuer, assurance, issued, expires_at, supersedes, channel)| Attestation {
             id: AttestationId::parse("a").unwrap(),
             person: PersonId::parse("ada").unwrap(),
             claim,
@@ -295,14 +328,17 @@ fn attestations() -> impl Strategy<Value = Attestation> {
             issued_at: Moment::from_millis(NOW + issued * HOUR),
             expires_at: expires_at.max(Moment::from_millis(NOW - 2 * HOUR)),
             supersedes: supersedes.map(|at| AttestationId::parse(&format!("a{at}")).unwrap()),
+            means: None,
+            fresh_until: None,
+            channel,
         },
     )
 }
 
 fn affiliations() -> impl Strategy<Value = Affiliation> {
     let capacities = [Engagement::Employee, Engagement::RegularEmployee, Engagement::Contractor, Engagement::Intern];
-    (select(ORGANIZATIONS.to_vec()), select(capacities.to_vec()), -30_i64..4, times()).prop_map(
-        |(organization, engagement, attested, ends)| Affiliation {
+    (select(ORGANIZATIONS.to_vec()), select(capacities.to_vec()), -30_i64..4, times(), channels()).prop_map(
+        |(organization, engagement, attested, ends, channel)| Affiliation {
             id: AffiliationId::parse("w").unwrap(),
             person: PersonId::parse("ada").unwrap(),
             organization: OrganizationId::parse(organization).unwrap(),
@@ -311,6 +347,7 @@ fn affiliations() -> impl Strategy<Value = Affiliation> {
             evidence: "file".to_owned(),
             attested_at: Moment::from_millis(NOW + attested * HOUR),
             ends_at: ends.max(Moment::from_millis(NOW - HOUR)),
+            channel,
         },
     )
 }

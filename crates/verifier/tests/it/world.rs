@@ -234,6 +234,7 @@ pub(crate) fn facts(at_ms: u64, model: &str) -> Facts {
         caller: CallerFacts::Unbound,
         organizations: Vec::new(),
         consumed: Vec::new(),
+        channels: Vec::new(),
     }
 }
 
