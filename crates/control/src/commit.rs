@@ -1,6 +1,7 @@
 //! The one way a change happens: recorded, stored, in effect, in this order.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -14,6 +15,7 @@ use terms::{Person, PersonId};
 use crate::{
     Actor, DeskPolicy, Effect, Fault,
     control::{Inner, Registry, read, write},
+    follow::Followed,
     record::{Envelope, Record},
     store::{Store, StoreError},
 };
@@ -49,7 +51,8 @@ impl Inner {
             self.take_effect_unstored(&record);
         }
         registry.keep_up(index, stored)?;
-        let effect = self.take_effect(&registry.store, &record)?;
+        let taken = self.take_effect(&registry.store, &record);
+        let effect = taken.or_else(|source| self.catch_up_later(registry, index, record, source))?;
         tracing::info!(
             code = act.code,
             actor = act.actor.name(),
@@ -96,22 +99,43 @@ impl Inner {
             Record::BreakGlass(glass) => self.note_glass(glass),
             _ => {}
         }
-        Ok(change_of(store, record)?.map_or_else(Effect::default, |change| self.spread(change)))
+        if let Record::Heard(heard) = record {
+            self.directory.heard(&heard.channel, heard.at);
+        }
+        let mut effect = Effect::default();
+        for change in changes_of(store, record)? {
+            effect = effect.and(self.spread(change));
+        }
+        Ok(effect)
     }
 
-    /// Brings a durable record that the registry could not store to the live calls all the same, as far as the record
-    /// alone tells: parties and keys, but not evidence, which follows when the registry does.
+    /// Brings a stored record that cannot be read back to the live calls as far as it goes by itself, and remembers to bring
+    /// it there in full before the next change.
+    fn catch_up_later(
+        &self,
+        registry: &mut Registry,
+        index: u64,
+        record: Record,
+        source: StoreError,
+    ) -> Result<Effect, Fault> {
+        self.take_effect_unstored(&record);
+        registry.unspread.push_back(Followed::Record(Box::new(record)));
+        Err(registry.lags(index, source))
+    }
+
+    /// Brings a durable record that the registry could not store to the live calls all the same.
     fn take_effect_unstored(&self, record: &Record) {
-        let change = match record {
-            Record::Person(body) => self.directory.person(&body.id).map(|held| {
-                let person = Person { screening: body.screening, active: body.active, ..held.as_ref().clone() };
-                Change::Person(Arc::new(person))
-            }),
-            record => change_of_record(record),
-        };
-        if let Some(change) = change {
-            self.spread(change);
+        let mut people: BTreeMap<PersonId, Person> = BTreeMap::new();
+        for part in record.parts() {
+            if let Some(id) = part.person() {
+                let held = people.remove(id).or_else(|| self.directory.person(id).map(|held| held.as_ref().clone()));
+                people.extend(part.applied_to(held).map(|person| (id.clone(), person)));
+            }
         }
+        let people = people.into_values().map(|person| Change::Person(Arc::new(person)));
+        people.chain(record.parts().iter().filter_map(change_of_record)).for_each(|change| {
+            self.spread(change);
+        });
     }
 
     fn spread(&self, change: Change) -> Effect {
@@ -124,11 +148,13 @@ impl Inner {
 impl Registry {
     /// Remembers that a durable entry still has to be applied, if it could not be.
     fn keep_up(&mut self, index: u64, stored: Result<(), StoreError>) -> Result<(), Fault> {
-        stored.map_err(|source| {
-            self.behind = true;
-            tracing::error!(index, %source, "the registry lags behind the ledger");
-            Fault::Behind { index, source }
-        })
+        stored.map_err(|source| self.lags(index, source))
+    }
+
+    fn lags(&mut self, index: u64, source: StoreError) -> Fault {
+        self.behind = true;
+        tracing::error!(index, %source, "the registry lags behind the ledger");
+        Fault::Behind { index, source }
     }
 }
 
@@ -167,14 +193,15 @@ pub(crate) fn record_snapshot(ledger: &Ledger, act: Act<'_>, snapshot: &Snapshot
     Ok(entry.wait()?.index())
 }
 
-fn change_of(store: &Store, record: &Record) -> Result<Option<Change>, StoreError> {
-    match record {
-        Record::Person(body) => person_change(store, &body.id),
-        Record::Attestation(body) => person_change(store, &body.person),
-        Record::Withdrawal(body) => person_change(store, &body.person),
-        Record::Affiliation(body) => person_change(store, &body.person),
-        record => Ok(change_of_record(record)),
+/// Returns what a record changes: each person once, as the registry now has them, then the rest in order.
+fn changes_of(store: &Store, record: &Record) -> Result<Vec<Change>, StoreError> {
+    let people: BTreeSet<&PersonId> = record.parts().iter().filter_map(Record::person).collect();
+    let mut changes = Vec::new();
+    for person in people {
+        changes.extend(store.person(person)?.map(|person| Change::Person(Arc::new(person))));
     }
+    changes.extend(record.parts().iter().filter_map(change_of_record));
+    Ok(changes)
 }
 
 /// Returns what a record changes by itself, without what else the registry holds.
@@ -183,11 +210,8 @@ fn change_of_record(record: &Record) -> Option<Change> {
         Record::Organization(body) => Change::Organization(Arc::new(body.clone())),
         Record::Workload(body) => Change::Workload(Arc::new(body.clone())),
         Record::Key(body) => Change::Key(Arc::new(body.clone())),
+        Record::Channel(body) => Change::Channel(Arc::new(body.clone())),
+        Record::SessionEnd(body) => Change::Session(Arc::new(body.clone())),
         _ => return None,
     })
-}
-
-fn person_change(store: &Store, id: &PersonId) -> Result<Option<Change>, StoreError> {
-    let person = store.person(id)?;
-    Ok(person.map(|person| Change::Person(Arc::new(person))))
 }

@@ -1,7 +1,7 @@
 //! The control plane as the rest of the process holds it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, atomic::AtomicU64},
@@ -10,11 +10,11 @@ use std::{
 
 use identity::{Change, Directory, Pepper};
 use ledger::Ledger;
-use policy::{Alias, CompileFault, CountryGroups, Regime, Snapshot, SnapshotDocument};
+use policy::{Alias, CompileFault, CountryGroups, FreshnessTable, Regime, Snapshot, SnapshotDocument};
 use terms::{Clock, KeyId, ModelVersion, ModelVersionId, Moment, OrganizationId};
 
 use crate::{
-    Actor, Admin, AdminToken, DeskPolicy, Fault, FollowError, ProofPolicy, Role,
+    Actor, Admin, AdminToken, DeskPolicy, Fault, FollowError, ProofPolicy, Role, Sources,
     access::Refusals,
     commit::{self, Act},
     follow::{self, Followed},
@@ -49,6 +49,13 @@ pub struct Effect {
     pub examined: u64,
     /// Of these, calls whose permit was recalled.
     pub recalled: u64,
+}
+
+impl Effect {
+    /// Returns what this and another did together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { examined: self.examined + other.examined, recalled: self.recalled + other.recalled }
+    }
 }
 
 /// Carries a change to the live calls. Both methods return only when every live call that the change touches has been
@@ -111,6 +118,8 @@ pub(crate) struct Inner {
     pub(crate) snapshot: RwLock<Arc<Snapshot>>,
     pub(crate) publish: RwLock<Option<Arc<dyn Publish>>>,
     pub(crate) reload: RwLock<Option<Arc<dyn Reload>>>,
+    pub(crate) sources: RwLock<Option<Arc<dyn Sources>>>,
+    pub(crate) freshness: RwLock<Arc<FreshnessTable>>,
     pub(crate) tokens: RwLock<BTreeMap<KeyId, TokenRecord>>,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) desk: DeskPolicy,
@@ -131,8 +140,10 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub(crate) store: Store,
-    /// True if a durable entry is not applied yet.
+    /// True if a durable entry is not applied yet, or not in effect.
     pub(crate) behind: bool,
+    /// What is applied and has yet to come into effect, in order.
+    pub(crate) unspread: VecDeque<Followed>,
 }
 
 impl Control {
@@ -155,6 +166,8 @@ impl Control {
             snapshot: RwLock::new(Arc::new(snapshot)),
             publish: RwLock::new(None),
             reload: RwLock::new(None),
+            sources: RwLock::new(None),
+            freshness: RwLock::new(Arc::new(FreshnessTable::bundled())),
             refusals: Mutex::default(),
             desk,
             proofs,
@@ -163,7 +176,7 @@ impl Control {
             plans: Plans::default(),
             glass: RwLock::new(store.open_glass()?),
             repeated: Mutex::default(),
-            registry: Mutex::new(Registry { store, behind: false }),
+            registry: Mutex::new(Registry { store, behind: false, unspread: VecDeque::new() }),
             ledger,
             clock,
             pepper,
@@ -197,6 +210,17 @@ impl Control {
         *write(&self.0.reload) = Some(reload);
     }
 
+    /// Offers the routes under `/admin/v1/sources`, which ask `sources`.
+    pub fn attach_sources(&self, sources: Arc<dyn Sources>) {
+        *write(&self.0.sources) = Some(sources);
+    }
+
+    /// Puts an operator's table of freshness in place of the one that this release carries, for keys and channels that are
+    /// made from now on.
+    pub fn attach_freshness(&self, table: FreshnessTable) {
+        *write(&self.0.freshness) = Arc::new(table);
+    }
+
     /// Returns the admin API; the caller binds it to a listener of its own.
     pub fn router(&self) -> axum::Router {
         crate::http::router(self.clone())
@@ -208,7 +232,7 @@ impl Control {
         Admin::new(&self.0, actor.clone())
     }
 
-    /// Mints a root token if none is current, good for 90 days; to be shown once.
+    /// Mints a root token if none is current, good for as long as a key may live; to be shown once.
     ///
     /// # Errors
     ///
@@ -221,7 +245,7 @@ impl Control {
         }
         let actor = Actor::process("bootstrap", Role::Root);
         let admin = self.admin(&actor);
-        let minted = admin.root()?.mint_token(crate::NewToken::first_root(now))?;
+        let minted = admin.root()?.mint_token(crate::NewToken::first_root(now, self.0.key_life()))?;
         Ok(Some(minted.token))
     }
 
@@ -274,6 +298,11 @@ impl Inner {
         Arc::clone(&read(&self.snapshot))
     }
 
+    /// Returns the longest life of a key or of an admin token.
+    pub(crate) fn key_life(&self) -> Duration {
+        read(&self.freshness).key()
+    }
+
     /// Waits for the registry to write to it, brought up to the ledger.
     pub(crate) fn registry(&self) -> Result<MutexGuard<'_, Registry>, Fault> {
         let mut registry = lock(&self.registry);
@@ -289,14 +318,17 @@ impl Inner {
     }
 
     pub(crate) fn catch_up(&self, registry: &mut Registry) -> Result<(), Fault> {
-        for followed in follow::follow(&mut registry.store, &self.ledger)? {
+        let followed = follow::follow(&mut registry.store, &self.ledger)?;
+        registry.unspread.extend(followed);
+        while let Some(followed) = registry.unspread.front() {
             match followed {
-                Followed::Record(record) => self.take_effect(&registry.store, &record)?,
+                Followed::Record(record) => self.take_effect(&registry.store, record)?,
                 Followed::Snapshot(document) => {
-                    let snapshot = Snapshot::compile(*document).map_err(Fault::does_not_compile)?;
+                    let snapshot = Snapshot::compile(document.as_ref().clone()).map_err(Fault::does_not_compile)?;
                     self.put_in_force(Arc::new(snapshot))
                 }
             };
+            registry.unspread.pop_front();
         }
         registry.behind = false;
         Ok(())
@@ -378,12 +410,16 @@ fn load_directory(store: &Store) -> Result<Directory, StoreError> {
     let people = store.people(&Page::ALL)?;
     let workloads = store.workloads(&Page::ALL)?;
     let keys = store.keys(None, &Page::ALL)?;
+    let channels = store.channels(&Page::ALL)?;
+    let sessions = store.session_ends()?;
     let changes = organizations
         .into_iter()
         .map(|body| Change::Organization(Arc::new(body)))
         .chain(people.into_iter().map(|body| Change::Person(Arc::new(body))))
         .chain(workloads.into_iter().map(|body| Change::Workload(Arc::new(body))))
-        .chain(keys.into_iter().map(|body| Change::Key(Arc::new(body))));
+        .chain(keys.into_iter().map(|body| Change::Key(Arc::new(body))))
+        .chain(channels.into_iter().map(|body| Change::Channel(Arc::new(body))))
+        .chain(sessions.into_iter().map(|body| Change::Session(Arc::new(body))));
     changes.for_each(|change| directory.apply(change));
     Ok(directory)
 }
@@ -393,16 +429,15 @@ fn load_tokens(store: &Store) -> Result<BTreeMap<KeyId, TokenRecord>, StoreError
     Ok(tokens.map(|token| (token.id.clone(), token)).collect())
 }
 
-/// The longest life of a key or of an admin token.
-pub(crate) const KEY_LIFE_MAX: Duration = Duration::from_hours(90 * 24);
-/// The life of a key or of an admin token when none is asked for.
+/// The life of a key or of an admin token when none is asked for, if it may live so long.
 pub(crate) const KEY_LIFE: Duration = Duration::from_hours(30 * 24);
 
-/// Returns when a key made now ends, if `asked` is acceptable.
-pub(crate) fn key_end(now: Moment, asked: Option<Moment>) -> Result<Moment, Fault> {
-    let end = asked.unwrap_or_else(|| now.plus(KEY_LIFE));
-    if end <= now || end > now.plus(KEY_LIFE_MAX) {
-        let detail = format!("must be later than now and at most 90 days ahead, {}", now.plus(KEY_LIFE_MAX));
+/// Returns when a key made now ends, if `asked` is acceptable; `longest` is the longest life of a key.
+pub(crate) fn key_end(now: Moment, asked: Option<Moment>, longest: Duration) -> Result<Moment, Fault> {
+    let end = asked.unwrap_or_else(|| now.plus(KEY_LIFE.min(longest)));
+    if end <= now || end > now.plus(longest) {
+        let days = longest.as_secs() / 86_400;
+        let detail = format!("must be later than now and at most {days} days ahead, {}", now.plus(longest));
         return Err(Fault::invalid("not_after", detail));
     }
     Ok(end)

@@ -14,7 +14,9 @@ pub struct FieldFault {
 }
 
 impl FieldFault {
-    pub(crate) fn new(field: &str, detail: impl Into<String>) -> Self {
+    /// Names a field and what is wrong with it.
+    #[must_use]
+    pub fn new(field: &str, detail: impl Into<String>) -> Self {
         Self { field: field.to_owned(), detail: detail.into() }
     }
 }

@@ -34,6 +34,7 @@ pub enum FollowError {
 }
 
 /// What one entry brought.
+#[derive(Debug)]
 pub(crate) enum Followed {
     Record(Box<Record>),
     Snapshot(Box<SnapshotDocument>),

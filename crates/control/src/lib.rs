@@ -10,6 +10,7 @@ mod approval;
 mod commit;
 mod control;
 mod fault;
+mod federation;
 mod follow;
 mod gate;
 mod glass;
@@ -19,14 +20,16 @@ mod instrument;
 mod plan;
 mod record;
 mod schema;
+mod sources;
 mod store;
 mod supersede;
 mod token;
 
 pub use admin::{
-    Admin, Advice, AffiliationEnd, AttestationStatus, Changed, Emergency, InstrumentState, Minted, MintedToken,
-    NewAffiliation, NewApprover, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken, NewWorkload, Officer,
-    OrganizationUpdate, PersonUpdate, Placed, Registrar, Root, SignedAct, WithdrawalReason, WorkloadUpdate,
+    Admin, Advice, AffiliationEnd, AttestationStatus, BoundTo, Changed, Emergency, InstrumentState, Minted,
+    MintedToken, NewAffiliation, NewApprover, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken,
+    NewWorkload, Officer, OrganizationUpdate, PersonUpdate, Placed, Registrar, Root, SignedAct, Thumbprint,
+    WithdrawalReason, WorkloadUpdate,
 };
 pub use amend::{Bearing, Change, Meaning, diff};
 pub use approval::{
@@ -35,10 +38,15 @@ pub use approval::{
 };
 pub use control::{Control, Effect, OpenError, Publish, Reload, Settings};
 pub use fault::{Fault, FieldFault};
+pub use federation::{
+    Cause, Committed, Document, Ended, Ending, FederatedChange, Federation, Happened, Happening, Once, Review, Source,
+    View,
+};
 pub use follow::FollowError;
 pub use gate::ProofPolicy;
 pub use glass::{BreakGlass, GlassEnd, GlassEndReason};
 pub use instrument::{Instrument, InstrumentKind, Turn};
 pub use plan::{PlanRequest, PlanState, PlannedReplay, ReplayWindow};
+pub use sources::{Placed as SourcePlaced, Sources};
 pub use store::StoreError;
 pub use token::{Actor, AdminToken, Role};

@@ -1,19 +1,24 @@
 //! What the control plane writes into the ledger, and reads back when the registry is behind it.
 
-use identity::{Holder, KeyRecord};
+use identity::{Holder, KeyRecord, SessionEnd};
 use policy::{Directive, License};
 use proof::entry::Kind;
-use terms::{Affiliation, Attestation, AttestationId, KeyId, Moment, Organization, PersonId, Screening, Workload};
+use terms::{
+    Account, Affiliation, Attestation, AttestationId, Channel, ChannelId, KeyId, Moment, Organization, Person,
+    PersonId, Screening, Workload,
+};
 
 use crate::{
     approval::{Approval, Approver},
+    federation::{Document, Review},
     glass::BreakGlass,
     token::TokenRecord,
 };
 
 /// The version of [`Envelope`] that this crate writes; readers refuse later ones. Version 2 added approvers, approvals,
-/// breaks of the glass, and the person behind a token; version 1 is read as before.
-const ENVELOPE_VERSION: u32 = 2;
+/// breaks of the glass, and the person behind a token; version 3 what sources of word about people say. Earlier versions
+/// are read as before.
+const ENVELOPE_VERSION: u32 = 3;
 
 /// A person's own fields; attestations and affiliations are records of their own.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -25,6 +30,24 @@ pub(crate) struct PersonRecord {
     pub(crate) active: bool,
 }
 
+impl PersonRecord {
+    /// Returns the person with these fields of their own and whatever else is held about them.
+    fn over(&self, held: Option<Person>) -> Person {
+        let held = held.map(|held| (held.attestations, held.affiliations, held.accounts));
+        let (attestations, affiliations, accounts) = held.unwrap_or_default();
+        let (id, display_name) = (self.id.clone(), self.display_name.clone());
+        Person {
+            id,
+            display_name,
+            screening: self.screening,
+            active: self.active,
+            attestations,
+            affiliations,
+            accounts,
+        }
+    }
+}
+
 /// That an attestation no longer holds, without another in its place.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +56,46 @@ pub(crate) struct Withdrawal {
     pub(crate) person: PersonId,
     pub(crate) reason: String,
     pub(crate) at: Moment,
+}
+
+/// What a source calls a person.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccountRecord {
+    pub(crate) person: PersonId,
+    pub(crate) account: Account,
+}
+
+impl AccountRecord {
+    fn detach(&self, person: &mut Person) {
+        person.accounts.retain(|old| (&old.channel, &old.subject) != (&self.account.channel, &self.account.subject));
+    }
+}
+
+/// That a channel proved to be alive.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Heard {
+    pub(crate) channel: ChannelId,
+    pub(crate) at: Moment,
+}
+
+/// What a source said, whole: every change that it brings, in order.
+#[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignalRecord {
+    /// Through which channel it came; none if from an operator.
+    pub(crate) channel: Option<ChannelId>,
+    /// Under which name it is remembered as taken in, at which channel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<(ChannelId, String)>,
+    /// What brought it about, such as the `jti` of an event or the id of a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) caused_by: Option<String>,
+    /// When it was received.
+    pub(crate) received_at: Moment,
+    /// What it brings.
+    pub(crate) changes: Vec<Record>,
 }
 
 /// The state of one row of the registry after a change. Names are stored and never reused.
@@ -52,6 +115,15 @@ pub(crate) enum Record {
     Approver(Approver),
     Approval(Approval),
     BreakGlass(BreakGlass),
+    Channel(Channel),
+    Heard(Heard),
+    Account(AccountRecord),
+    AccountGone(AccountRecord),
+    SessionEnd(SessionEnd),
+    Document(Document),
+    DocumentGone { collection: String, id: String },
+    Review(Review),
+    Signal(SignalRecord),
 }
 
 impl Record {
@@ -63,6 +135,55 @@ impl Record {
         }
     }
 
+    /// Returns the changes it consists of: itself, or those that a signal brings.
+    pub(crate) fn parts(&self) -> &[Self] {
+        match self {
+            Self::Signal(signal) => &signal.changes,
+            one => std::slice::from_ref(one),
+        }
+    }
+
+    /// Returns the person whose state it is part of.
+    pub(crate) fn person(&self) -> Option<&PersonId> {
+        match self {
+            Self::Person(body) => Some(&body.id),
+            Self::Attestation(body) => Some(&body.person),
+            Self::Withdrawal(body) => Some(&body.person),
+            Self::Affiliation(body) => Some(&body.person),
+            Self::Account(body) | Self::AccountGone(body) => Some(&body.person),
+            _ => None,
+        }
+    }
+
+    /// Returns a person as this leaves them; `None` if it is about nobody or about somebody who is not known.
+    pub(crate) fn applied_to(&self, held: Option<Person>) -> Option<Person> {
+        if let Self::Person(body) = self {
+            return Some(body.over(held));
+        }
+        let mut person = held?;
+        match self {
+            Self::Attestation(body) => {
+                person.attestations.retain(|old| Some(&old.id) != body.supersedes.as_ref() && old.id != body.id);
+                person.attestations.push(body.clone());
+                person.attestations.sort_by(|a, b| a.id.cmp(&b.id));
+            }
+            Self::Withdrawal(body) => person.attestations.retain(|old| old.id != body.attestation),
+            Self::Affiliation(body) => {
+                person.affiliations.retain(|old| old.id != body.id);
+                person.affiliations.push(body.clone());
+                person.affiliations.sort_by(|a, b| a.id.cmp(&b.id));
+            }
+            Self::Account(body) => {
+                body.detach(&mut person);
+                person.accounts.push(body.account.clone());
+                person.accounts.sort_by(|a, b| (&a.channel, &a.subject).cmp(&(&b.channel, &b.subject)));
+            }
+            Self::AccountGone(body) => body.detach(&mut person),
+            _ => return None,
+        }
+        Some(person)
+    }
+
     /// Returns whom it is about, as the gateway names callers to the ledger; `None` if about nobody who calls.
     pub(crate) fn subject(&self) -> Option<String> {
         match self {
@@ -72,6 +193,9 @@ impl Record {
             Self::Affiliation(affiliation) => Some(person_subject(&affiliation.person)),
             Self::Workload(workload) => Some(format!("workload:{}", workload.id)),
             Self::Key(key) => Some(holder_subject(&key.holder, &key.id)),
+            Self::Account(record) | Self::AccountGone(record) => Some(person_subject(&record.person)),
+            Self::Review(review) => review.person.as_ref().map(person_subject),
+            Self::Signal(signal) => signal.changes.iter().find_map(Self::subject),
             _ => None,
         }
     }
@@ -132,8 +256,8 @@ mod tests {
 
     #[test]
     fn an_envelope_of_a_later_version_is_refused_by_its_version_and_not_by_its_fields() {
-        let later = br#"{"version":3,"actor":"a","something":"new"}"#;
-        assert!(matches!(Envelope::parse(later), Err(EnvelopeFault::Later(3))));
+        let later = br#"{"version":4,"actor":"a","something":"new"}"#;
+        assert!(matches!(Envelope::parse(later), Err(EnvelopeFault::Later(4))));
     }
 
     #[test]

@@ -61,6 +61,15 @@ pub(crate) fn holder() -> Schema {
     Schema::OneOf(one_of.build())
 }
 
+/// Describes what a key is bound to (RFC 7800).
+pub(crate) fn confirmation() -> Schema {
+    let of = |name: &str| {
+        let hash = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[A-Za-z0-9_-]{43}$"));
+        ObjectBuilder::new().property(name, hash).required(name)
+    };
+    Schema::OneOf(OneOfBuilder::new().item(of("x5t#S256")).item(of("jkt")).build())
+}
+
 pub(crate) fn ties() -> Array {
     let kind = values(&[TieKind::Branch, TieKind::WhollyOwned, TieKind::MajorityOwned]);
     let object = ObjectBuilder::new().property("to", text()).required("to").property("kind", kind).required("kind");

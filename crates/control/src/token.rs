@@ -103,6 +103,11 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// Makes the actor that a source of word about people is, in the record.
+    pub(crate) fn channel(channel: &terms::ChannelId) -> Self {
+        Self { name: format!("channel:{channel}"), role: Role::Registrar }
+    }
+
     /// Makes an actor for code that runs inside the server's own process, such as the demo.
     ///
     /// The record names it `process:` and `name`, at most 64 characters of it. It holds `role` without a token: never

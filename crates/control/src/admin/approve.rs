@@ -113,14 +113,14 @@ fn check_act(act: &ApprovalAct, filed: &Filed, now: Moment) -> Result<(), Fault>
 /// Returns the approver whose signature this is.
 fn signer(store: &Store, signed: &SignedAct) -> Result<Approver, Fault> {
     let refused = |fault: JwsFault| Fault::invalid("jws", fault.to_string());
-    let jws = Jws::parse(&signed.jws).map_err(refused)?;
+    let jws = Jws::parse(&signed.jws, &signed.act).map_err(refused)?;
     let Some(approver) = store.approver(&jws.kid)? else {
         return Err(Fault::invalid("jws", format!("its `kid` is `{}`, who is no approver", jws.kid)));
     };
     if let Some(at) = approver.revoked_at {
         return Err(Fault::invalid("jws", format!("the key of `{}` was revoked at {at}", approver.id)));
     }
-    jws.verify(&signed.act, &approver.public_key).map_err(refused)?;
+    jws.verify(&approver.public_key).map_err(refused)?;
     Ok(approver)
 }
 

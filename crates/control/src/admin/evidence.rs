@@ -37,6 +37,9 @@ impl Registrar<'_> {
             issued_at: new.issued_at,
             expires_at: new.expires_at,
             supersedes: new.supersedes,
+            channel: None,
+            fresh_until: None,
+            means: None,
         };
         let taken = registry.store.attestation(&attestation.id)?.is_some();
         free(taken, "attestation", &attestation.id)?;
@@ -97,6 +100,7 @@ impl Registrar<'_> {
             evidence: new.evidence,
             attested_at: new.attested_at,
             ends_at: new.ends_at,
+            channel: None,
         };
         let taken = registry.store.affiliation(&affiliation.id)?.is_some();
         free(taken, "affiliation", &affiliation.id)?;

@@ -28,7 +28,7 @@ impl Registrar<'_> {
         let mut registry = self.0.inner.registry()?;
         let now = self.0.now();
         let organization = tenant(&registry.store, &new)?;
-        let expires_at = control::key_end(now, new.not_after)?;
+        let expires_at = control::key_end(now, new.not_after, self.0.inner.key_life())?;
         let key = KeyText::mint()?;
         let record = KeyRecord {
             id: key.id(),
@@ -39,6 +39,7 @@ impl Registrar<'_> {
             expires_at,
             revoked_at: None,
             end_use: new.end_use,
+            confirmation: new.confirmation.map(Into::into),
         };
         let change = Record::Key(record.clone());
         let changed = self.0.commit(&mut registry, "key.mint", change, record)?;

@@ -3,6 +3,7 @@
 mod approve;
 mod approvers;
 mod ask;
+mod bound;
 mod checks;
 mod desk;
 mod evidence;
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub(crate) use ask::{Question, When};
+pub use bound::{BoundTo, Thumbprint};
 pub use desk::{Advice, InstrumentState, Officer, Placed};
 pub use keys::Minted;
 pub use read::AttestationStatus;
@@ -55,6 +57,10 @@ pub struct Admin<'a> {
 impl<'a> Admin<'a> {
     pub(crate) fn new(inner: &'a Inner, actor: Actor) -> Self {
         Self { inner, actor }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        self.inner
     }
 
     /// Returns who acts.

@@ -1,6 +1,8 @@
 //! What an administrator sends. Unknown fields are refused; each type is also its own description in the OpenAPI
 //! document.
 
+use std::time::Duration;
+
 use identity::Holder;
 use serde::Deserialize;
 use terms::{
@@ -9,6 +11,7 @@ use terms::{
 };
 use utoipa::ToSchema;
 
+use super::BoundTo;
 use crate::{ApprovalAct, ApproverRole, PublicKey, Role, schema};
 
 /// A new organization.
@@ -232,6 +235,10 @@ pub struct NewKey {
     /// The end use it is made for (15 CFR 772.1), as licenses name it.
     #[schema(value_type = Option<String>, example = "cyber_defence")]
     pub end_use: Option<EndUse>,
+    /// What its holder must prove to hold with each call: the key of a client certificate, or a key for DPoP proofs.
+    /// Nothing if absent.
+    #[schema(schema_with = schema::confirmation)]
+    pub confirmation: Option<BoundTo>,
 }
 
 /// A new approver, or a new key of one whose key was revoked.
@@ -292,12 +299,7 @@ pub struct NewToken {
 
 impl NewToken {
     /// The token of the first start.
-    pub(crate) fn first_root(now: Moment) -> Self {
-        Self {
-            role: Role::Root,
-            label: "first start".to_owned(),
-            not_after: Some(now.plus(crate::control::KEY_LIFE_MAX)),
-            person: None,
-        }
+    pub(crate) fn first_root(now: Moment, life: Duration) -> Self {
+        Self { role: Role::Root, label: "first start".to_owned(), not_after: Some(now.plus(life)), person: None }
     }
 }

@@ -34,7 +34,7 @@ impl Root<'_> {
         checks.text(&new.label, "label");
         checks.finish()?;
         let now = self.0.now();
-        let expires_at = control::key_end(now, new.not_after)?;
+        let expires_at = control::key_end(now, new.not_after, self.0.inner.key_life())?;
         let token = AdminToken::mint()?;
         let record = TokenRecord {
             id: token.id(),

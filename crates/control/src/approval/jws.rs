@@ -1,122 +1,101 @@
 //! Signatures of acts: JWS in compact form with a detached payload, Ed25519 and nothing else.
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use jose::{Alg, Fault, Jwk, Object, SigningFault, SigningKey, Unverified, base64url, usage::APPROVAL};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use terms::PersonId;
+use zeroize::Zeroizing;
 
 use super::act::ApprovalAct;
 
-const ALG: &str = "EdDSA";
 const TYP: &str = "exeat-approval+jws";
 /// The longest signature that is read, in bytes: a header with the longest id is below 200.
 const JWS_BYTES_MAX: usize = 512;
-
-/// The protected header. One with another member is refused: what nobody reads must not be signed for.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    alg: String,
-    kid: PersonId,
-    typ: String,
-}
 
 /// A signature that does not count.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum JwsFault {
     #[error("must be a JWS in compact form with a detached payload: `header..signature`")]
     Form,
-    #[error("its header is not accepted: {0}")]
-    Header(String),
-    #[error("its `alg` is `{0}`: only `EdDSA` is accepted")]
-    Alg(String),
-    #[error("its `typ` is `{0}`: it must be `exeat-approval+jws`")]
-    Typ(String),
+    #[error("is refused: {0}")]
+    Token(Fault),
+    #[error(
+        "its header must be exactly `{{\"alg\": \"EdDSA\", \"kid\": <approver>, \"typ\": \"exeat-approval+jws\"}}`"
+    )]
+    Header,
     #[error("its signature does not verify with the key of `{0}`: sign exactly this act, with that person's key")]
     Signature(PersonId),
 }
 
-/// A signature whose form is right; it still has to be verified.
+/// The signature of an act, together with the act; it still has to be verified.
 #[derive(Debug)]
-pub(crate) struct Jws<'a> {
+pub(crate) struct Jws {
     /// Who is said to have signed.
     pub(crate) kid: PersonId,
-    header: &'a str,
-    signature: Signature,
+    /// The JWS with its payload in place.
+    token: String,
 }
 
-impl<'a> Jws<'a> {
-    /// Reads a signature in compact form.
+impl Jws {
+    /// Reads a signature in compact form as one of `act`.
     ///
     /// # Source
     ///
     /// RFC 7515 section 3.1 and appendix F; RFC 8037 section 3.1.
-    pub(crate) fn parse(text: &'a str) -> Result<Self, JwsFault> {
-        let parts: Vec<&str> = text.split('.').collect();
-        let [header, "", signature] = *parts.as_slice() else {
-            return Err(JwsFault::Form);
-        };
-        if text.len() > JWS_BYTES_MAX {
-            return Err(JwsFault::Form);
+    pub(crate) fn parse(text: &str, act: &ApprovalAct) -> Result<Self, JwsFault> {
+        let parts = text.split_once("..").filter(|_| text.len() <= JWS_BYTES_MAX);
+        let (header, signature) = parts.ok_or(JwsFault::Form)?;
+        let token = format!("{header}.{}.{signature}", base64url::encode(act.payload()));
+        let unverified = Unverified::parse(&token, &APPROVAL).map_err(JwsFault::Token)?;
+        let header = unverified.header();
+        let kid = header.kid().and_then(|kid| PersonId::parse(kid).ok()).ok_or(JwsFault::Header)?;
+        // What nobody reads must not be signed for, and what is written has one spelling.
+        let exactly = json!({ "alg": Alg::EdDsa.name(), "kid": kid, "typ": TYP });
+        if exactly.as_object() != Some(header.members()) {
+            return Err(JwsFault::Header);
         }
-        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| JwsFault::Form);
-        let parsed: Header =
-            serde_json::from_slice(&decoded(header)?).map_err(|error| JwsFault::Header(error.to_string()))?;
-        if parsed.alg != ALG {
-            return Err(JwsFault::Alg(parsed.alg));
-        }
-        if parsed.typ != TYP {
-            return Err(JwsFault::Typ(parsed.typ));
-        }
-        let signature = Signature::from_slice(&decoded(signature)?).map_err(|_| JwsFault::Form)?;
-        Ok(Self { kid: parsed.kid, header, signature })
+        Ok(Self { kid, token })
     }
 
-    /// Requires that `key` signed `act` under this header.
-    pub(crate) fn verify(&self, act: &ApprovalAct, key: &PublicKey) -> Result<(), JwsFault> {
-        let input = signing_input(self.header, act);
-        key.0.verify_strict(&input, &self.signature).map_err(|_| JwsFault::Signature(self.kid.clone()))
+    /// Requires that `key` signed the act under this header.
+    pub(crate) fn verify(&self, key: &PublicKey) -> Result<(), JwsFault> {
+        let refused = || JwsFault::Signature(self.kid.clone());
+        let key = key.jwk().ok_or_else(refused)?;
+        jose::verify(&self.token, &APPROVAL, &key).map(|_| ()).map_err(|_| refused())
     }
-}
-
-fn signing_input(header: &str, act: &ApprovalAct) -> Vec<u8> {
-    format!("{header}.{}", URL_SAFE_NO_PAD.encode(act.payload())).into_bytes()
 }
 
 /// An approver's public key: Ed25519, of a point that is good for signatures.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey(String);
+
+impl PublicKey {
+    fn jwk(&self) -> Option<Jwk> {
+        Jwk::from_value(&json!({ "kty": "OKP", "crv": "Ed25519", "x": self.0 })).ok()
+    }
+}
 
 impl TryFrom<String> for PublicKey {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let bytes = URL_SAFE_NO_PAD.decode(&text).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let key = bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
-        key.filter(|key| !key.is_weak())
-            .map(Self)
-            .ok_or("must be an Ed25519 public key: 32 bytes in base64url, no padding")
+        let key = Self(text);
+        match key.jwk() {
+            Some(_) => Ok(key),
+            None => Err("must be an Ed25519 public key: 32 bytes in base64url, no padding"),
+        }
     }
 }
 
 impl From<PublicKey> for String {
     fn from(key: PublicKey) -> Self {
-        URL_SAFE_NO_PAD.encode(key.0.as_bytes())
+        key.0
     }
 }
 
-/// An approver's private key. Zeroized when dropped; shown only where it is written to its holder's file.
+/// An approver's private key. Shown only where it is written to its holder's file.
 #[derive(Debug)]
 pub struct ApproverKey(SigningKey);
-
-/// A key as a file (RFC 8037 section 2). The private part is in `d`.
-#[derive(Deserialize, Serialize)]
-struct Jwk {
-    kty: String,
-    crv: String,
-    x: PublicKey,
-    d: String,
-}
 
 impl ApproverKey {
     /// Makes a new key.
@@ -124,10 +103,8 @@ impl ApproverKey {
     /// # Errors
     ///
     /// The operating system has no randomness.
-    pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed)?;
-        Ok(Self(SigningKey::from_bytes(&seed)))
+    pub fn generate() -> Result<Self, SigningFault> {
+        SigningKey::generate(Alg::EdDsa).map(Self)
     }
 
     /// Reads a private key from a JWK.
@@ -141,40 +118,41 @@ impl ApproverKey {
     /// RFC 8037 section 2.
     pub fn from_jwk(text: &str) -> Result<Self, &'static str> {
         const BAD: &str = "it is not a private Ed25519 key as a JWK: make one with `exeat approver keygen`";
-        let jwk: Jwk = serde_json::from_str(text).map_err(|_| BAD)?;
-        let seed = URL_SAFE_NO_PAD.decode(&jwk.d).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let key = Self(SigningKey::from_bytes(&seed.ok_or(BAD)?));
-        let is_ed25519 = jwk.kty == "OKP" && jwk.crv == "Ed25519" && key.public() == jwk.x;
-        is_ed25519.then_some(key).ok_or(BAD)
+        SigningKey::from_ed25519_jwk(text).map(Self).map_err(|_| BAD)
     }
 
-    /// Returns the private key as a JWK: a secret.
-    #[must_use]
-    pub fn to_jwk(&self) -> String {
-        let d = URL_SAFE_NO_PAD.encode(self.0.as_bytes());
-        let jwk = Jwk { kty: "OKP".to_owned(), crv: "Ed25519".to_owned(), x: self.public(), d };
-        serde_json::to_string(&jwk).unwrap_or_default()
+    /// Returns the private key as a JWK: a secret, cleared when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The library that holds the key does not show it.
+    pub fn to_jwk(&self) -> Result<Zeroizing<String>, SigningFault> {
+        self.0.to_ed25519_jwk()
     }
 
     /// Returns the public key.
     #[must_use]
     pub fn public(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        let jwk = self.0.public().to_value();
+        PublicKey(jwk.get("x").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
     /// Signs an act as `kid`; returns `header..signature`.
-    #[must_use]
-    pub fn sign(&self, act: &ApprovalAct, kid: &PersonId) -> String {
-        let header = Header { alg: ALG.to_owned(), kid: kid.clone(), typ: TYP.to_owned() };
-        let header = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).unwrap_or_default());
-        let signature = self.0.sign(&signing_input(&header, act));
-        format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    ///
+    /// # Errors
+    ///
+    /// The operation on the private key failed.
+    pub fn sign(&self, act: &ApprovalAct, kid: &PersonId) -> Result<String, SigningFault> {
+        let kid = Object::from_iter([("kid".to_owned(), Value::from(kid.as_str()))]);
+        let payload = act.payload();
+        let token = self.0.sign_payload(TYP, &kid, &payload)?;
+        Ok(token.replacen(&format!(".{}.", base64url::encode(payload)), "..", 1))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use ed25519_dalek::Signer;
     use terms::Moment;
 
     use super::*;
@@ -188,35 +166,43 @@ mod tests {
         PersonId::parse("ada").unwrap()
     }
 
-    fn with_header(key: &ApproverKey, header: &serde_json::Value) -> String {
-        let header = URL_SAFE_NO_PAD.encode(header.to_string());
-        let signature = key.0.sign(&signing_input(&header, &act()));
-        format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    /// Signs the act under any header, as this crate itself would not, with another library.
+    fn with_header(key: &ApproverKey, header: &Value) -> String {
+        let jwk: Value = serde_json::from_str(&key.to_jwk().unwrap()).unwrap();
+        let seed = base64url::decode_array(jwk["d"].as_str().unwrap()).unwrap();
+        let header = base64url::encode(header.to_string());
+        let input = format!("{header}.{}", base64url::encode(act().payload()));
+        let signature = ed25519_dalek::SigningKey::from_bytes(&seed).sign(input.as_bytes());
+        format!("{header}..{}", base64url::encode(signature.to_bytes()))
+    }
+
+    fn counts(text: &str, key: &ApproverKey) -> bool {
+        Jws::parse(text, &act()).is_ok_and(|jws| jws.verify(&key.public()).is_ok())
     }
 
     #[test]
     fn a_signature_holds_for_its_act_and_its_key_and_for_no_other() {
         let (key, other) = (ApproverKey::generate().unwrap(), ApproverKey::generate().unwrap());
-        let text = key.sign(&act(), &ada());
-        let jws = Jws::parse(&text).unwrap();
+        let text = key.sign(&act(), &ada()).unwrap();
+        let jws = Jws::parse(&text, &act()).unwrap();
         assert_eq!(jws.kid, ada());
-        jws.verify(&act(), &key.public()).unwrap();
-        assert!(jws.verify(&act(), &other.public()).is_err());
+        jws.verify(&key.public()).unwrap();
+        assert_eq!(jws.verify(&other.public()), Err(JwsFault::Signature(ada())));
         let mut changed = act();
         changed.version = 2;
-        assert!(jws.verify(&changed, &key.public()).is_err());
+        let jws = Jws::parse(&text, &changed).unwrap();
+        assert_eq!(jws.verify(&key.public()), Err(JwsFault::Signature(ada())));
     }
 
     #[test]
     fn every_changed_character_of_a_signature_is_noticed() {
         let key = ApproverKey::generate().unwrap();
-        let text = key.sign(&act(), &ada());
+        let text = key.sign(&act(), &ada()).unwrap();
         for at in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             let changed = String::from_utf8(changed).unwrap();
-            let good = Jws::parse(&changed).is_ok_and(|jws| jws.verify(&act(), &key.public()).is_ok());
-            assert!(!good, "{changed}");
+            assert!(!counts(&changed, &key), "{changed}");
         }
     }
 
@@ -224,13 +210,15 @@ mod tests {
     fn another_algorithm_another_type_and_members_nobody_reads_are_refused() {
         let key = ApproverKey::generate().unwrap();
         let good = json!({ "alg": "EdDSA", "kid": "ada", "typ": "exeat-approval+jws" });
-        let jws = with_header(&key, &good);
-        Jws::parse(&jws).unwrap().verify(&act(), &key.public()).unwrap();
+        assert!(counts(&with_header(&key, &good), &key));
         for (member, value) in [
             ("alg", json!("none")),
             ("alg", json!("HS256")),
             ("alg", json!("ES256")),
+            ("alg", json!("Ed25519")),
             ("typ", json!("JWT")),
+            ("typ", json!("application/exeat-approval+jws")),
+            ("typ", json!("EXEAT-APPROVAL+JWS")),
             ("kid", json!("../ada")),
             ("kid", json!(null)),
             ("crit", json!(["b64"])),
@@ -240,27 +228,44 @@ mod tests {
             let mut header = good.clone();
             header[member] = value;
             let text = with_header(&key, &header);
-            assert!(Jws::parse(&text).is_err(), "{header}");
+            assert!(Jws::parse(&text, &act()).is_err(), "{header}");
         }
     }
 
     #[test]
     fn only_the_compact_form_with_a_detached_payload_is_read() {
         let key = ApproverKey::generate().unwrap();
-        let text = key.sign(&act(), &ada());
-        let attached = text.replace("..", &format!(".{}.", URL_SAFE_NO_PAD.encode(act().payload())));
+        let text = key.sign(&act(), &ada()).unwrap();
+        assert!(counts(&text, &key));
+        let attached = text.replace("..", &format!(".{}.", base64url::encode(act().payload())));
         let long = format!("{}..{}", "A".repeat(500), "A".repeat(86));
         for bad in ["", ".", "..", "...", "a..b.c", &attached, &format!("{text}="), &format!(" {text}"), &long] {
-            assert!(Jws::parse(bad).is_err(), "{bad}");
+            assert!(Jws::parse(bad, &act()).is_err(), "{bad}");
         }
+    }
+
+    /// With the key of RFC 8037 appendix A.1; made by another library.
+    #[test]
+    fn a_signature_of_another_library_counts_and_is_made_here_bit_for_bit() {
+        let jwk = concat!(
+            r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","#,
+            r#""d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A"}"#
+        );
+        let key = ApproverKey::from_jwk(jwk).unwrap();
+        let text = concat!(
+            "eyJhbGciOiJFZERTQSIsImtpZCI6ImFkYSIsInR5cCI6ImV4ZWF0LWFwcHJvdmFsK2p3cyJ9..",
+            "2hqVCiopspgid5JUbigrBnXK0UUCaLQ_L5NppCb8xx05DM3--9y4564DycaiRiccKx0wGBXqbLP-bi-R16EfCQ"
+        );
+        assert!(counts(text, &key));
+        assert_eq!(key.sign(&act(), &ada()).unwrap(), text);
     }
 
     #[test]
     fn a_key_is_read_back_from_its_file_and_a_broken_one_is_named_without_its_secret() {
         let key = ApproverKey::generate().unwrap();
-        let text = key.to_jwk();
+        let text = key.to_jwk().unwrap();
         assert_eq!(ApproverKey::from_jwk(&text).unwrap().public(), key.public());
-        let mut jwk: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let mut jwk: Value = serde_json::from_str(&text).unwrap();
         jwk["x"] = serde_json::to_value(ApproverKey::generate().unwrap().public()).unwrap();
         for bad in ["", "{}", &jwk.to_string(), &text.replace("Ed25519", "X25519")] {
             let error = ApproverKey::from_jwk(bad).unwrap_err();
@@ -271,7 +276,7 @@ mod tests {
     #[test]
     fn a_point_that_verifies_everything_is_no_public_key() {
         let neutral = [&[1][..], &[0; 31]].concat();
-        let text = URL_SAFE_NO_PAD.encode(neutral);
+        let text = base64url::encode(neutral);
         assert!(PublicKey::try_from(text).is_err());
         assert!(PublicKey::try_from("AAAA".to_owned()).is_err());
     }

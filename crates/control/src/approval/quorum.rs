@@ -94,7 +94,7 @@ mod tests {
         let document = json!({ "type": "directive/v1", "id": "DIR-1", "version": 1, "status": "in_force" });
         let act = ApprovalAct::on(&document, moment("2026-06-12T13:00:00Z")).unwrap();
         let public_key = key.public();
-        let (jws, at) = (key.sign(&act, &id), moment(NOON));
+        let (jws, at) = (key.sign(&act, &id).unwrap(), moment(NOON));
         let approver =
             Approver { id: id.clone(), role, public_key: public_key.clone(), created_at: at, revoked_at: None };
         (approver, Approval { act, approver: id, role, public_key, jws, at })

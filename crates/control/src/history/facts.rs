@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use identity::{Directory, Holder};
-use policy::{CallerFacts, CredentialFacts, Facts};
-use terms::{ModelVersionId, Moment, Organization, OrganizationId, Person, PersonId, Workload, WorkloadId};
+use policy::{CallerFacts, CredentialFacts, Facts, Reliance};
+use terms::{ChannelId, ModelVersionId, Moment, Organization, OrganizationId, Person, PersonId, Workload, WorkloadId};
 
 /// Who is who, at one moment.
 pub(crate) trait Known {
@@ -14,6 +14,8 @@ pub(crate) trait Known {
     fn organization(&self, id: &OrganizationId) -> Option<Arc<Organization>>;
     /// Returns a workload.
     fn workload(&self, id: &WorkloadId) -> Option<Arc<Workload>>;
+    /// Returns up to when a channel can be relied on.
+    fn reliance(&self, id: &ChannelId) -> Option<Reliance>;
 }
 
 impl Known for Directory {
@@ -27,6 +29,10 @@ impl Known for Directory {
 
     fn workload(&self, id: &WorkloadId) -> Option<Arc<Workload>> {
         Self::workload(self, id)
+    }
+
+    fn reliance(&self, id: &ChannelId) -> Option<Reliance> {
+        self.channel(id).map(|channel| Reliance { channel: id.clone(), until: channel.stale_at() })
     }
 }
 
@@ -42,7 +48,8 @@ pub(crate) fn gather(
 ) -> Facts {
     let caller = caller(known, holder);
     let organizations = organizations(known, &credential, &caller);
-    Facts { at, model, credential, caller, organizations, consumed: Vec::new() }
+    let channels = caller.channels().iter().filter_map(|channel| known.reliance(channel)).collect();
+    Facts { at, model, credential, caller, organizations, consumed: Vec::new(), channels }
 }
 
 fn caller(known: &impl Known, holder: &Holder) -> CallerFacts {

@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use identity::KeyRecord;
+use policy::Reliance;
 use proof::entry::Kind;
 use terms::{
-    Affiliation, AffiliationId, Attestation, AttestationId, KeyId, Moment, Organization, OrganizationId, Person,
-    PersonId, Workload, WorkloadId,
+    Account, Affiliation, AffiliationId, Attestation, AttestationId, Channel, ChannelId, KeyId, Moment, Organization,
+    OrganizationId, Person, PersonId, SubjectName, Workload, WorkloadId,
 };
 
 use super::{History, Known, scan};
 use crate::{
     Fault, FollowError,
-    record::{Envelope, PersonRecord, Record, Withdrawal},
+    record::{AccountRecord, Envelope, PersonRecord, Record, Withdrawal},
 };
 
 /// Everything that the entries up to a moment say of whoever can call.
@@ -25,6 +26,10 @@ pub(crate) struct Past {
     withdrawals: BTreeMap<AttestationId, Withdrawal>,
     affiliations: BTreeMap<AffiliationId, Affiliation>,
     keys: BTreeMap<KeyId, KeyRecord>,
+    /// Whom each name at a source stood for; none from when on it stood for nobody.
+    accounts: BTreeMap<(ChannelId, SubjectName), Dated<Option<AccountRecord>>>,
+    channels: BTreeMap<ChannelId, Dated<Channel>>,
+    heard: BTreeMap<ChannelId, Vec<Moment>>,
 }
 
 /// Something without a date of its own: each state with the time of its entry, in order.
@@ -40,8 +45,12 @@ impl<T> Default for Dated<T> {
 impl<T> Dated<T> {
     /// Returns the state at a moment: the last recorded by then, else the first.
     fn at(&self, at: Moment) -> Option<&T> {
-        let by_then = self.0.iter().rev().find(|(recorded, _)| *recorded <= at);
-        by_then.or_else(|| self.0.first()).map(|(_, state)| state)
+        self.by(at).or_else(|| self.0.first().map(|(_, state)| state))
+    }
+
+    /// Returns the last state recorded by a moment.
+    fn by(&self, at: Moment) -> Option<&T> {
+        self.0.iter().rev().find(|(recorded, _)| *recorded <= at).map(|(_, state)| state)
     }
 }
 
@@ -80,13 +89,27 @@ impl Past {
             Record::Key(body) => {
                 self.keys.insert(body.id.clone(), body);
             }
-            Record::AdminToken(_)
+            Record::Account(body) => self.learn_account(at, body, true),
+            Record::AccountGone(body) => self.learn_account(at, body, false),
+            Record::Channel(body) => self.channels.entry(body.id.clone()).or_default().0.push((at, body)),
+            Record::Heard(body) => self.heard.entry(body.channel).or_default().push(body.at),
+            Record::Signal(signal) => signal.changes.into_iter().for_each(|change| self.learn(at, change)),
+            Record::SessionEnd(_)
+            | Record::Document(_)
+            | Record::DocumentGone { .. }
+            | Record::Review(_)
+            | Record::AdminToken(_)
             | Record::Directive(_)
             | Record::License(_)
             | Record::Approver(_)
             | Record::Approval(_)
             | Record::BreakGlass(_) => {}
         }
+    }
+
+    fn learn_account(&mut self, at: Moment, body: AccountRecord, stands: bool) {
+        let named = (body.account.channel.clone(), body.account.subject.clone());
+        self.accounts.entry(named).or_default().0.push((at, stands.then_some(body)));
     }
 
     pub(crate) fn key(&self, id: &KeyId) -> Option<&KeyRecord> {
@@ -120,7 +143,21 @@ pub(crate) struct PastAt<'a> {
     at: Moment,
 }
 
+impl<'a> PastAt<'a> {
+    fn accounts(self, person: &'a PersonId) -> impl Iterator<Item = Account> {
+        let stood = self.past.accounts.values().filter_map(move |account| account.by(self.at)?.as_ref());
+        stood.filter(move |record| record.person == *person).map(|record| record.account.clone())
+    }
+}
+
 impl Known for PastAt<'_> {
+    fn reliance(&self, id: &ChannelId) -> Option<Reliance> {
+        let known = self.past.channels.get(id)?.by(self.at)?;
+        let heard = self.past.heard.get(id).into_iter().flatten().filter(|heard| **heard <= self.at).max();
+        let heard_at = heard.copied().unwrap_or(known.heard_at).max(known.heard_at);
+        Some(Reliance { channel: id.clone(), until: Channel { heard_at, ..known.clone() }.stale_at() })
+    }
+
     fn person(&self, id: &PersonId) -> Option<Arc<Person>> {
         let record = self.past.people.get(id)?.at(self.at)?;
         let own = self.past.attestations.values().map(|(_, attestation)| attestation);
@@ -134,6 +171,7 @@ impl Known for PastAt<'_> {
             active: record.active,
             attestations: held.cloned().collect(),
             affiliations: affiliations.cloned().collect(),
+            accounts: self.accounts(id).collect(),
         }))
     }
 

@@ -11,6 +11,7 @@ mod parties;
 mod plans;
 mod problem;
 mod shapes;
+mod sources;
 mod views;
 
 use std::sync::OnceLock;
@@ -94,6 +95,13 @@ macro_rules! with_routes {
             operations: get_schema __path_get_schema,
             operations: reload __path_reload,
             operations: get_receipt __path_get_receipt,
+            sources: list_source_kinds __path_list_source_kinds,
+            sources: list_sources __path_list_sources,
+            sources: set_source __path_set_source,
+            sources: remove_source __path_remove_source,
+            sources: list_channels __path_list_channels,
+            sources: list_reviews __path_list_reviews,
+            sources: close_review __path_close_review,
             ask: explain_call __path_explain_call,
             ask: ask __path_ask,
             ask: list_instruments __path_list_instruments,

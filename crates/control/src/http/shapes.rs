@@ -61,7 +61,6 @@ fn things() -> Vec<(&'static str, Value)> {
         ("Attestation", attestation()),
         ("AttestationStatus", status),
         ("Affiliation", affiliation()),
-        ("Key", key()),
         ("AdminToken", token()),
         ("Approver", approver()),
     ]
@@ -78,6 +77,7 @@ fn desk() -> Vec<(&'static str, Schema)> {
     let notices = like(&json!([{ "at": "DIR-2026-06-12", "why": "consider" }]));
     let placed = with(with(like(&instrument), "notices", notices), "changes", Schema::Array(Array::new(change)));
     vec![
+        ("Key", with(like(&key()), "confirmation", or_null(like(&json!({ "x5t#S256?": "", "jkt?": "" }))))),
         ("Instrument", with(like(&instrument), "break_glass", or_null(break_glass()))),
         ("Placed", with(placed, "break_glass", or_null(break_glass()))),
     ]
@@ -100,6 +100,13 @@ fn alone() -> Vec<(&'static str, Value)> {
         "notices": [{ "at": "DIR-2026-06-12", "why": "consider" }],
     });
     vec![
+        ("SourceKinds", json!({ "kinds": ["token_issuer"] })),
+        ("Sources", json!({ "kind": "token_issuer", "items": [{}] })),
+        ("SourcePlaced", json!({ "item": {}, "secret": null })),
+        ("SourceRemoved", json!({ "kind": "token_issuer", "removed": "northgate-idp" })),
+        ("Channels", json!({ "items": [channel()] })),
+        ("Review", review()),
+        ("Reviews", json!({ "items": [review()] })),
         ("InstrumentVersions", json!({ "versions": [{}] })),
         ("SnapshotInForce", snapshot),
         ("Models", json!({ "models": [{}], "aliases": [{}] })),
@@ -126,7 +133,13 @@ fn organization() -> Value {
 fn person() -> Value {
     json!({
         "id": "ada", "display_name": "Ada", "screening": "cleared", "active": true,
-        "attestations": [attestation()], "affiliations": [affiliation()],
+        "attestations": [attestation()], "affiliations": [affiliation()], "accounts?": [account()],
+    })
+}
+
+fn account() -> Value {
+    json!({
+        "channel": "larkspur-hr", "subject": "4711", "organization": null, "state": "active", "sessions_end?": MOMENT,
     })
 }
 
@@ -141,14 +154,14 @@ fn attestation() -> Value {
     json!({
         "id": "att-1", "person": "ada", "claim": {}, "issuer": "proofing-desk",
         "evidence": "case 1", "assurance": "ial2", "issued_at": MOMENT, "expires_at": MOMENT,
-        "supersedes": null,
+        "supersedes": null, "means?": "document", "fresh_until?": MOMENT, "channel?": "proofing",
     })
 }
 
 fn affiliation() -> Value {
     json!({
         "id": "aff-1", "person": "ada", "organization": "larkspur-labs", "engagement": "employee",
-        "issuer": "larkspur-hr", "evidence": "roster", "attested_at": MOMENT, "ends_at": MOMENT,
+        "issuer": "larkspur-hr", "evidence": "roster", "attested_at": MOMENT, "ends_at": MOMENT, "channel?": "larkspur-hr",
     })
 }
 
@@ -157,6 +170,17 @@ fn key() -> Value {
         "id": "0123456789abcdef", "holder": {}, "organization": null, "created_at": MOMENT,
         "expires_at": MOMENT, "revoked_at": null, "end_use": null,
     })
+}
+
+fn channel() -> Value {
+    json!({
+        "id": "northgate-hr", "kind": "scim", "organization": null, "issuer": null, "heard_at": MOMENT, "interval_s": 2400,
+        "grace_s": 2400, "enabled": true, "freshness": "fresh", "fresh_until": null, "stale_at": null,
+    })
+}
+
+fn review() -> Value {
+    json!({ "id": "rev-1", "person?": null, "what": "two sources disagree", "opened_at": MOMENT, "closed_at?": null })
 }
 
 fn approver() -> Value {

@@ -6,7 +6,7 @@ use policy::{Snapshot, SnapshotDocument};
 use serde::Serialize;
 use terms::{EndUse, KeyId, Moment, OrganizationId, PersonId};
 
-use crate::{Advice, Changed, Effect, Role, token::TokenRecord};
+use crate::{Advice, BoundTo, Changed, Effect, Role, token::TokenRecord};
 
 /// A key as the API shows it.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +18,7 @@ pub(super) struct KeyView {
     expires_at: Moment,
     revoked_at: Option<Moment>,
     end_use: Option<EndUse>,
+    confirmation: Option<BoundTo>,
 }
 
 impl From<KeyRecord> for KeyView {
@@ -30,6 +31,7 @@ impl From<KeyRecord> for KeyView {
             expires_at: key.expires_at,
             revoked_at: key.revoked_at,
             end_use: key.end_use,
+            confirmation: key.confirmation.map(BoundTo::from),
         }
     }
 }

@@ -147,6 +147,7 @@ mod tests {
             caller: CallerFacts::Unbound,
             organizations: Vec::new(),
             consumed: Vec::new(),
+            channels: Vec::new(),
         };
         let bytes = serde_json::to_vec(&facts).unwrap();
         assert_eq!(key_of(&bytes), Some("0123456789abcdef"));

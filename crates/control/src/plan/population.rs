@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use identity::{Directory, KeyRecord, Resolved};
 use policy::{
-    CallerFacts, CredentialFacts,
+    CallerFacts, CredentialFacts, Reliance,
     plan::{ModelTraffic, Population, Principal},
 };
-use terms::{KeyId, ModelVersionId};
+use terms::{KeyId, ModelVersionId, Moment};
 
 use super::Progress;
 
@@ -28,11 +28,23 @@ pub(super) fn gather(directory: &Directory, traffic: &Traffic, minutes: u64, pro
     directory.for_each_key(|key| keys.push(key.clone()));
     progress.step("gathering everybody", u64::try_from(keys.len()).unwrap_or(u64::MAX));
     let mut population = Population::new();
+    population.rely_on(alive(directory));
     for key in keys {
         population.add(principal(directory, &key, carried(traffic, &key.id, minutes)));
         progress.advance(1);
     }
     population
+}
+
+/// Returns the channels that can be relied on now, as if they went on to be heard: a plan is about an instrument, and what
+/// silence would end is told by their health.
+fn alive(directory: &Directory) -> Vec<Reliance> {
+    let mut alive = Vec::new();
+    directory.for_each_channel(|channel| {
+        let until = if channel.enabled { Moment::MAX } else { channel.heard_at };
+        alive.push(Reliance { channel: channel.id.clone(), until });
+    });
+    alive
 }
 
 fn principal(directory: &Directory, key: &KeyRecord, traffic: Vec<ModelTraffic>) -> Principal {

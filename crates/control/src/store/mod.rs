@@ -4,6 +4,8 @@
 //! applied in one transaction, so that after a crash the registry says exactly how far it got.
 
 mod desk;
+mod ending;
+mod federation;
 mod idempotency;
 mod read;
 
@@ -25,7 +27,7 @@ pub(crate) use idempotency::{Answered, IdempotencyKey};
 pub(crate) use read::{Filed, Filter, Page};
 
 /// Each migration brings the registry from its position to the next; stored positions are never reused.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
 
 /// The registry cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -201,6 +203,18 @@ fn put(tx: &Transaction<'_>, index: u64, actor: &str, record: &Record) -> rusqli
         Record::Approver(body) => put_plain(tx, "approver", body.id.as_str(), body, index),
         Record::Approval(body) => desk::put_approval(tx, index, body),
         Record::BreakGlass(body) => desk::put_break_glass(tx, index, body),
+        Record::Channel(body) => put_plain(tx, "channel", body.id.as_str(), body, index),
+        Record::Heard(body) => federation::put_heard(tx, index, body),
+        Record::Account(body) => federation::put_account(tx, index, body),
+        Record::AccountGone(body) => federation::remove_account(tx, body),
+        Record::SessionEnd(body) => federation::put_session_end(tx, index, body),
+        Record::Document(body) => federation::put_document(tx, index, body),
+        Record::DocumentGone { collection, id } => federation::remove_document(tx, collection, id),
+        Record::Review(body) => put_plain(tx, "review", body.id.as_str(), body, index),
+        Record::Signal(body) => {
+            federation::put_message(tx, index, body)?;
+            body.changes.iter().try_for_each(|change| put(tx, index, actor, change))
+        }
     }
 }
 

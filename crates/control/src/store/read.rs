@@ -127,6 +127,7 @@ impl Store {
         Ok(Person {
             attestations: self.held(&record.id)?,
             affiliations: self.affiliations(of("person"), &Page::ALL)?,
+            accounts: self.accounts_of(&record.id)?,
             id: record.id,
             display_name: record.display_name,
             screening: record.screening,

@@ -46,7 +46,7 @@ impl Desk {
 
     pub(crate) fn sign(&self, who: &str, document: &Value, until: Moment) -> Value {
         let act = ApprovalAct::on(document, until).unwrap();
-        let jws = self.keys[who].sign(&act, &PersonId::parse(who).unwrap());
+        let jws = self.keys[who].sign(&act, &PersonId::parse(who).unwrap()).unwrap();
         json!({ "act": act, "jws": jws })
     }
 

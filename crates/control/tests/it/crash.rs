@@ -135,6 +135,34 @@ async fn a_change_that_the_registry_could_not_take_binds_at_once_and_is_stored_b
 }
 
 #[tokio::test]
+async fn a_change_that_cannot_be_read_back_binds_at_once_and_is_in_effect_in_full_before_the_next_one() {
+    let world = World::new();
+    world.populate().await;
+    let told = world.attach();
+    let other = Connection::open(world.dir.path().join("registry/registry.sqlite3")).unwrap();
+    // Whatever is stored of a person makes what is known of them unreadable, as a bad page would.
+    let broken = "CREATE TRIGGER broken AFTER UPDATE ON person BEGIN UPDATE affiliation SET body = '{' || body; END";
+    other.execute_batch(broken).unwrap();
+    let off = json!({ "active": false });
+    let reply = world.call(&world.root, "PATCH /admin/v1/people/ada", off).await;
+    assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
+    let receipt = usize::try_from(reply.body["receipt"].as_u64().unwrap()).unwrap();
+    assert_eq!(world.entries()[receipt].0.code.as_deref(), Some("person.deactivate"));
+    assert_eq!(told.all(), ["person ada"], "live calls hear of it all the same");
+    assert!(!world.control.directory().person(&"ada".parse().unwrap()).unwrap().active);
+    let health = world.done("GET /admin/v1/health", Value::Null).await;
+    assert_eq!(health["registry_behind"], true);
+    let refused = world.call(&world.root, "POST /admin/v1/people", json!({ "id": "a", "display_name": "A" })).await;
+    assert!(refused.status.is_server_error(), "nothing is changed before it is in effect: {refused:?}");
+
+    other.execute_batch("DROP TRIGGER broken; UPDATE affiliation SET body = substr(body, 2)").unwrap();
+    world.control.checkpoint().unwrap();
+    assert_eq!(told.all(), ["person ada", "person ada"]);
+    assert_eq!(world.done("GET /admin/v1/health", Value::Null).await["registry_behind"], false);
+    world.done("POST /admin/v1/people", json!({ "id": "a", "display_name": "A" })).await;
+}
+
+#[tokio::test]
 async fn a_directive_that_the_registry_could_not_take_binds_at_once() {
     let world = World::new();
     world.populate().await;

@@ -248,6 +248,7 @@ fn facts(world: &World, person: &str) -> Facts {
         caller: CallerFacts::Person { person: directory.person(&person.parse().unwrap()).unwrap() },
         organizations: directory.organization(&"northgate-grid".parse().unwrap()).into_iter().collect(),
         consumed: Vec::new(),
+        channels: Vec::new(),
     }
 }
 

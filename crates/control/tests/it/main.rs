@@ -12,6 +12,7 @@ mod conform;
 mod crash;
 mod desk;
 mod evidence;
+mod federation;
 mod glass;
 mod history;
 mod parties;

@@ -1,7 +1,7 @@
 //! Organizations, people, workloads and keys.
 
 use axum::http::StatusCode;
-use identity::{Holder, KeyText, Pepper, Resolved};
+use identity::{Confirmation, Holder, KeyText, Pepper, Resolved};
 use proof::entry::Kind;
 use serde_json::{Value, json};
 use terms::{PersonId, Screening};
@@ -131,6 +131,37 @@ async fn a_minted_key_is_shown_once_resolves_to_its_holder_and_ends_when_revoked
     assert_eq!(told.all().last().unwrap(), "key revoked=true");
     let again = world.call(&world.root, &revoke, Value::Null).await;
     assert_eq!(again.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn a_key_can_be_bound_to_one_certificate_or_to_one_key_and_shows_it() {
+    let world = World::new();
+    world.populate().await;
+    let line = "POST /admin/v1/keys";
+    let hash = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+    let key =
+        |confirmation: Value| json!({ "holder": { "kind": "person", "person": "ada" }, "confirmation": confirmation });
+    for name in ["x5t#S256", "jkt"] {
+        let minted = world.done(line, key(json!({ name: hash }))).await;
+        assert_eq!(minted["item"]["confirmation"], json!({ name: hash }));
+        let id = KeyText::parse(minted["key"].as_str().unwrap().as_bytes()).unwrap().id();
+        let held = world.control.directory().key(&id).unwrap().confirmation.unwrap();
+        assert_eq!(matches!(held, Confirmation::Jwk(_)), name == "jkt");
+        let shown = world.done(&format!("GET /admin/v1/keys/{id}"), Value::Null).await;
+        assert_eq!(shown["confirmation"], json!({ name: hash }));
+    }
+    for bad in [
+        json!({}),
+        json!({ "jkt": hash, "x5t#S256": hash }),
+        json!({ "kid": hash }),
+        json!({ "jkt": "short" }),
+        json!({ "jkt": format!("{hash}=") }),
+        json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4J" }),
+        json!(hash),
+    ] {
+        let refused = world.call(&world.root, line, key(bad.clone())).await;
+        assert!(refused.status.is_client_error(), "{bad}: {refused:?}");
+    }
 }
 
 #[tokio::test]

@@ -60,6 +60,8 @@ impl Publish for Told {
             Change::Organization(organization) => format!("organization {}", organization.id),
             Change::Workload(workload) => format!("workload {}", workload.id),
             Change::Key(key) => format!("key revoked={}", key.revoked_at.is_some()),
+            Change::Channel(channel) => format!("channel {}", channel.id),
+            Change::Session(end) => format!("session {:?}", end.session),
         })
     }
 
