@@ -48,5 +48,6 @@ pub(crate) fn record(
         expires_at: now.plus(Duration::from_secs(86_400)),
         revoked_at: None,
         end_use: None,
+        confirmation: None,
     }
 }

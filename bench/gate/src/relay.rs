@@ -71,6 +71,9 @@ fn play(check: &Check, dir: &Path, ends: &mut Child) -> anyhow::Result<()> {
         clock,
         pepper,
         monitor: Arc::new(Unmonitored),
+        client: fetch::Client::new(fetch::Settings::new(fetch::Roots::native()?, fetch::AddressRule::public())),
+        own_tokens: None,
+        aside: None,
     })?;
     let address = gateway.addresses().first().copied().context("the gateway listens nowhere")?;
     let mut told = ends.stdin.take().context("no input of the other ends")?;

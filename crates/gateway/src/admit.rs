@@ -6,12 +6,13 @@ use std::sync::{
 };
 
 use http::Response;
-use policy::{Code, Permit, Refusal};
+use policy::{Code, Determination, Permit, Refusal};
 
 use crate::{
     Call, Output, Problem, Worker,
     authenticate::Caller,
     decide::{self, Decided, Seen},
+    dialect::Challenge,
     lease::{Lease, Subject},
     record,
 };
@@ -45,14 +46,14 @@ pub(crate) fn decide(worker: &Worker, caller: &Caller, requested: &str) -> Resul
     let snapshot = shared.snapshot.load();
     let in_force = shared.in_force(&snapshot);
     let (seen, now) = (Seen::now(in_force), shared.clock.now());
-    if let Some(held) = worker.memory().recall(&caller.key.id, requested, seen, now) {
+    if let Some(held) = worker.memory().recall(caller.id(), requested, seen, now) {
         return Ok(held);
     }
     let pseudonym = |holder: &str| shared.ledger.pseudonym(holder);
     let decided = decide::decide(in_force, pseudonym, caller, requested, now)
         .map(Arc::new)
         .ok_or_else(|| Problem::ModelUnknown { name: requested.to_owned() })?;
-    worker.memory().keep(caller.key.id.clone(), requested.to_owned(), now, Arc::clone(&decided));
+    worker.memory().keep(caller.id().clone(), requested.to_owned(), now, Arc::clone(&decided));
     Ok(decided)
 }
 
@@ -64,6 +65,7 @@ pub(crate) fn decide(worker: &Worker, caller: &Caller, requested: &str) -> Resul
 pub(crate) async fn refuse(
     worker: &Worker,
     call: &Call,
+    caller: &Caller,
     decided: &Decided,
     refusal: &Refusal,
     requested: &str,
@@ -78,15 +80,31 @@ pub(crate) async fn refuse(
         code = refusal.code().as_str(),
         "call refused"
     );
-    Err(problem(refusal))
+    Err(step_up(worker, caller, requested).unwrap_or_else(|| problem(caller, refusal)))
 }
 
 /// Turns a refusal into the caller's answer.
-pub(crate) fn problem(refusal: &Refusal) -> Problem {
-    match refusal.code() {
-        Code::CredentialEnded => Problem::KeyRevoked,
-        code => Problem::PermissionDenied { code: code.as_str(), message: refusal.message(), hold: refusal.is_hold() },
+pub(crate) fn problem(caller: &Caller, refusal: &Refusal) -> Problem {
+    match (refusal.code(), caller.token().or_else(|| caller.assertion())) {
+        (Code::CredentialEnded, None) => Problem::KeyRevoked,
+        (Code::CredentialEnded, Some(_)) => Problem::Challenged {
+            fault: "the access token is revoked or has expired: ask for a new one".to_owned(),
+            challenge: Challenge::InvalidToken,
+        },
+        (code, _) => {
+            Problem::PermissionDenied { code: code.as_str(), message: refusal.message(), hold: refusal.is_hold() }
+        }
     }
+}
+
+/// Returns the answer that asks for a fresh authentication, if the call would be permitted with one.
+fn step_up(worker: &Worker, caller: &Caller, requested: &str) -> Option<Problem> {
+    let (shared, now) = (worker.shared(), worker.shared().clock.now());
+    let problem = shared.oauth.step_up(caller, now)?;
+    let snapshot = shared.snapshot.load();
+    let in_force = shared.in_force(&snapshot);
+    let fresh = decide::decide(in_force, |_| [0; 16], &caller.as_if_fresh(), requested, now)?;
+    matches!(fresh.resolution.determination, Determination::Permit(_)).then_some(problem)
 }
 
 /// Enters a permitted call among the live ones, where any change from now on finds it.
@@ -108,11 +126,11 @@ pub(crate) fn enter(
     if !shared.fleet.load().serves(permit.model(), call.route.dialect) {
         return Err(Problem::DialectUnsupported);
     }
-    let key = caller.key.id.clone();
-    if shared.leases.count(&Subject::Key(key.clone())) >= worker.limits().in_flight_per_caller {
+    if shared.leases.count(&counted(caller)) >= worker.limits().in_flight_per_caller {
         return Err(Problem::RateLimited { retry_after: 1 });
     }
-    let lease = shared.leases.enter(worker.id(), call.id, key, Arc::clone(&decided.subjects), permit.clone());
+    let (subjects, permit) = (Arc::clone(&decided.subjects), permit.clone());
+    let lease = shared.leases.enter(worker.id(), call.id, caller.clone(), subjects, permit, decided.until);
     shared.put_on(&lease, &decided.accounts);
     if Seen::now(shared.in_force(&shared.snapshot.load())) != decided.seen {
         shared.revise(&lease);
@@ -122,5 +140,13 @@ pub(crate) fn enter(
         Some(recall) => {
             Err(Problem::PermissionDenied { code: recall.code, message: recall.message.clone(), hold: recall.hold })
         }
+    }
+}
+
+/// Returns under what the calls of one caller are counted: one account may hold many tokens at once.
+fn counted(caller: &Caller) -> Subject {
+    match caller.token() {
+        Some(token) => Subject::Account(token.channel.clone(), token.subject.clone()),
+        None => Subject::Key(caller.credential_id().clone()),
     }
 }

@@ -11,6 +11,7 @@ use terms::CallId;
 use crate::{
     config::Limits,
     dialect::{Peek, Problem, Route, peek, refers_to_stored},
+    listener::Peer,
 };
 
 /// One call as it came in, read whole and parsed as far as the decision needs.
@@ -34,6 +35,8 @@ pub(crate) struct Incoming {
     pub(crate) route: Route,
     /// The head.
     pub(crate) parts: http::request::Parts,
+    /// Where it came from.
+    pub(crate) peer: Peer,
     /// The body.
     pub(crate) body: Body,
 }
@@ -50,9 +53,9 @@ impl Incoming {
     ///
     /// A [`Problem`] that names what is wrong with the request; nothing was forwarded.
     pub(crate) async fn read(self, limits: &Limits) -> Result<Call, Problem> {
-        let Self { id, route, parts, body } = self;
+        let Self { id, route, parts, body, .. } = self;
         let body = match parts.method {
-            Method::POST => read_body(body, limits).await?,
+            Method::POST => read_body(body, limits.body_bytes, Duration::from_secs(limits.body_seconds)).await?,
             _ => Bytes::new(),
         };
         let peek = match route.operation.names_model() {
@@ -68,9 +71,12 @@ impl Incoming {
     }
 }
 
-async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Problem> {
-    let limit = limits.body_bytes;
-    let within = Duration::from_secs(limits.body_seconds);
+/// Reads a body of at most `limit` bytes.
+///
+/// # Errors
+///
+/// [`Problem::TooLarge`], [`Problem::Timeout408`], or [`Problem::BadRequest`] if it ends early.
+pub(crate) async fn read_body(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
     let read = tokio::time::timeout(within, collect(Limited::new(body, limit))).await;
     match read {
         Err(_) => Err(Problem::Timeout408),

@@ -3,6 +3,7 @@
 //! No port is bound and no upstream is called before [`Settings::check`] found nothing to correct.
 
 mod check;
+mod credentials;
 mod url;
 
 use std::{
@@ -16,7 +17,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use terms::{Dialect, ModelVersionId};
 
-pub(crate) use self::url::EndpointUrl;
+pub use self::credentials::{ClientCertificates, IntrospectionSettings, IssuerSettings, TokenSettings};
+pub(crate) use self::{credentials::Credentials, url::EndpointUrl};
 
 /// Everything about the data path, as typed by an operator.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
@@ -28,6 +30,22 @@ pub struct Settings {
     pub tls: Option<TlsSettings>,
     /// Allows other than loopback addresses without TLS, for a mesh that encrypts by itself. False unless set.
     pub allow_plaintext: bool,
+    /// Whether clients are asked for a certificate in the handshake, to which a token or key may be bound.
+    pub client_certificates: ClientCertificates,
+    /// Addresses of proxies that end TLS and pass a client's certificate on as `Client-Cert` (RFC 9440); none unless
+    /// set. From any other address a request with that header is refused. They must also pass on the client's address,
+    /// appended to `Forwarded` (RFC 7239) or `X-Forwarded-For`, which are believed of nobody else: those who ask for
+    /// tokens too often are told apart by it.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Where clients reach the gateway, such as `https://gateway.example.com`; what DPoP proofs are compared with,
+    /// never the `host` header.
+    pub external_origin: Option<String>,
+    /// What access tokens for this gateway name as `aud`; `external_origin` unless set.
+    pub resource: Option<String>,
+    /// What every access token must show.
+    pub tokens: TokenSettings,
+    /// Whose access tokens are taken.
+    pub issuers: Vec<IssuerSettings>,
     /// Threads that serve calls, 1 to 256; one for each core unless set.
     pub workers: usize,
     /// Bounds on what clients may occupy.
@@ -183,6 +201,8 @@ pub struct Fault {
 pub struct Checked {
     listen: Vec<SocketAddr>,
     tls: Option<TlsSettings>,
+    client_certificates: ClientCertificates,
+    credentials: Credentials,
     workers: NonZeroUsize,
     limits: Limits,
     upstreams: Vec<CheckedUpstream>,
@@ -215,6 +235,28 @@ impl Checked {
     #[must_use]
     pub fn tls(&self) -> Option<&TlsSettings> {
         self.tls.as_ref()
+    }
+
+    /// Returns whether clients are asked for a certificate.
+    #[must_use]
+    pub fn client_certificates(&self) -> ClientCertificates {
+        self.client_certificates
+    }
+
+    /// Returns where clients reach the gateway, if the operator said so.
+    #[must_use]
+    pub fn external_origin(&self) -> Option<&str> {
+        self.credentials.origin.as_deref()
+    }
+
+    /// Returns what access tokens for this gateway name as `aud`, if the operator said so.
+    #[must_use]
+    pub fn resource(&self) -> Option<&str> {
+        self.credentials.resource.as_deref()
+    }
+
+    pub(crate) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Returns how many threads serve.
@@ -251,6 +293,12 @@ impl Default for Settings {
             listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)],
             tls: None,
             allow_plaintext: false,
+            client_certificates: ClientCertificates::Off,
+            trusted_proxies: Vec::new(),
+            external_origin: None,
+            resource: None,
+            tokens: TokenSettings::default(),
+            issuers: Vec::new(),
             workers: thread::available_parallelism().map_or(1, |cores| cores.get().min(256)),
             limits: Limits::default(),
             upstreams: Vec::new(),

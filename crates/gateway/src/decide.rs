@@ -3,12 +3,12 @@
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
-use identity::{Directory, Holder, KeyRecord, Resolved};
-use policy::{CallerFacts, CredentialFacts, Facts, Resolution, Snapshot, resolve};
-use terms::{KeyId, ModelVersionId, Moment};
+use identity::{Directory, Holder, Resolved};
+use policy::{CallerFacts, CredentialFacts, Facts, Reliance, Resolution, Snapshot, resolve};
+use terms::{KeyId, ModelVersionId, Moment, Person};
 
 use crate::{
-    authenticate::Caller,
+    authenticate::{Caller, EndUser, Standing},
     lease::Subject,
     tally::{Account, Tally},
 };
@@ -30,8 +30,21 @@ pub(crate) struct Decided {
     pub(crate) pseudonym: [u8; 16],
     /// The accounts of the capped licenses that permit it; none if nothing permits or no cap is set.
     pub(crate) accounts: Vec<Arc<Account>>,
+    /// Up to when it holds if nothing changes.
+    pub(crate) until: Moment,
     /// What was in force.
     pub(crate) seen: Seen,
+}
+
+/// What is known about a call, and up to when.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    /// What is decided on.
+    pub(crate) facts: Facts,
+    /// Whom the credential belongs to.
+    pub(crate) holder: Holder,
+    /// When the facts change with time alone, though the decision would not see it.
+    pub(crate) until: Moment,
 }
 
 /// What a decision rests on.
@@ -84,7 +97,7 @@ impl Memory {
     pub(crate) fn recall(&self, key: &KeyId, requested: &str, seen: Seen, now: Moment) -> Option<Arc<Decided>> {
         let memory = self.0.borrow();
         let (at, decided) = memory.by_key.get(key)?.get(requested)?;
-        let holds = decided.seen == seen && *at <= now && now < decided.resolution.valid_until;
+        let holds = decided.seen == seen && *at <= now && now < decided.until;
         holds.then(|| Arc::clone(decided))
     }
 
@@ -109,7 +122,7 @@ pub(crate) fn decide(
 ) -> Option<Decided> {
     let seen = Seen::now(in_force);
     let first = first_candidate(in_force.snapshot, requested)?;
-    let facts = gather(in_force, &caller.key, first, now);
+    let Gathered { facts, holder, until } = gather(in_force, caller, first, now);
     let resolution = resolve(in_force.snapshot, &facts, requested)?;
     let (model, accounts) = match &resolution.determination {
         policy::Determination::Permit(permit) => (permit.model().clone(), in_force.tally.named_by(permit.basis())),
@@ -118,38 +131,85 @@ pub(crate) fn decide(
     let facts = Facts { model, ..facts };
     Some(Decided {
         facts: serialized(&facts),
-        subjects: subjects(&facts).into(),
-        pseudonym: pseudonym(&holder(&caller.key)),
+        subjects: subjects(&facts, caller, &holder).into(),
+        pseudonym: pseudonym(&spelled(&holder, caller.credential_id())),
+        until: until.min(resolution.valid_until),
         resolution,
         accounts,
         seen,
     })
 }
 
-/// Gathers what is known about a credential now, for one model version.
-pub(crate) fn gather(in_force: InForce<'_>, key: &KeyRecord, model: ModelVersionId, at: Moment) -> Facts {
+/// Gathers what is known about a credential now, for one model version. It may have been presented a while ago: what
+/// counts is what the directory holds of it now.
+pub(crate) fn gather(in_force: InForce<'_>, presented: &Caller, model: ModelVersionId, at: Moment) -> Gathered {
     let InForce { directory, snapshot, tally } = in_force;
-    let caller = match directory.resolve(&key.holder) {
-        Resolved::Person(person) => CallerFacts::Person { person },
-        Resolved::Workload { workload, owners, recipients } => CallerFacts::Workload { workload, owners, recipients },
-        Resolved::Unbound => CallerFacts::Unbound,
-    };
-    let named = caller.organizations(key.organization.as_ref());
+    let presented = presented.renewed(directory);
+    let holder = presented.holder(directory);
+    let (caller, standing) = behind(directory, &presented, &holder, at);
+    let organization = presented.organization(directory);
+    let named = caller.organizations(organization.as_ref());
     let organizations: Vec<_> = named.iter().filter_map(|id| directory.organization(id)).collect();
-    Facts {
+    let facts = Facts {
         at,
         model,
         credential: CredentialFacts {
-            id: key.id.clone(),
-            expires_at: key.expires_at,
-            revoked: key.revoked_at.is_some(),
-            organization: key.organization.clone(),
-            end_use: key.end_use.clone(),
+            id: presented.credential_id().clone(),
+            expires_at: presented.expires_at(),
+            revoked: standing.revoked,
+            organization,
+            end_use: presented.end_use(),
         },
+        channels: reliance(directory, &caller),
         caller,
         consumed: tally.consumed(snapshot, &named, &organizations, at),
         organizations,
-    }
+    };
+    Gathered { facts, holder, until: standing.until }
+}
+
+/// Returns who stands behind a credential now, as far as that is established, and what speaks against it.
+fn behind(directory: &Directory, presented: &Caller, holder: &Holder, at: Moment) -> (CallerFacts, Standing) {
+    let standing = |person: Option<&Person>| presented.standing(directory, person, at);
+    let (caller, standing) = match directory.resolve(holder) {
+        Resolved::Person(person) => {
+            let standing = standing(Some(&person));
+            (CallerFacts::Person { person }, standing)
+        }
+        Resolved::Workload { workload, owners, recipients } => {
+            let all = CallerFacts::Workload { workload, owners, recipients };
+            for_end_user(directory, presented, all, standing(None), at)
+        }
+        Resolved::Unbound => (CallerFacts::Unbound, standing(None)),
+    };
+    (if standing.establishes { caller } else { CallerFacts::Unbound }, standing)
+}
+
+/// Narrows the recipients of a workload to the end user for whom it calls, if it says so.
+fn for_end_user(
+    directory: &Directory,
+    presented: &Caller,
+    caller: CallerFacts,
+    standing: Standing,
+    at: Moment,
+) -> (CallerFacts, Standing) {
+    let (CallerFacts::Workload { workload, owners, .. }, Some(assertion)) = (&caller, presented.assertion()) else {
+        return (caller, standing);
+    };
+    let person = match assertion.holder(directory) {
+        Holder::Person { person } => directory.person(&person),
+        Holder::Workload { .. } | Holder::Shared => None,
+    };
+    let asserted = assertion.standing(directory, person.as_deref(), at);
+    let workload = Arc::new(EndUser::narrow(assertion, workload, directory, asserted));
+    let recipients = person.into_iter().filter(|person| workload.recipients.contains(&person.id)).collect();
+    (CallerFacts::Workload { workload, owners: owners.clone(), recipients }, standing.with_end_user(asserted))
+}
+
+/// Returns up to when each channel can be relied on that evidence about the caller rests on.
+fn reliance(directory: &Directory, caller: &CallerFacts) -> Vec<Reliance> {
+    let channels = caller.channels().into_iter().filter_map(|id| directory.channel(&id));
+    channels.map(|channel| Reliance { channel: channel.id.clone(), until: channel.stale_at() }).collect()
 }
 
 /// Serializes facts as they are recorded and replayed.
@@ -170,8 +230,17 @@ fn first_candidate(snapshot: &Snapshot, requested: &str) -> Option<ModelVersionI
 
 /// Lists everything whose change must bring the call back before `policy::decide`, including people and
 /// organizations that are named but not known: they may appear.
-pub(crate) fn subjects(facts: &Facts) -> Vec<Subject> {
+pub(crate) fn subjects(facts: &Facts, caller: &Caller, holder: &Holder) -> Vec<Subject> {
     let mut all = vec![Subject::Key(facts.credential.id.clone())];
+    if let Holder::Person { person } = holder {
+        all.push(Subject::Person(person.clone()));
+    }
+    for token in caller.tokens() {
+        all.push(Subject::Channel(token.channel.clone()));
+        all.push(Subject::Account(token.channel.clone(), token.subject.clone()));
+        let sessions = token.sessions.iter().cloned();
+        all.extend(sessions.map(|session| Subject::Session(token.channel.clone(), session)));
+    }
     all.extend(facts.caller.people().map(|person| Subject::Person(person.id.clone())));
     let affiliations = facts.caller.people().flat_map(|person| &person.affiliations);
     all.extend(affiliations.map(|affiliation| Subject::Organization(affiliation.organization.clone())));
@@ -182,17 +251,18 @@ pub(crate) fn subjects(facts: &Facts) -> Vec<Subject> {
         all.extend(workload.owners.iter().chain(&workload.recipients).cloned().map(Subject::Person));
     }
     all.push(Subject::Model(facts.model.clone()));
+    all.extend(facts.caller.channels().into_iter().map(Subject::Channel));
     all.extend(facts.consumed.iter().map(|used| Subject::License(used.instrument.clone())));
     all.sort();
     all.dedup();
     all
 }
 
-/// Names whoever a key belongs to, for the pseudonym: the person, else the workload, else the key itself.
-pub(crate) fn holder(key: &KeyRecord) -> String {
-    match &key.holder {
+/// Names whoever a credential belongs to, for the pseudonym: the person, else the workload, else the credential itself.
+pub(crate) fn spelled(holder: &Holder, credential: &KeyId) -> String {
+    match holder {
         Holder::Person { person } => format!("person:{person}"),
         Holder::Workload { workload } => format!("workload:{workload}"),
-        Holder::Shared => format!("key:{}", key.id),
+        Holder::Shared => format!("key:{credential}"),
     }
 }

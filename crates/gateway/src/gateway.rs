@@ -17,6 +17,8 @@ use policy::Snapshot;
 use terms::{Clock, KeyId, ModelVersionId};
 
 use crate::{
+    aside::Aside,
+    authenticate::{OwnTokens, ResourceServer},
     config::{Checked, Limits},
     decide::InForce,
     lease::Leases,
@@ -47,6 +49,12 @@ pub struct Parts {
     pub pepper: Pepper,
     /// Who watches prompts and output.
     pub monitor: Arc<dyn Monitor>,
+    /// How the keys of issuers are fetched and issuers are asked.
+    pub client: fetch::Client,
+    /// The keys of tokens that this deployment issues itself, if it does.
+    pub own_tokens: Option<OwnTokens>,
+    /// Who answers the few paths that are no calls to a model but that SDKs ask of the same server.
+    pub aside: Option<Arc<dyn Aside>>,
 }
 
 /// What all workers share.
@@ -57,6 +65,10 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pepper: Pepper,
+    pub(crate) oauth: Arc<ResourceServer>,
+    pub(crate) aside: Option<Arc<dyn Aside>>,
+    pub(crate) asides: Arc<AtomicUsize>,
+    pub(crate) aside_bodies: Arc<AtomicUsize>,
     pub(crate) monitor: Arc<dyn Monitor>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) tally: Arc<Tally>,
@@ -74,6 +86,9 @@ pub enum StartError {
     /// An upstream cannot be set up.
     #[error("cannot set up the upstreams: {0}")]
     Upstream(String),
+    /// Tokens could not be verified.
+    #[error("cannot take access tokens: {0}")]
+    Credentials(String),
     /// A port cannot be bound or a certificate cannot be read.
     #[error("cannot listen: {0}")]
     Listen(#[source] listener::StartError),
@@ -109,7 +124,10 @@ impl Gateway {
     ///
     /// [`StartError`]: nothing serves; mend what it names and start again.
     pub fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { settings, directory, snapshot, ledger, clock, pepper, monitor } = parts;
+        let Parts { settings, directory, snapshot, ledger, clock, pepper, monitor, client, own_tokens, aside } = parts;
+        let metrics = Metrics::new();
+        let oauth = ResourceServer::new(settings.credentials(), own_tokens, client, metrics.tokens());
+        let oauth = oauth.map_err(StartError::Credentials)?;
         let fleet = Fleet::new(&settings).map_err(|error| StartError::Upstream(error.to_string()))?;
         let shared = Arc::new(Shared {
             directory,
@@ -117,10 +135,14 @@ impl Gateway {
             ledger,
             clock,
             pepper,
+            oauth: Arc::new(oauth),
+            aside,
+            asides: Arc::default(),
+            aside_bodies: Arc::default(),
             monitor,
             leases: Leases::new(settings.workers().get()),
             tally: Arc::default(),
-            metrics: Metrics::new(),
+            metrics,
             fleet: Arc::new(ArcSwap::from_pointee(fleet)),
             limits: ArcSwap::from_pointee(settings.limits().clone()),
             in_flight: Arc::default(),
@@ -176,6 +198,9 @@ impl Gateway {
         if now.tls() != settings.tls() {
             return Err(ReloadError::NeedsRestart("tls"));
         }
+        if now.credentials() != settings.credentials() || now.client_certificates() != settings.client_certificates() {
+            return Err(ReloadError::NeedsRestart("what is set about credentials"));
+        }
         if fixed(now.limits()) != fixed(settings.limits()) {
             return Err(ReloadError::NeedsRestart("limits of connections"));
         }
@@ -206,12 +231,12 @@ impl Gateway {
         self.shared.ready()
     }
 
-    /// Returns how many live calls each key has on each model version.
+    /// Returns how many live calls each credential has on each model version.
     #[must_use]
     pub fn live_by_key(&self) -> BTreeMap<(KeyId, ModelVersionId), u64> {
         let mut counts = BTreeMap::new();
         for live in self.shared.leases.all() {
-            *counts.entry((live.key.clone(), live.model.clone())).or_default() += 1;
+            *counts.entry((live.caller.credential_id().clone(), live.model.clone())).or_default() += 1;
         }
         counts
     }

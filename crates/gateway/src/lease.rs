@@ -14,10 +14,13 @@ use std::{
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use policy::{Permit, Refusal};
-use terms::{CallId, InstrumentId, KeyId, ModelVersionId, Moment, OrganizationId, PersonId, ProvisionId, WorkloadId};
+use terms::{
+    CallId, ChannelId, InstrumentId, KeyId, ModelVersionId, Moment, OrganizationId, PersonId, ProvisionId, SubjectName,
+    WorkloadId,
+};
 use tokio::sync::Notify;
 
-use crate::tally::Tab;
+use crate::{authenticate::Caller, tally::Tab};
 
 /// Something that calls depend on and that can change.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -34,6 +37,12 @@ pub(crate) enum Subject {
     Model(ModelVersionId),
     /// A license whose cap may stand in the way.
     License(InstrumentId),
+    /// A channel that evidence about a caller, or a token, rests on.
+    Channel(ChannelId),
+    /// What a source calls whom it speaks for.
+    Account(ChannelId, SubjectName),
+    /// A session at a source, or one token of it.
+    Session(ChannelId, SubjectName),
 }
 
 /// Why a call was recalled, as recorded and as the caller is told.
@@ -83,7 +92,7 @@ pub(crate) struct Live {
     /// Names the call.
     pub(crate) call: CallId,
     /// The credential it came with.
-    pub(crate) key: KeyId,
+    pub(crate) caller: Caller,
     /// The version that serves it.
     pub(crate) model: ModelVersionId,
     /// What it uses under capped licenses.
@@ -226,19 +235,21 @@ impl Leases {
         Arc::new(Self { shards: (0..workers.max(1)).map(|_| Shard::default()).collect() })
     }
 
-    /// Enters a permitted call. The caller must then check that nothing changed since it was decided.
+    /// Enters a call that is permitted up to `until`. Whoever enters it must then check that nothing changed since it was
+    /// decided.
     pub(crate) fn enter(
         self: &Arc<Self>,
         worker: usize,
         call: CallId,
-        key: KeyId,
+        caller: Caller,
         subjects: Arc<[Subject]>,
         permit: Permit,
+        until: Moment,
     ) -> Lease {
         let worker = worker % self.shards.len().max(1);
         let live = |slot| Live {
             call,
-            key,
+            caller,
             model: permit.model().clone(),
             tab: Tab::default(),
             place: Place { worker, slot },
@@ -248,7 +259,7 @@ impl Leases {
             waker: AtomicWaker::new(),
         };
         let live = match self.shards.get(worker) {
-            Some(shard) => shard.enter(live, subjects),
+            Some(shard) => shard.enter(live, subjects, until),
             None => Arc::new(live(0)),
         };
         Lease { leases: Arc::clone(self), live }
@@ -301,22 +312,21 @@ impl Leases {
         }
     }
 
-    /// Puts a newer permit under a live call; returns true if its legal basis changed.
-    pub(crate) fn renew(&self, live: &Live, permit: Permit) -> bool {
+    /// Puts a newer permit, which holds up to `until`, under a live call; returns true if its legal basis changed.
+    pub(crate) fn renew(&self, live: &Live, permit: Permit, until: Moment) -> bool {
         if let Some(shard) = self.shards.get(live.place.worker) {
-            shard.reschedule(live.place.slot, permit.valid_until());
+            shard.reschedule(live.place.slot, until);
         }
         live.replace(permit)
     }
 }
 
 impl Shard {
-    fn enter(&self, live: impl FnOnce(u64) -> Live, subjects: Arc<[Subject]>) -> Arc<Live> {
+    fn enter(&self, live: impl FnOnce(u64) -> Live, subjects: Arc<[Subject]>, until: Moment) -> Arc<Live> {
         let mut index = lock(&self.index);
         let slot = index.next;
         index.next += 1;
         let live = Arc::new(live(slot));
-        let until = lock(&live.permit).valid_until();
         index.join(&subjects, slot);
         index.live.insert(slot, Entered { live: Arc::clone(&live), until, subjects });
         index.by_time.insert((until, slot));

@@ -34,12 +34,15 @@
 //! ```
 
 mod admit;
+mod aside;
 mod authenticate;
 mod call;
+mod challenge;
 mod config;
 mod decide;
 mod dialect;
 mod forward;
+mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
@@ -65,9 +68,14 @@ use crate::call::Incoming;
 
 pub(crate) use crate::gateway::Shared;
 pub use crate::{
+    aside::{Answering, Aside, Client},
+    authenticate::{OwnKeys, OwnTokens},
     call::Call,
-    config::{Checked, EndpointSettings, Fault, Limits, Settings, TlsSettings, UpstreamSettings},
-    dialect::Problem,
+    config::{
+        Checked, ClientCertificates, EndpointSettings, Fault, IntrospectionSettings, IssuerSettings, Limits, Settings,
+        TlsSettings, TokenSettings, UpstreamSettings,
+    },
+    dialect::{Challenge, Problem},
     forward::{Reply, forward},
     gateway::{Gateway, Parts, ReloadError, StartError},
     recall::Effect,
@@ -83,13 +91,17 @@ pub use crate::{
 /// A [`Problem`] in the caller's dialect; no output has left.
 async fn serve_call(worker: &Worker, incoming: Incoming) -> Result<Response<Output>, Problem> {
     let slot = worker.slot()?;
-    let caller = authenticate::authenticate(incoming.headers(), worker.directory(), worker.pepper())?;
+    let caller = authenticate::authenticate(worker.shared(), &incoming).await?;
     let call = incoming.read(&worker.limits()).await?;
+    // The body may have taken a minute.
+    let caller = caller.renewed(worker.directory());
     let requested = responses::requested(worker, &caller, &call)?;
     let decided = admit::decide(worker, &caller, &requested)?;
     let permit = match &decided.resolution.determination {
         Determination::Permit(permit) => permit.clone(),
-        Determination::Refuse(refusal) => return admit::refuse(worker, &call, &decided, refusal, &requested).await,
+        Determination::Refuse(refusal) => {
+            return admit::refuse(worker, &call, &caller, &decided, refusal, &requested).await;
+        }
     };
     let lease = admit::enter(worker, &call, &caller, &decided, &permit)?;
     screen::screen(worker.monitor(), call.id, &permit, &call.body)?;

@@ -65,6 +65,17 @@ struct EndpointLabels {
     url: String,
 }
 
+/// How access tokens are verified. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenChecks {
+    /// Signatures that were verified.
+    pub(crate) signatures: Counter,
+    /// Tokens that their issuer was asked about.
+    pub(crate) introspections: Counter,
+    /// Uses of tokens that had been verified before.
+    pub(crate) remembered: Counter,
+}
+
 /// What an operator watches. One per gateway; every worker counts into it without a lock on the common path.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -76,6 +87,7 @@ pub(crate) struct Metrics {
     decided_again: Counter,
     recalled: Counter,
     cut_seconds: Histogram,
+    tokens: TokenChecks,
     live: Gauge,
     upstream_up: Family<EndpointLabels, Gauge>,
     upstream_in_flight: Family<EndpointLabels, Gauge>,
@@ -105,6 +117,7 @@ impl Metrics {
             decided_again: Counter::default(),
             recalled: Counter::default(),
             cut_seconds: Histogram::new(SECONDS),
+            tokens: TokenChecks::default(),
             live: Gauge::default(),
             upstream_up: Family::default(),
             upstream_in_flight: Family::default(),
@@ -128,6 +141,10 @@ impl Metrics {
         r.register("decided_again", "Live calls decided again because something changed", self.decided_again.clone());
         r.register("recalled", "Live calls recalled", self.recalled.clone());
         r.register("cut_seconds", "From the recall to the last byte of the stream", self.cut_seconds.clone());
+        let TokenChecks { signatures, introspections, remembered } = &self.tokens;
+        r.register("token_signatures", "Signatures of tokens and assertions that were verified", signatures.clone());
+        r.register("token_introspections", "Opaque tokens that an issuer was asked about", introspections.clone());
+        r.register("token_remembered", "Uses of tokens that had been verified before", remembered.clone());
         r.register("live_calls", "Calls now live", self.live.clone());
         r.register("upstream_up", "1 if the endpoint is sent calls, 0 while it is left out", self.upstream_up.clone());
         r.register("upstream_in_flight", "Calls the endpoint carries now", self.upstream_in_flight.clone());
@@ -136,6 +153,11 @@ impl Metrics {
         r.register("ledger_queued", "Entries that wait for the disk", self.ledger_queued.clone());
         r.register("ledger_commit_seconds", "The time the last commit took", self.ledger_commit_seconds.clone());
         r.register("ledger_available", "1 if the ledger takes entries", self.ledger_available.clone());
+    }
+
+    /// Returns where it is counted how access tokens are verified.
+    pub(crate) fn tokens(&self) -> TokenChecks {
+        self.tokens.clone()
     }
 
     pub(crate) fn call_ended(&self, labels: &CallLabels, took: Duration, usage: &Usage) {
@@ -176,6 +198,7 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+
     /// Shows the endpoints that are configured now, and no others.
     fn watch_upstreams(&self, upstreams: &[EndpointStatus]) {
         for family in [&self.upstream_up, &self.upstream_in_flight, &self.upstream_served] {

@@ -16,8 +16,8 @@ use crate::{
 /// # Errors
 ///
 /// [`Problem::Unauthenticated`].
-pub(crate) fn list(worker: &Worker, incoming: &Incoming) -> Result<Bytes, Problem> {
-    let caller = authenticate(incoming.headers(), worker.directory(), worker.pepper())?;
+pub(crate) async fn list(worker: &Worker, incoming: &Incoming) -> Result<Bytes, Problem> {
+    let caller = authenticate(worker.shared(), incoming).await?;
     let snapshot = worker.shared().snapshot.load();
     let document = snapshot.document();
     let aliases = document.aliases.iter().map(|alias| alias.name.as_str());
@@ -33,8 +33,8 @@ pub(crate) fn list(worker: &Worker, incoming: &Incoming) -> Result<Bytes, Proble
 ///
 /// [`Problem::Unauthenticated`]; [`Problem::ModelUnknown`] also for one that exists and that the caller may not
 /// use: the list is of what they may use, and this is one line of it.
-pub(crate) fn one(worker: &Worker, incoming: &Incoming, id: &str) -> Result<Bytes, Problem> {
-    let caller = authenticate(incoming.headers(), worker.directory(), worker.pepper())?;
+pub(crate) async fn one(worker: &Worker, incoming: &Incoming, id: &str) -> Result<Bytes, Problem> {
+    let caller = authenticate(worker.shared(), incoming).await?;
     match may(worker, &caller, id) {
         true => Ok(model_card(incoming.route.dialect, &card(id))),
         false => Err(Problem::ModelUnknown { name: id.to_owned() }),

@@ -8,13 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use identity::Change;
-use policy::{Determination, Directive, Facts, License, Permit, Snapshot, SnapshotDocument, decide};
+use policy::{Determination, Directive, License, Permit, Snapshot, SnapshotDocument, decide};
 use proof::entry::Kind;
-use terms::{KeyId, ModelFamily, ModelVersion, ModelVersionId};
+use terms::{KeyId, ModelFamily, ModelVersion, ModelVersionId, Moment};
 
 use crate::{
     Shared,
-    decide::{Seen, gather, serialized, subjects},
+    authenticate::Caller,
+    decide::{Gathered, Seen, gather, serialized, subjects},
     lease::{Live, Recall, Subject},
     record::{draft, spelled},
 };
@@ -46,12 +47,19 @@ struct Answer {
     determination: Determination,
     subjects: Arc<[Subject]>,
     facts: Bytes,
+    until: Moment,
 }
 
 impl Answer {
-    fn new(snapshot: &Snapshot, facts: &Facts, seen: Seen) -> Self {
+    fn new(snapshot: &Snapshot, caller: &Caller, gathered: &Gathered, seen: Seen) -> Self {
+        let Gathered { facts, holder, until } = gathered;
         let determination = decide(snapshot, facts);
-        Self { seen, determination, subjects: subjects(facts).into(), facts: serialized(facts) }
+        let until = match &determination {
+            Determination::Permit(permit) => permit.valid_until().min(*until),
+            Determination::Refuse(_) => *until,
+        };
+        let subjects = subjects(facts, caller, holder).into();
+        Self { seen, determination, subjects, facts: serialized(facts), until }
     }
 }
 
@@ -63,8 +71,18 @@ impl Shared {
             Change::Organization(organization) => Subject::Organization(organization.id.clone()),
             Change::Workload(workload) => Subject::Workload(workload.id.clone()),
             Change::Key(key) => Subject::Key(key.id.clone()),
+            Change::Channel(channel) => Subject::Channel(channel.id.clone()),
+            Change::Session(end) => Subject::Session(end.channel.clone(), end.session.clone()),
         };
-        self.decide_again(&self.leases.touching(&subject))
+        let mut live = self.leases.touching(&subject);
+        if let Change::Person(person) = change {
+            let accounts = person.accounts.iter();
+            let accounts = accounts.map(|account| Subject::Account(account.channel.clone(), account.subject.clone()));
+            live.extend(accounts.flat_map(|account| self.leases.touching(&account)));
+            live.sort_by_key(|live| live.call.0);
+            live.dedup_by_key(|live| live.call.0);
+        }
+        self.decide_again(&live)
     }
 
     /// Puts a snapshot in force and decides again every live call on a model version that it treats differently.
@@ -102,9 +120,8 @@ impl Shared {
         for _ in 0..REVISIONS_MAX {
             let snapshot = self.snapshot.load_full();
             let seen = Seen::now(self.in_force(&snapshot));
-            if let Some(answer) = self.answer(answers, live, &snapshot, seen)
-                && self.revise_once(live, answer)
-            {
+            let answer = self.answer(answers, live, &snapshot, seen);
+            if self.revise_once(live, answer) {
                 return true;
             }
             if Seen::now(self.in_force(&self.snapshot.load())) == seen {
@@ -115,15 +132,14 @@ impl Shared {
         self.recall(live, Recall::stopped("evaluation_failed", message, *self.snapshot.load().digest()))
     }
 
-    /// Returns what is decided about a call when `seen` is in force; `None` if its credential is not known.
-    fn answer<'a>(&self, answers: &'a mut Answers, live: &Live, snapshot: &Snapshot, seen: Seen) -> Option<&'a Answer> {
-        let question = (live.key.clone(), live.model.clone());
+    /// Returns what is decided about a call when `seen` is in force.
+    fn answer<'a>(&self, answers: &'a mut Answers, live: &Live, snapshot: &Snapshot, seen: Seen) -> &'a Answer {
+        let question = (live.caller.id().clone(), live.model.clone());
         match answers.0.entry(question) {
-            Entry::Occupied(known) if known.get().seen == seen => Some(known.into_mut()),
+            Entry::Occupied(known) if known.get().seen == seen => known.into_mut(),
             entry => {
-                let key = self.directory.key(&live.key)?;
-                let facts = gather(self.in_force(snapshot), &key, live.model.clone(), self.clock.now());
-                Some(entry.insert_entry(Answer::new(snapshot, &facts, seen)).into_mut())
+                let gathered = gather(self.in_force(snapshot), &live.caller, live.model.clone(), self.clock.now());
+                entry.insert_entry(Answer::new(snapshot, &live.caller, &gathered, seen)).into_mut()
             }
         }
     }
@@ -132,7 +148,7 @@ impl Shared {
         self.leases.depend(live, &answer.subjects);
         match &answer.determination {
             Determination::Permit(permit) if permit.obligations().is_empty() => {
-                self.renew(live, permit.clone(), &answer.facts);
+                self.renew(live, permit.clone(), answer);
                 false
             }
             Determination::Permit(permit) => {
@@ -149,7 +165,7 @@ impl Shared {
     }
 
     /// Lets a call go on under a newer permit; another legal basis is recorded.
-    fn renew(&self, live: &Live, permit: Permit, facts: &Bytes) {
+    fn renew(&self, live: &Live, permit: Permit, answer: &Answer) {
         let mut entry = proof::entry::Entry::new(Kind::Redecision);
         entry.call = Some(live.call.0);
         entry.opened = live.opened();
@@ -157,10 +173,10 @@ impl Shared {
         entry.snapshot = Some(*permit.snapshot());
         entry.basis = Some(spelled(permit.basis()));
         self.put_on(live, &self.tally.named_by(permit.basis()));
-        if !self.leases.renew(live, permit) {
+        if !self.leases.renew(live, permit, answer.until) {
             return;
         }
-        if let Err(error) = self.ledger.append(draft(entry, facts.clone())) {
+        if let Err(error) = self.ledger.append(draft(entry, answer.facts.clone())) {
             tracing::error!(call = %live.call, %error, "a re-decision could not be recorded");
         }
     }

@@ -20,13 +20,14 @@ pub(crate) fn id(index: u64, leaf: &[u8; 32]) -> String {
 /// [`Problem::Unauthenticated`]; [`Problem::NotFound`] if there is no such receipt or it is another's;
 /// [`Problem::Overloaded`] with a second to wait if no checkpoint covers it yet.
 pub(crate) async fn show(worker: &Worker, incoming: &Incoming, id: &str) -> Result<Bytes, Problem> {
-    let caller = authenticate(incoming.headers(), worker.directory(), worker.pepper())?;
+    let caller = authenticate(worker.shared(), incoming).await?;
     let (index, short) = parse(id).ok_or(Problem::NotFound)?;
     let ledger = worker.shared().ledger.clone();
     let found = tokio::task::spawn_blocking(move || ledger.receipt(index)).await;
     let receipt = found.map_err(|_| Problem::Internal)?.map_err(problem)?;
     let entry = Entry::decode(&receipt.leaf).map_err(|_| Problem::Internal)?;
-    let own = worker.shared().ledger.pseudonym(&decide::holder(&caller.key));
+    let own =
+        worker.shared().ledger.pseudonym(&decide::spelled(&caller.holder(worker.directory()), caller.credential_id()));
     let leaf = proof::tree::leaf_hash(&receipt.leaf);
     if entry.subject != Some(own) || short != short_of(&leaf) {
         return Err(Problem::NotFound);

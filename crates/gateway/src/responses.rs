@@ -60,7 +60,8 @@ impl Responses {
 /// [`Problem::NotFound`] if the call refers to a stored response that the caller does not own, or that this
 /// process does not remember: the two are told apart to nobody.
 pub(crate) fn requested(worker: &Worker, caller: &Caller, call: &Call) -> Result<String, Problem> {
-    let owned = |id: &str| worker.shared().responses.owned(id, &caller.key.holder).ok_or(Problem::NotFound);
+    let recipient = caller.recipient(worker.directory());
+    let owned = |id: &str| worker.shared().responses.owned(id, &recipient).ok_or(Problem::NotFound);
     match &call.route.operation {
         Operation::ResponseGet { id }
         | Operation::ResponseDelete { id }
@@ -81,7 +82,7 @@ fn permitted(worker: &Worker, caller: &Caller, made_by: &ModelVersionId) -> Resu
     let decided = admit::decide(worker, caller, made_by.as_str())?;
     match &decided.resolution.determination {
         Determination::Permit(_) => Ok(()),
-        Determination::Refuse(refusal) => Err(admit::problem(refusal)),
+        Determination::Refuse(refusal) => Err(admit::problem(caller, refusal)),
     }
 }
 

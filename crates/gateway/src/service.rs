@@ -7,20 +7,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
-use identity::{Directory, Pepper};
+use identity::Directory;
 use terms::{CallId, Dialect};
 use tokio::task::spawn_local;
 
 use crate::{
     Output, Problem, Shared,
     admit::Slot,
-    call,
+    aside,
+    authenticate::holds_proof,
+    call, challenge,
     config::Limits,
     decide::Memory,
-    dialect::{Operation, Route, dialect_of, request_id_header, route},
-    listener::Serve,
+    dialect::{Operation, Route, dialect_of, is_aside, request_id_header, route},
+    listener::{Peer, Serve},
     models,
     recall::watch_time,
     receipt,
@@ -28,6 +30,12 @@ use crate::{
     serve_call,
     upstream::{self, Pool},
 };
+
+/// The nonce for the next proof.
+///
+/// # Source
+/// RFC 9449 section 8.2.
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Random bytes fetched from the operating system at once: enough for 256 calls.
 const RANDOM_BYTES: usize = 4_096;
@@ -49,12 +57,13 @@ impl Worker {
         spawn_local(watch_time(Arc::clone(&shared), id));
         if id == 0 {
             spawn_local(upstream::watch(Arc::clone(&shared.fleet)));
+            spawn_local(Arc::clone(&shared.oauth).keep_keys());
         }
         let pool = Pool::new(Arc::clone(&shared.fleet));
         Rc::new(Self { id, shared, pool, memory: Memory::default(), random: RefCell::default() })
     }
 
-    async fn serve(&self, id: CallId, request: Request<Incoming>) -> Result<Response<Output>, Problem> {
+    async fn serve(&self, id: CallId, request: Request<Incoming>, peer: Peer) -> Result<Response<Output>, Problem> {
         let (parts, body) = request.into_parts();
         let route = route(&parts.method, &parts.uri, &parts.headers)?;
         if matches!(route.operation, Operation::Health) {
@@ -66,11 +75,12 @@ impl Worker {
         if self.shared.draining.load(Ordering::Relaxed) {
             return Err(Problem::Draining);
         }
-        let incoming = call::Incoming { id, route, parts, body };
+        let incoming = call::Incoming { id, route, parts, peer, body };
         let route = incoming.route.clone();
         match &route.operation {
-            Operation::ListModels => Ok(json(&route, id, models::list(self, &incoming)?)),
-            Operation::GetModel { id: model } => Ok(json(&route, id, models::one(self, &incoming, model)?)),
+            Operation::ListModels => Ok(json(&route, id, models::list(self, &incoming).await?)),
+            Operation::GetModel { id: model } => Ok(json(&route, id, models::one(self, &incoming, model).await?)),
+            Operation::Aside => aside::answer(self, incoming).await,
             Operation::Receipt { id: receipt } => Ok(json(&route, id, receipt::show(self, &incoming, receipt).await?)),
             _ => serve_call(self, incoming).await,
         }
@@ -90,7 +100,9 @@ impl Worker {
     fn tell(&self, dialect: Dialect, problem: &Problem, id: CallId) -> Response<Output> {
         self.shared.metrics.problem(problem.code());
         tracing::debug!(target: "exeat::call", call = %id, error.type = problem.code(), "call ended without output");
-        problem.response(dialect, &id.to_string()).map(|body| Output::Whole(Some(body)))
+        let mut response = problem.response(dialect, &id.to_string());
+        challenge::write(response.headers_mut(), problem, self.shared.oauth.metadata.as_deref());
+        response.map(|body| Output::Whole(Some(body)))
     }
 
     fn call_id(&self) -> Result<CallId, getrandom::Error> {
@@ -135,10 +147,6 @@ impl Worker {
         &self.shared.directory
     }
 
-    pub(crate) fn pepper(&self) -> &Pepper {
-        &self.shared.pepper
-    }
-
     pub(crate) fn monitor(&self) -> &dyn Monitor {
         self.shared.monitor.as_ref()
     }
@@ -152,15 +160,20 @@ impl Serve for Worker {
     type Body = Output;
 
     /// Answers one request. Never fails: whatever is wrong becomes an answer in the caller's dialect.
-    async fn answer(&self, request: Request<Incoming>) -> Response<Output> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Output> {
         let dialect = dialect_of(request.uri(), request.headers());
         let Ok(id) = self.call_id() else {
             return self.tell(dialect, &Problem::Internal, CallId([0; 16]));
         };
-        match self.serve(id, request).await {
+        let proof = holds_proof(request.headers()) && !is_aside(request.uri().path());
+        let mut response = match self.serve(id, request, peer).await {
             Ok(response) => response,
             Err(problem) => self.tell(dialect, &problem, id),
+        };
+        if let Some(nonce) = proof.then(|| self.shared.oauth.nonce(self.shared.clock.now())).flatten() {
+            response.headers_mut().insert(DPOP_NONCE, nonce);
         }
+        response
     }
 }
 

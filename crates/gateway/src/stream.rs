@@ -141,7 +141,7 @@ impl Live {
             call: call.id,
             dialect: call.route.dialect,
             operation: call.route.operation.clone(),
-            holder: caller.key.holder.clone(),
+            holder: caller.recipient(worker.directory()),
             decided,
             lease,
             settlement,

@@ -251,6 +251,7 @@ impl Scene<'_> {
             consumed: consumed
                 .map(|(id, tokens)| Consumed { instrument: id.clone(), per: Period::Month, tokens: *tokens })
                 .collect(),
+            channels: Vec::new(),
         })
     }
 
@@ -294,6 +295,7 @@ impl Scene<'_> {
             active: true,
             attestations: self.attestations(id, line)?,
             affiliations: self.affiliations(id, line)?,
+            accounts: Vec::new(),
         }))
     }
 
@@ -318,6 +320,9 @@ impl Scene<'_> {
                 issued_at,
                 expires_at: issued_at.plus(30 * 24 * HOUR),
                 supersedes: None,
+                channel: None,
+                fresh_until: None,
+                means: None,
             })
         };
         claims.into_iter().enumerate().map(attest).collect()
@@ -334,6 +339,7 @@ impl Scene<'_> {
                 evidence: format!("roster {}", work.organization),
                 attested_at: Moment::from_millis(self.at().as_millis() - 3_600_000),
                 ends_at: work.until.unwrap_or_else(|| self.at().plus(30 * 24 * HOUR)),
+                channel: None,
             })
         };
         line.works_for.iter().map(affiliate).collect()

@@ -57,6 +57,8 @@ pub struct Setup {
     pub address: SocketAddr,
     /// Where the admin API is; of this process alone.
     pub admin: SocketAddr,
+    /// Where identity providers and employers call, of this process alone; `None` to go without.
+    pub identity: Option<SocketAddr>,
 }
 
 impl Setup {
@@ -78,7 +80,17 @@ impl Setup {
             solver: None,
             address: free_port()?,
             admin: free_port()?,
+            identity: None,
         })
+    }
+
+    /// Has the server listen to identity providers and employers too, at a free port.
+    ///
+    /// # Errors
+    ///
+    /// No port is free.
+    pub fn with_identity(self) -> anyhow::Result<Self> {
+        Ok(Self { identity: Some(free_port()?), ..self })
     }
 
     /// Starts the server and waits until it is ready.
@@ -136,16 +148,23 @@ impl Setup {
     pub fn config(&self) -> String {
         let models = self.model("mythos-5", "subject", "attested") + &self.model("ember-2", "published", "open");
         let Self { address, admin, workers, segment_mib, checkpoint_ms, in_flight, approvals, .. } = self;
+        let identity = self.identity.map(|at| {
+            format!(
+                "\n[outbound]\nallow = [\"127.0.0.1\"]\n\n[federation]\norigin = \"http://{at}\"\nlisten = \"{at}\"\n"
+            )
+        });
+        let identity = identity.unwrap_or_default();
+        let origin = self.identity.map(|_| format!("external_origin = \"http://{address}\"\n")).unwrap_or_default();
         let (required, solver) = (self.solver.is_some(), self.solver.as_deref().unwrap_or("cvc5"));
         format!(
             "data_dir = \"data\"\nlab = \"larkspur-labs\"\n\n\
-             [server]\nlisten = [\"{address}\"]\nworkers = {workers}\n\
+             [server]\nlisten = [\"{address}\"]\nworkers = {workers}\n{origin}\
              [server.limits]\nin_flight = {in_flight}\nin_flight_per_caller = {in_flight}\nconnections = {in_flight}\n\n\
              [control]\nlisten = \"{admin}\"\n\n[desk]\napprovals = {approvals}\n\n\
              [proofs]\nrequired = {required}\nsolver = \"{solver}\"\n\n{models}\
              [[aliases]]\nname = \"assistant\"\nversions = [\"mythos-5\", \"ember-2\"]\n\n\
              [ledger]\norigin = \"log.example.com/exeat/test\"\nsegment_mib = {segment_mib}\ncheckpoint_ms = {checkpoint_ms}\n\n\
-             [log]\nformat = \"json\"\nlevel = \"warn\"\n"
+             [log]\nformat = \"json\"\nlevel = \"warn\"\n{identity}"
         )
     }
 
@@ -246,6 +265,24 @@ impl Server {
     pub fn person(&self, id: &str, us: bool) -> anyhow::Result<String> {
         let screened = json!({"id": id, "display_name": id, "screening": "cleared"});
         self.admin("POST", "/admin/v1/people", &screened)?;
+        self.attested(id, us)
+    }
+
+    /// Says that screening found nothing about a person.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::admin`].
+    pub fn clear(&self, person: &str) -> anyhow::Result<()> {
+        self.admin("PATCH", &format!("/admin/v1/people/{person}"), &json!({"screening": "cleared"})).map(drop)
+    }
+
+    /// Attests a person who is registered as [`Server::person`] does, and mints a key; returns the key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::admin`].
+    pub fn attested(&self, id: &str, us: bool) -> anyhow::Result<String> {
         let claim =
             if us { json!({"kind": "us_person", "limb": "citizen"}) } else { json!({"kind": "foreign_person"}) };
         self.attest(id, &claim)?;

@@ -5,7 +5,8 @@ use std::{fmt, num::NonZeroUsize, time::Duration};
 use http::Uri;
 
 use super::{
-    Checked, CheckedEndpoint, CheckedUpstream, EndpointSettings, EndpointUrl, Fault, Limits, Settings, UpstreamSettings,
+    Checked, CheckedEndpoint, CheckedUpstream, ClientCertificates, EndpointSettings, EndpointUrl, Fault, Limits,
+    Settings, UpstreamSettings, credentials::Typed,
 };
 
 impl Settings {
@@ -23,10 +24,20 @@ impl Settings {
         faults.range("drain_seconds", self.drain_seconds, 0, 3_600);
         check_listen(&self, &mut faults);
         check_limits(&self.limits, &mut faults);
+        let typed = Typed {
+            external_origin: self.external_origin,
+            resource: self.resource,
+            trusted_proxies: self.trusted_proxies,
+            tokens: self.tokens,
+            issuers: self.issuers,
+        };
+        let credentials = typed.check(&mut faults);
         let upstreams = check_upstreams(self.upstreams, &mut faults);
         faults.none_or(Checked {
             listen: self.listen,
             tls: self.tls,
+            client_certificates: self.client_certificates,
+            credentials,
             workers,
             limits: self.limits,
             upstreams,
@@ -37,14 +48,14 @@ impl Settings {
 
 /// What was found so far.
 #[derive(Default)]
-struct Faults(Vec<Fault>);
+pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
-    fn add(&mut self, at: impl Into<String>, why: impl Into<String>) {
+    pub(super) fn add(&mut self, at: impl Into<String>, why: impl Into<String>) {
         self.0.push(Fault { at: at.into(), why: why.into() });
     }
 
-    fn range<N: PartialOrd + fmt::Display>(&mut self, at: impl Into<String>, n: N, low: N, high: N) {
+    pub(super) fn range<N: PartialOrd + fmt::Display>(&mut self, at: impl Into<String>, n: N, low: N, high: N) {
         if n < low || n > high {
             self.add(at, format!("{n} is not between {low} and {high}"));
         }
@@ -58,6 +69,9 @@ impl Faults {
 fn check_listen(settings: &Settings, faults: &mut Faults) {
     if settings.listen.is_empty() {
         faults.add("listen", "is empty: name at least one address, such as `127.0.0.1:8080`");
+    }
+    if settings.tls.is_none() && settings.client_certificates == ClientCertificates::Optional {
+        faults.add("client_certificates", "needs `tls`: behind a proxy that ends TLS, name it in `trusted_proxies`");
     }
     let open = settings.tls.is_none() && !settings.allow_plaintext;
     for (n, address) in settings.listen.iter().enumerate() {

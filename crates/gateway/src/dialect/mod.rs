@@ -16,9 +16,9 @@ use terms::{Dialect, Moment};
 
 pub(crate) use meter::{Meter, Metered};
 pub(crate) use peek::{Peek, peek, with_model};
-pub use problem::Problem;
+pub use problem::{Challenge, Problem};
 pub(crate) use problem::{error_event, failure_event, request_id_header};
-pub(crate) use route::{dialect_of, route};
+pub(crate) use route::{dialect_of, is_aside, route};
 pub(crate) use sse::{Frame, Shape, Splitter, validate_sse};
 pub(crate) use stored::refers_to_stored;
 
@@ -73,6 +73,8 @@ pub(crate) enum Operation {
         /// The call whose receipt is asked for.
         id: String,
     },
+    /// A path that is answered by somebody else in this process: tokens and who issues them.
+    Aside,
     /// `GET /healthz`
     Health,
     /// `GET /readyz`

@@ -18,6 +18,14 @@ pub enum Problem {
         /// What is wrong and what to do; never part of the credential.
         fault: String,
     },
+    /// The credential must be presented otherwise, or whoever stands behind it authenticate anew.
+    #[error("{fault}")]
+    Challenged {
+        /// What is wrong and what to do; never part of the credential.
+        fault: String,
+        /// What would be taken.
+        challenge: Challenge,
+    },
     /// The key is past its expiry.
     #[error("the API key has expired: ask for a new one")]
     KeyExpired,
@@ -118,6 +126,45 @@ pub enum Problem {
     Internal,
 }
 
+/// What would be taken in place of a credential that was not.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Challenge {
+    /// Another token, or the same one presented as it demands.
+    InvalidToken,
+    /// A token of more scope.
+    InsufficientScope {
+        /// The scope.
+        scope: String,
+    },
+    /// A token after a fresh authentication.
+    StepUp {
+        /// How long ago it may be, in seconds.
+        max_age: u64,
+        /// The authentication contexts that would do, separated by spaces; any if empty.
+        acr_values: String,
+    },
+    /// Another DPoP proof.
+    InvalidProof,
+    /// A DPoP proof that holds the nonce of the answer.
+    UseNonce,
+}
+
+impl Challenge {
+    /// Returns the error code.
+    ///
+    /// # Source
+    /// RFC 6750 section 3.1; RFC 9449 sections 7.1 and 9; RFC 9470 section 3.
+    pub(crate) fn error(&self) -> &'static str {
+        match self {
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientScope { .. } => "insufficient_scope",
+            Self::StepUp { .. } => "insufficient_user_authentication",
+            Self::InvalidProof => "invalid_dpop_proof",
+            Self::UseNonce => "use_dpop_nonce",
+        }
+    }
+}
+
 impl Problem {
     /// Makes a [`Problem::BadRequest`] that is about no single member of the body.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -133,6 +180,7 @@ impl Problem {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unauthenticated { .. } => "invalid_api_key",
+            Self::Challenged { challenge, .. } => challenge.error(),
             Self::KeyExpired => "key_expired",
             Self::KeyRevoked => "key_revoked",
             Self::PermissionDenied { code, .. } => code,
@@ -160,7 +208,8 @@ impl Problem {
     pub(crate) fn status(&self, dialect: Dialect) -> u16 {
         match self {
             Self::BadRequest { .. } | Self::DialectUnsupported => 400,
-            Self::Unauthenticated { .. } | Self::KeyExpired | Self::KeyRevoked => 401,
+            Self::Challenged { challenge: Challenge::InsufficientScope { .. }, .. } => 403,
+            Self::Unauthenticated { .. } | Self::Challenged { .. } | Self::KeyExpired | Self::KeyRevoked => 401,
             Self::PermissionDenied { .. } => 403,
             Self::NotOffered { .. } | Self::NotFound | Self::ModelUnknown { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
@@ -369,6 +418,10 @@ mod tests {
         );
     }
 
+    fn challenged(challenge: Challenge) -> Problem {
+        Problem::Challenged { fault: "the access token is not valid".to_owned(), challenge }
+    }
+
     fn upstream_failed() -> Problem {
         Problem::UpstreamFailed { status: Some(500), message: "it closed the connection".to_owned() }
     }
@@ -379,6 +432,10 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             (Problem::Unauthenticated { fault: fault() }, 401, 401, "invalid_request_error", "authentication_error", "invalid_api_key", None, true),
+            (challenged(Challenge::InvalidToken), 401, 401, "invalid_request_error", "authentication_error", "invalid_token", None, true),
+            (challenged(Challenge::InsufficientScope { scope: fault() }), 403, 403, "permission_error", "permission_error", "insufficient_scope", None, true),
+            (challenged(Challenge::StepUp { max_age: 9, acr_values: fault() }), 401, 401, "invalid_request_error", "authentication_error", "insufficient_user_authentication", None, true),
+            (challenged(Challenge::UseNonce), 401, 401, "invalid_request_error", "authentication_error", "use_dpop_nonce", None, true),
             (Problem::KeyExpired, 401, 401, "invalid_request_error", "authentication_error", "key_expired", None, true),
             (Problem::KeyRevoked, 401, 401, "invalid_request_error", "authentication_error", "key_revoked", None, true),
             (denied(), 403, 403, "permission_error", "permission_error", "foreign_person_barred", None, true),

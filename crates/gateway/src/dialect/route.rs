@@ -24,7 +24,7 @@ pub(crate) fn route(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<R
         Place::Nowhere => return Err(Problem::NotFound),
     };
     refuse_ambiguous(headers)?;
-    if method == Method::POST {
+    if method == Method::POST && !matches!(operation, Operation::Aside) {
         refuse_media(&operation, headers)?;
     }
     Ok(Route { dialect, operation })
@@ -46,6 +46,11 @@ pub(crate) fn dialect_of(uri: &Uri, headers: &HeaderMap) -> Dialect {
     } else {
         Dialect::Openai
     }
+}
+
+/// Says whether a path is answered by [`crate::Aside`], which has DPoP nonces of its own.
+pub(crate) fn is_aside(path: &str) -> bool {
+    matches!(own_place(path), Place::Offered(Operation::Aside, _))
 }
 
 /// What is behind a path.
@@ -79,6 +84,12 @@ fn place(dialect: Dialect, method: &Method, path: &str) -> Place {
 fn own_place(path: &str) -> Place {
     match path {
         "/healthz" => Place::Offered(Operation::Health, "GET, HEAD"),
+        "/v1/oauth/token" | "/oauth/token" | "/oauth/introspect" | "/oauth/revoke" => {
+            Place::Offered(Operation::Aside, "POST")
+        }
+        "/oauth/jwks.json" | "/.well-known/oauth-protected-resource" | "/.well-known/oauth-authorization-server" => {
+            Place::Offered(Operation::Aside, "GET, HEAD")
+        }
         "/readyz" => Place::Offered(Operation::Ready, "GET, HEAD"),
         _ => match path.strip_prefix("/receipts/").and_then(segment) {
             Some(id) => Place::Offered(Operation::Receipt { id }, "GET"),
@@ -220,6 +231,9 @@ mod tests {
             ("GET", "/receipts/resp_1", Openai, Receipt { id: id() }),
             ("GET", "/healthz", Openai, Health),
             ("HEAD", "/readyz", Openai, Ready),
+            ("POST", "/v1/oauth/token", Anthropic, Aside),
+            ("POST", "/oauth/token", Openai, Aside),
+            ("GET", "/.well-known/oauth-protected-resource", Openai, Aside),
         ] {
             let found = find(method, path, &[JSON]);
             assert_eq!(found, Ok(Route { dialect, operation }), "{method} {path}");
@@ -260,7 +274,7 @@ mod tests {
             ("/v1/messages/batches/b/results", "message batches"),
             ("/v1/skills", "skills"),
             ("/v1/user_profiles", "user_profiles"),
-            ("/v1/oauth/token", "oauth"),
+            ("/v1/oauth/authorize", "oauth"),
             ("/v1/complete", "complete"),
         ] {
             for method in ["GET", "POST", "DELETE"] {

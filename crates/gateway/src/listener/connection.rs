@@ -32,7 +32,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Phase, Serve,
+    Peer, Phase, Serve,
     guarded::{Activity, Guarded, Patience, Under},
     reached,
 };
@@ -87,8 +87,9 @@ impl Connections {
         if stream.set_nodelay(true).is_err() {
             return;
         }
+        let Ok(peer) = stream.peer_addr().map(|address| Peer::at(address.ip())) else { return };
         if let Some(acceptor) = self.tls.clone() {
-            return Box::pin(self.serve_tls(acceptor, stream, service)).await;
+            return Box::pin(self.serve_tls(acceptor, stream, peer, service)).await;
         }
         // From here on the first head is waited for, whatever it is.
         let activity = Activity::new();
@@ -99,17 +100,21 @@ impl Connections {
         };
         let Ok(Ok(is_http2)) = told else { return };
         match is_http2 {
-            true => Box::pin(self.speak_http2(stream, activity, service)).await,
-            false => self.speak_http1(stream, activity, service).await,
+            true => Box::pin(self.speak_http2(stream, activity, peer, service)).await,
+            false => self.speak_http1(stream, activity, peer, service).await,
         }
     }
 
-    async fn serve_tls<S: Serve>(self, acceptor: TlsAcceptor, stream: TcpStream, service: Rc<S>) {
+    async fn serve_tls<S: Serve>(self, acceptor: TlsAcceptor, stream: TcpStream, peer: Peer, service: Rc<S>) {
         match timeout(self.handshake, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => self.speak_http2(stream, Activity::new(), service).await,
-                _ => self.speak_http1(stream, Activity::new(), service).await,
-            },
+            Ok(Ok(stream)) => {
+                let session = stream.get_ref().1;
+                let peer = peer.with_certificate(session.peer_certificates());
+                match session.alpn_protocol() {
+                    Some(b"h2") => self.speak_http2(stream, Activity::new(), peer, service).await,
+                    _ => self.speak_http1(stream, Activity::new(), peer, service).await,
+                }
+            }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
@@ -119,20 +124,22 @@ impl Connections {
         self,
         io: impl AsyncRead + AsyncWrite + Unpin + 'static,
         activity: Rc<Activity>,
+        peer: Peer,
         service: Rc<S>,
     ) {
         let io = TokioIo::new(Guarded::new(io, Rc::clone(&activity), self.patience));
-        until_drained(self.http1.serve_connection(io, answers(service, activity)), self.phase).await;
+        until_drained(self.http1.serve_connection(io, answers(service, activity, peer)), self.phase).await;
     }
 
     async fn speak_http2<S: Serve>(
         self,
         io: impl AsyncRead + AsyncWrite + Unpin + 'static,
         activity: Rc<Activity>,
+        peer: Peer,
         service: Rc<S>,
     ) {
         let io = TokioIo::new(Guarded::new(io, Rc::clone(&activity), self.patience));
-        until_drained(self.http2.serve_connection(io, answers(service, activity)), self.phase).await;
+        until_drained(self.http2.serve_connection(io, answers(service, activity, peer)), self.phase).await;
     }
 }
 
@@ -178,12 +185,13 @@ where
 fn answers<S: Serve>(
     service: Rc<S>,
     activity: Rc<Activity>,
+    peer: Peer,
 ) -> impl HttpService<Incoming, ResBody = Answer<S::Body>, Error = Infallible, Future: 'static> {
     service_fn(move |request: Request<Incoming>| {
         let (service, under) = (Rc::clone(&service), activity.begin());
         // Boxed, so that what making an answer takes is free again while a stream is under way.
         Box::pin(async move {
-            let response = service.answer(request).await;
+            let response = service.answer(request, peer).await;
             Ok::<_, Infallible>(response.map(|body| Answer { body, _under: under }))
         })
     })

@@ -7,6 +7,7 @@ mod balance;
 mod bind;
 mod connection;
 mod guarded;
+mod peer;
 mod tls;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ use tokio::{
     time::sleep,
 };
 
+pub(crate) use self::peer::Peer;
 use self::{
     balance::{Balance, Place},
     connection::Connections,
@@ -49,8 +51,8 @@ pub(crate) trait Serve: 'static {
     /// The body of an answer.
     type Body: Body<Data = Bytes, Error = Infallible> + Unpin + 'static;
 
-    /// Answers one request. Dropped if the client goes away.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>>;
+    /// Answers one request that came from `peer`. Dropped if the client goes away.
+    fn answer(&self, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Self::Body>>;
 }
 
 /// The listener cannot start; no port is left bound.
@@ -130,7 +132,7 @@ pub(crate) fn spawn<S: Serve>(
     let (phase, watched) = watch::channel(Phase::Serving);
     let (ending, ended) = std_mpsc::channel();
     let (balance, inboxes) = Balance::new(count, settings.limits().connections);
-    let tls = certificate.as_ref().map(|(_, certificate)| certificate.config());
+    let tls = certificate.as_ref().map(|(_, certificate)| certificate.config(settings.client_certificates()));
     let connections = Connections::new(settings.limits(), tls.transpose()?, watched.clone());
     let mut workers = Vec::with_capacity(count);
     for (id, (sockets, inbox)) in sockets.into_iter().zip(inboxes).enumerate() {

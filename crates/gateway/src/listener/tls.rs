@@ -6,14 +6,14 @@ use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, NoClientAuth, ResolvesServerCert, danger::ClientCertVerifier},
     sign::CertifiedKey,
     version::TLS13,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
-use super::StartError;
-use crate::config::TlsSettings;
+use super::{StartError, peer::AnyCertificate};
+use crate::config::{ClientCertificates, TlsSettings};
 
 /// The certificate in use. Shared by all workers.
 #[derive(Debug)]
@@ -39,13 +39,18 @@ impl Certificate {
         Ok(())
     }
 
-    /// Returns a server configuration that serves this certificate: TLS 1.3, HTTP/2 preferred.
-    pub(super) fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, StartError> {
+    /// Returns a server configuration that serves this certificate: TLS 1.3, HTTP/2 preferred, and clients are asked
+    /// for a certificate of theirs if the operator wants that.
+    pub(super) fn config(self: &Arc<Self>, asked: ClientCertificates) -> Result<Arc<ServerConfig>, StartError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
+        let clients: Arc<dyn ClientCertVerifier> = match asked {
+            ClientCertificates::Off => Arc::new(NoClientAuth),
+            ClientCertificates::Optional => Arc::new(AnyCertificate::new(&provider)),
+        };
         let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&TLS13]);
         let builder = builder.map_err(|error| StartError::Worker(std::io::Error::other(error)))?;
         let resolver = Arc::clone(self) as Arc<dyn ResolvesServerCert>;
-        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+        let mut config = builder.with_client_cert_verifier(clients).with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

@@ -210,6 +210,7 @@ fn fresh(world: &World, id: &str, organization: &str) -> String {
         expires_at: at.plus(Duration::from_secs(30 * 86_400)),
         revoked_at: None,
         end_use: None,
+        confirmation: None,
     };
     world.change(Change::Key(Arc::new(record)));
     key.reveal().to_owned()

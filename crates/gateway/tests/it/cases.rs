@@ -94,6 +94,7 @@ pub(crate) fn call(world: &World, facts: &Facts, script: &str) -> Head {
         expires_at: credential.expires_at,
         revoked_at: credential.revoked.then_some(facts.at),
         end_use: credential.end_use.clone(),
+        confirmation: None,
     })));
     let asked = body(&chat(facts.model.as_str(), false));
     let answer = world.post_with(key.reveal(), CHAT, &[("x-fake", script)], &asked);

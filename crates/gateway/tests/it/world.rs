@@ -9,7 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway::{EndpointSettings, Gateway, Monitor, Parts, Settings, Unmonitored, UpstreamSettings};
+use gateway::{Aside, EndpointSettings, Gateway, Monitor, OwnTokens, Parts, Settings, Unmonitored, UpstreamSettings};
 use identity::{Change, Directory, Holder, KeyRecord, KeyText, Pepper};
 use ledger::{Draft, Ledger, LookupError, Options, Reader, Stored};
 use policy::{Alias, CountryGroups, Directive, License, Snapshot, SnapshotDocument};
@@ -46,6 +46,14 @@ struct Base {
     upstream: FakeUpstream,
     clock: Arc<ManualClock>,
     directory: Arc<Directory>,
+    issuing: Issuing,
+}
+
+/// What a deployment that issues tokens itself adds.
+#[derive(Default)]
+pub(crate) struct Issuing {
+    pub(crate) own_tokens: Option<OwnTokens>,
+    pub(crate) aside: Option<Arc<dyn Aside>>,
 }
 
 pub(crate) fn now() -> Moment {
@@ -62,11 +70,19 @@ impl World {
     }
 
     pub(crate) fn at(start: Moment, change: impl FnOnce(&mut Settings), monitor: Arc<dyn Monitor>) -> Self {
+        Self::new_at(start, change, monitor, Issuing::default())
+    }
+
+    pub(crate) fn issuing(change: impl FnOnce(&mut Settings), issuing: Issuing) -> Self {
+        Self::new_at(now(), change, Arc::new(Unmonitored), issuing)
+    }
+
+    fn new_at(start: Moment, change: impl FnOnce(&mut Settings), monitor: Arc<dyn Monitor>, issuing: Issuing) -> Self {
         let clock = Arc::new(ManualClock::at(start));
         let (dir, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().unwrap());
         let directory = Arc::new(Directory::default());
         directory.apply(Change::Organization(Arc::new(lab())));
-        let base = Base { dir, upstream, clock, directory };
+        let base = Base { dir, upstream, clock, directory, issuing };
         Self::begin(base, 1, snapshot(1, Vec::new(), Vec::new()), change, monitor)
     }
 
@@ -76,7 +92,7 @@ impl World {
         drop(gateway);
         ledger.stop().unwrap();
         drop(ledger);
-        let base = Base { dir, upstream, clock, directory };
+        let base = Base { dir, upstream, clock, directory, issuing: Issuing::default() };
         Self::begin(base, epoch, snapshot, |_| {}, Arc::new(Unmonitored))
     }
 
@@ -87,7 +103,7 @@ impl World {
         change: impl FnOnce(&mut Settings),
         monitor: Arc<dyn Monitor>,
     ) -> Self {
-        let Base { dir, upstream, clock, directory } = base;
+        let Base { dir, upstream, clock, directory, issuing } = base;
         let options = Options {
             origin: "log.example.com/test".to_owned(),
             segment_bytes: 1 << 20,
@@ -108,6 +124,9 @@ impl World {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             pepper: pepper.clone(),
             monitor,
+            client: client(),
+            own_tokens: issuing.own_tokens,
+            aside: issuing.aside,
         })
         .unwrap();
         Self { gateway, upstream, directory, clock, ledger, pepper, epoch, dir }
@@ -136,6 +155,7 @@ impl World {
             expires_at,
             revoked_at,
             end_use: None,
+            confirmation: None,
         });
         self.change(Change::Key(record));
     }
@@ -216,6 +236,16 @@ impl World {
         self.gateway.snapshot(Arc::clone(snapshot));
     }
 
+    /// Returns the folder of the world.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Returns the model versions that it starts with.
+    pub(crate) fn models() -> Vec<ModelVersion> {
+        snapshot(1, Vec::new(), Vec::new()).document().models.clone()
+    }
+
     /// Closes the log in good order, exports it, and lets the auditor's program decide every call again.
     pub(crate) fn audited(self) -> verifier::Report {
         self.settle();
@@ -255,6 +285,12 @@ impl World {
     }
 }
 
+/// Returns a client that reaches servers of tests and nobody else.
+pub(crate) fn client() -> fetch::Client {
+    let loopback = fetch::AddressRule::allowing(["127.0.0.1"]).unwrap();
+    fetch::Client::new(fetch::Settings::new(fetch::Roots::native().unwrap(), loopback))
+}
+
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 
 pub(crate) fn chat(model: &str, stream: bool) -> Value {
@@ -284,7 +320,9 @@ pub(crate) fn person(id: &str, us: bool) -> Person {
             evidence: "roster".to_owned(),
             attested_at: now(),
             ends_at: now().plus(Duration::from_secs(30 * 86_400)),
+            channel: None,
         }],
+        accounts: Vec::new(),
     }
 }
 
@@ -299,6 +337,9 @@ fn attestation(person: &PersonId, id: &str, claim: Claim) -> Attestation {
         issued_at: now(),
         expires_at: now().plus(Duration::from_secs(30 * 86_400)),
         supersedes: None,
+        channel: None,
+        fresh_until: None,
+        means: None,
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 use super::*;
 use crate::config::{Limits, Settings};
 
-/// Answers by path: `/` with the worker's number, `/slow` after 1.5 s, `/stream` with 64 KiB every 50 ms for ever,
+/// Answers by path: `/` with the worker's number, `/peer` with who asks, `/slow` after 1.5 s, `/stream` with 64 KiB every 50 ms for ever,
 /// `/flood` with as much as the client takes.
 struct Parrot {
     worker: usize,
@@ -37,8 +37,9 @@ struct Says {
 impl Serve for Parrot {
     type Body = Says;
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Says> {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<Says> {
         let (what, left, gap) = match request.uri().path() {
+            "/peer" => (Bytes::from(format!("{peer:?}")), 1, Duration::ZERO),
             "/slow" => (Bytes::from_static(b"slow"), 1, Duration::from_millis(1_500)),
             "/flood" => (Bytes::from(vec![b'x'; 1 << 20]), usize::MAX, Duration::from_millis(1)),
             "/stream" => (Bytes::from(vec![b'x'; 64 << 10]), usize::MAX, Duration::from_millis(50)),

@@ -316,6 +316,9 @@ fn word(person: &Person, id: &str, claim: Claim, issued_at: Moment, good_for: Du
         issued_at,
         expires_at: issued_at.plus(good_for),
         supersedes: None,
+        channel: None,
+        fresh_until: None,
+        means: None,
     })
 }
 
