@@ -1,0 +1,1 @@
+"""Modules for receivers: the harness is their transmitter."""

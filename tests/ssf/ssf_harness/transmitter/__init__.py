@@ -1,0 +1,1 @@
+"""Modules for transmitters: the harness is their receiver."""
