@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
+    agent::AgentOptions,
     commands::{
         admin::{Connection, SnapshotCommand},
         approvers::ApproverCommand,
@@ -16,6 +17,7 @@ use crate::{
         parties::{OrganizationCommand, PersonCommand, WorkloadCommand},
         plan::PlanCommand,
         setup::ConfigCommand,
+        sources::SourceCommand,
     },
     demo::DemoOptions,
     output::Format,
@@ -69,6 +71,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  exeat demo\n  exeat demo --script\n  exeat demo --upstream http://127.0.0.1:11434 --upstream-model llama3\n  exeat demo --headless --ready-file /tmp/ready.json"
     )]
     Demo(DemoOptions),
+    /// Lends SDKs on this machine a key of its own: their calls go on with tokens that nobody else can use.
+    #[command(
+        after_help = "Examples:\n  exeat agent --gateway https://gateway.example --identity-token-file ~/.config/idp/token\n  exeat agent --gateway https://gateway.example --identity-token-file /var/run/secrets/tokens/exeat --federation-rule ci-builds\n  exeat agent --gateway https://gateway.example --api-key-file key.txt"
+    )]
+    Agent(AgentOptions),
     /// Writes a commented exeat.toml and makes the data folder; never overwrites.
     #[command(after_help = "Examples:\n  exeat init\n  exeat init /etc/exeat")]
     Init {
@@ -141,6 +148,13 @@ pub(crate) enum Command {
         connection: Connection,
         #[command(subcommand)]
         command: ApproverCommand,
+    },
+    /// Sources of word about people: list, set, channels, reviews, close.
+    Source {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: SourceCommand,
     },
     /// Orders: file, sign, approve, diff, enforce, list, show, stay, vacate, lift.
     Directive {

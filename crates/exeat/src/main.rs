@@ -1,5 +1,6 @@
 //! Exeat: the permission that every generated token needs before it leaves. The one binary.
 
+mod agent;
 mod cli;
 mod client;
 mod commands;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
 fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
     match command {
         Command::Serve { config } => serve::run(&config),
+        Command::Agent(options) => agent::run(&options, format),
         Command::Demo(options) => demo::run(&options, format),
         Command::Init { dir } => commands::setup::init(&dir, format),
         Command::Config(command) => commands::setup::config(&command, format),
@@ -50,6 +52,7 @@ fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
         Command::Key { connection, command } => connection.tell(&command, format),
         Command::AdminToken { connection, command } => connection.tell(&command, format),
         Command::Approver { connection, command } => command.run(&connection, format),
+        Command::Source { connection, command } => connection.tell(&command, format),
         Command::Directive { connection, command } => command.of("directives").run(&connection, format),
         Command::Plan { connection, command } => command.run(&connection, format),
         Command::License { connection, command } => command.of("licenses").run(&connection, format),

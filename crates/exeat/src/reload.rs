@@ -115,6 +115,8 @@ fn fixed_but_changed(old: &Meant, new: &Meant) -> Vec<String> {
         ("data_dir", old.data_dir == new.data_dir),
         ("desk", old.desk == new.desk),
         ("proofs", old.proofs == new.proofs),
+        ("outbound", old.outbound == new.outbound),
+        ("federation", old.federation == new.federation),
         ("ledger", old.ledger == new.ledger),
         ("log.format", old.log.format == new.log.format),
     ];

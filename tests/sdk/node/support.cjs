@@ -71,6 +71,6 @@ async function waitForCallsEnded(outcome, count) {
 }
 
 module.exports = {
-  alias: demo.alias, best, open, BAD_KEY, LONG, OpenAI, Anthropic,
-  anthropic, ask, callsEnded, counted, openai, tools, underAnOrder, waitForCallsEnded,
+  alias: demo.alias, baseUrl: demo.base_url, best, open, BAD_KEY, LONG, OpenAI, Anthropic,
+  admin, anthropic, ask, callsEnded, counted, openai, tools, underAnOrder, waitForCallsEnded,
 };

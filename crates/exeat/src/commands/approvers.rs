@@ -81,7 +81,7 @@ fn keygen(out: &Path, format: Format) -> anyhow::Result<Exit> {
     let name = out.display();
     ensure!(!out.try_exists().unwrap_or(true), "`{name}` is there already: name a file that is not");
     let key = ApproverKey::generate().context("the operating system has no randomness to give")?;
-    secrets::write_private(out, format!("{}\n", key.to_jwk()).as_bytes())?;
+    secrets::write_private(out, format!("{}\n", *key.to_jwk()?).as_bytes())?;
     output::answer(format, &json!({ "file": out, "public_key": key.public() }))?;
     Ok(Exit::Done)
 }

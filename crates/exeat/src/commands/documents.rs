@@ -32,6 +32,20 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Value> {
     })
 }
 
+/// Reads settings; `-` is standard input and JSON. Returns their JSON, which the server checks.
+///
+/// # Errors
+///
+/// If the file cannot be read or is neither JSON nor TOML.
+pub(super) fn value(file: &Path) -> anyhow::Result<Value> {
+    let (text, name) = (text(file)?, file.display());
+    if file.extension().is_some_and(|ending| ending == "toml") {
+        let table: toml::Table = toml::from_str(&text).with_context(|| format!("`{name}` is not a TOML document"))?;
+        return Ok(json(toml::Value::Table(table)));
+    }
+    serde_json::from_str(&text).with_context(|| format!("`{name}` is not a JSON document"))
+}
+
 fn text(file: &Path) -> anyhow::Result<String> {
     if file != Path::new("-") {
         return fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()));

@@ -1,7 +1,13 @@
 //! API keys and admin tokens.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 use clap::{Args, Subcommand};
+use jose::base64url;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use terms::Moment;
 
 use super::{
@@ -34,12 +40,39 @@ impl Holder {
     }
 }
 
+/// What a key is bound to: at most one.
+#[derive(Clone, Debug, Args)]
+#[group(required = false, multiple = false)]
+pub(crate) struct Bound {
+    /// Binds the key to the first certificate of this PEM file: it works only in TLS connections made with it.
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+    /// Binds the key to the key with this JWK thumbprint (RFC 7638): it works only with DPoP proofs made with it.
+    #[arg(long, value_name = "BASE64URL")]
+    jwk_thumbprint: Option<String>,
+}
+
+impl Bound {
+    fn json(&self) -> anyhow::Result<Option<Value>> {
+        let certificate = self.certificate.as_deref().map(thumbprint).transpose()?;
+        let certificate = certificate.map(|sha256| json!({ "x5t#S256": sha256 }));
+        Ok(certificate.or_else(|| self.jwk_thumbprint.as_ref().map(|jkt| json!({ "jkt": jkt }))))
+    }
+}
+
+/// Returns the SHA-256 of the first certificate of a file.
+fn thumbprint(file: &Path) -> anyhow::Result<String> {
+    let certificate = CertificateDer::from_pem_file(file);
+    let certificate = certificate.with_context(|| format!("`{}` holds no certificate in PEM form", file.display()))?;
+    Ok(base64url::encode(Sha256::digest(&certificate)))
+}
+
 /// API keys.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum KeyCommand {
     /// Mints a key and shows it once; nobody can show it again.
     #[command(
-        after_help = "Examples:\n  exeat key mint --person ada --organization larkspur-labs\n  exeat key mint --workload nightly --not-after 2026-12-31T00:00:00Z"
+        after_help = "Examples:\n  exeat key mint --person ada --organization larkspur-labs\n  exeat key mint --workload nightly --not-after 2026-12-31T00:00:00Z\n  exeat key mint --person ada --certificate client.pem"
     )]
     Mint {
         #[command(flatten)]
@@ -53,6 +86,8 @@ pub(crate) enum KeyCommand {
         /// The end use it is made for, as licenses name it.
         #[arg(long)]
         end_use: Option<String>,
+        #[command(flatten)]
+        bound: Bound,
     },
     /// Shows a key, without its secret.
     Show {
@@ -79,13 +114,13 @@ impl AsCall for KeyCommand {
         const PATH: &str = "/admin/v1/keys";
         let one = |id: &str| format!("{PATH}/{}", escaped(id));
         Ok(match self {
-            Self::Mint { holder, organization, not_after, end_use } => {
+            Self::Mint { holder, organization, not_after, end_use, bound } => {
                 let not_after = not_after.map(|at| at.to_string());
                 Call::post(
                     PATH,
                     present(json!({
                         "holder": holder.json(), "organization": organization, "not_after": not_after,
-                        "end_use": end_use,
+                        "end_use": end_use, "confirmation": bound.json()?,
                     })),
                 )
             }
@@ -139,5 +174,24 @@ impl AsCall for AdminTokenCommand {
             Self::List { page } => page.of(PATH, &[]),
             Self::Revoke { id } => Call::post(format!("{PATH}/{}/revoke", escaped(id)), json!({})),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_bound_to_the_first_certificate_of_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let pem = |der: &str| format!("-----BEGIN CERTIFICATE-----\n{der}\n-----END CERTIFICATE-----\n");
+        std::fs::write(file.path(), pem("MAMBAgM=") + &pem("MAA=")).unwrap();
+        let bound = Bound { certificate: Some(file.path().to_owned()), jwk_thumbprint: None };
+        // SHA-256 of 30 03 01 02 03.
+        let expected = json!({ "x5t#S256": "P25swlFhE42QZ_-tnp6q9Xu7gvujz4PE7DfvqWzzGLo" });
+        assert_eq!(bound.json().unwrap(), Some(expected));
+        std::fs::write(file.path(), "no certificate").unwrap();
+        let error = bound.json().unwrap_err().to_string();
+        assert!(error.contains("holds no certificate"), "{error}");
     }
 }

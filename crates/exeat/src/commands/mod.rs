@@ -16,6 +16,7 @@ pub(crate) mod record;
 pub(crate) mod schema;
 pub(crate) mod setup;
 mod sign;
+pub(crate) mod sources;
 
 use std::process::ExitCode;
 

@@ -77,7 +77,7 @@ impl SignArgs {
         let key = approvers::key(&self.key)?;
         output::note(&self.summary(&act, document, governing));
         self.confirm()?;
-        Ok(json!({ "act": act, "jws": key.sign(&act, &self.approver) }))
+        Ok(json!({ "act": act, "jws": key.sign(&act, &self.approver)? }))
     }
 
     /// Says what is signed: the act, the document, and what it changes.
@@ -148,7 +148,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("iris.jwk");
         let made = control::ApproverKey::generate().unwrap();
-        crate::secrets::write_private(&key, made.to_jwk().as_bytes()).unwrap();
+        crate::secrets::write_private(&key, made.to_jwk().unwrap().as_bytes()).unwrap();
         let document: Value = serde_json::from_str(ORDER).unwrap();
         let args = |id: &str, version, act| SignArgs {
             id: id.to_owned(),

@@ -6,7 +6,7 @@ use control::DeskPolicy;
 use gateway::Settings;
 use terms::{ModelVersion, OrganizationId};
 
-use super::{Config, ControlConfig, LedgerConfig, LogConfig, ProofsConfig};
+use super::{Config, ControlConfig, FederationConfig, LedgerConfig, LogConfig, OutboundConfig, ProofsConfig};
 
 /// A configuration without a fault that can be seen before anything is started.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ pub(crate) struct Meant {
     pub(crate) desk: DeskPolicy,
     /// What must be proved before a snapshot goes live.
     pub(crate) proofs: ProofsConfig,
+    /// Whom this server may ask.
+    pub(crate) outbound: OutboundConfig,
+    /// Who vouches for people.
+    pub(crate) federation: Option<FederationConfig>,
     /// How the log is kept.
     pub(crate) ledger: LedgerConfig,
     /// What is written to standard error.
@@ -66,7 +70,14 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
     check_models(&models, &mut faults);
     check_aliases(&config.aliases, &models, &mut faults);
     let settings = with_upstreams(&config, &mut faults);
+    let settings = with_freshness(settings, config.federation.as_ref(), &mut faults);
     check_settings(&settings, &mut faults);
+    if let Err(why) = config.outbound.rule() {
+        faults.push(("outbound.allow".into(), why));
+    }
+    if let Some(federation) = &config.federation {
+        faults.extend(federation.check(settings.external_origin.as_deref()));
+    }
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -79,6 +90,8 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
         aliases: config.aliases,
         desk: config.desk,
         proofs: config.proofs,
+        outbound: config.outbound,
+        federation: config.federation,
         ledger: config.ledger,
         log: config.log,
     })
@@ -91,6 +104,18 @@ fn with_upstreams(config: &Config, faults: &mut Vec<Fault>) -> Settings {
     }
     let upstreams = config.models.iter().map(super::ModelConfig::upstream).collect();
     Settings { upstreams, ..config.server.clone() }
+}
+
+/// Lets an authentication count for as long as the freshness table says, unless the data path is told otherwise.
+fn with_freshness(mut settings: Settings, federation: Option<&FederationConfig>, faults: &mut Vec<Fault>) -> Settings {
+    match federation.map(FederationConfig::freshness_table).transpose() {
+        Ok(table) => {
+            let says = table.flatten().map(|table| table.authentication().as_secs());
+            settings.tokens.authentication_seconds = settings.tokens.authentication_seconds.or(says);
+        }
+        Err(error) => faults.push(("federation.freshness".into(), format!("{error:#}"))),
+    }
+    settings
 }
 
 fn check_settings(settings: &Settings, faults: &mut Vec<Fault>) {

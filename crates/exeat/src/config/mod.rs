@@ -1,6 +1,7 @@
 //! The one configuration file, as typed. [`check`] gives it its meaning, [`overrides`] lets the environment speak.
 
 mod check;
+mod federation;
 mod overrides;
 pub(crate) mod place;
 mod problem;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use terms::{Clearance, Control, ModelFamily, ModelVersion, ModelVersionId, OrganizationId};
 
 pub(crate) use check::Meant;
+pub(crate) use federation::{FederationConfig, OutboundConfig};
 pub(crate) use problem::{Problem, Problems};
 
 /// The commented example that `exeat init` and `exeat config example` write.
@@ -52,6 +54,12 @@ pub(crate) struct Config {
     /// What must be proved before a snapshot goes live.
     #[serde(default)]
     pub(crate) proofs: ProofsConfig,
+    /// Whom this server may ask.
+    #[serde(default)]
+    pub(crate) outbound: OutboundConfig,
+    /// Who vouches for people; nobody but administrators without.
+    #[serde(default)]
+    pub(crate) federation: Option<FederationConfig>,
     /// How the log is kept.
     #[serde(default)]
     pub(crate) ledger: LedgerConfig,
@@ -279,6 +287,12 @@ impl Config {
             place(&mut tls.cert_chain);
             place(&mut tls.key);
         }
+        self.outbound.ca_file.iter_mut().for_each(place);
+        if let Some(federation) = &mut self.federation {
+            federation.each_path(place);
+        }
+        let asked = self.server.issuers.iter_mut().filter_map(|issuer| issuer.introspection.as_mut());
+        asked.filter_map(|asked| asked.client_secret_file.as_mut()).for_each(place);
         for model in &mut self.models {
             model.ca_file.iter_mut().for_each(place);
             let keys = model.endpoints.iter_mut().filter_map(|end| end.api_key_file.as_mut());
@@ -378,6 +392,28 @@ versions = ["mythos-5"]
         assert_eq!(meant.settings.drain_seconds, 7);
         assert_eq!(meant.control.listen.port(), 9998);
         assert_eq!(meant.settings.upstreams[0].endpoints[0].url, "http://127.0.0.1:9001");
+    }
+
+    #[test]
+    fn an_authentication_counts_for_as_long_as_the_freshness_table_says_unless_set() {
+        let dir = tempfile::tempdir().unwrap();
+        let (table, other) = (dir.path().join("table.json"), dir.path().join("other.json"));
+        let shipped = include_str!("../../../policy/data/freshness.json");
+        assert!(shipped.contains("43200"));
+        fs::write(&table, shipped.replace("43200", "3600")).unwrap();
+        let text = |more: &str, table: &Path| {
+            format!(
+                "{SMALL}[server]\nexternal_origin = \"https://gateway.example.com\"\n{more}\
+                 [federation]\norigin = \"https://id.example.com\"\nfreshness = {:?}\n",
+                table.display()
+            )
+        };
+        let counts = |more: &str| load_text(&text(more, &table), &[]).unwrap().settings.tokens.authentication_seconds;
+        assert_eq!(counts(""), Some(3_600));
+        assert_eq!(counts("tokens = { authentication_seconds = 600 }\n"), Some(600));
+        assert_eq!(load_text(SMALL, &[]).unwrap().settings.tokens.authentication_seconds, None);
+        let fault = fault(&text("", &other), &[]);
+        assert!(fault.contains("federation.freshness: cannot read `"), "{fault}");
     }
 
     #[test]

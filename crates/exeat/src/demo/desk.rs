@@ -74,7 +74,7 @@ impl<'a> Desk<'a> {
             ensure!(status == 409, "it could be applied before {who} had signed: status {status}");
             let act = ApprovalAct::on(document, SystemClock::default().now().plus(GOOD_FOR));
             let act = act.map_err(|why| anyhow!(why))?;
-            let jws = key.sign(&act, who);
+            let jws = key.sign(&act, who)?;
             self.admin.ask(&Call::post(format!("{path}/approvals"), json!({ "act": act, "jws": jws })))?;
         }
         Ok(path)

@@ -30,7 +30,7 @@ use terms::{
 
 use crate::{
     commands::{Exit, admin::Admin},
-    config::{ControlConfig, LedgerConfig, LogConfig, LogFormat, Meant},
+    config::{ControlConfig, FederationConfig, LedgerConfig, LogConfig, LogFormat, Meant, OutboundConfig},
     logging,
     output::{self, Format},
     secrets,
@@ -67,6 +67,9 @@ pub(crate) struct DemoOptions {
     /// Where the admin API is; 8081 unless given, or any free port if that is in use. 0 takes any free port.
     #[arg(long)]
     admin_port: Option<u16>,
+    /// Port for identity providers and employers; 8082 if it is free, else any.
+    #[arg(long)]
+    identity_port: Option<u16>,
     /// Prints one JSON document with addresses, keys and process ids, then serves until a signal; for test harnesses.
     #[arg(long)]
     headless: bool,
@@ -174,14 +177,18 @@ fn data_dir(options: &DemoOptions) -> anyhow::Result<PathBuf> {
 
 /// Makes the configuration of a run: the embedded defaults, nothing to be edited.
 fn meant(options: &DemoOptions, upstreams: &Upstreams, run_dir: &Path) -> anyhow::Result<Meant> {
+    let listen = fixed(address(options.port, 8080))?;
     let settings = Settings {
-        listen: vec![address(options.port, 8080)],
+        listen: vec![listen],
+        external_origin: Some(format!("http://{listen}")),
         limits: Limits { connections: 400, ..Limits::default() },
         upstreams: [MYTHOS, EMBER].iter().map(|id| upstream(id, upstreams)).collect::<Result<_, _>>()?,
         drain_seconds: 2,
         ..Settings::default()
     };
     Ok(Meant {
+        outbound: OutboundConfig { allow: vec!["127.0.0.1".to_owned()], ca_file: None },
+        federation: Some(federation(options)?),
         settings,
         control: ControlConfig { listen: address(options.admin_port, 8081), ..ControlConfig::default() },
         data_dir: run_dir.to_owned(),
@@ -206,6 +213,12 @@ fn meant(options: &DemoOptions, upstreams: &Upstreams, run_dir: &Path) -> anyhow
     })
 }
 
+/// Whoever vouches for people may, on this machine.
+fn federation(options: &DemoOptions) -> anyhow::Result<FederationConfig> {
+    let listen = fixed(address(options.identity_port, 8082))?;
+    Ok(FederationConfig::on_loopback(listen))
+}
+
 fn model(id: &str, control: Control, clearance: Clearance) -> anyhow::Result<ModelVersion> {
     Ok(ModelVersion {
         id: ModelVersionId::parse(id)?,
@@ -220,6 +233,12 @@ fn model(id: &str, control: Control, clearance: Clearance) -> anyhow::Result<Mod
 fn upstream(id: &str, upstreams: &Upstreams) -> anyhow::Result<UpstreamSettings> {
     let endpoint: EndpointSettings = upstreams.endpoint(id)?;
     Ok(UpstreamSettings::new(ModelVersionId::parse(id)?, vec![endpoint]))
+}
+
+/// Returns an address with a port that is free now in place of any: clients are told it before it is bound.
+fn fixed(address: SocketAddr) -> anyhow::Result<SocketAddr> {
+    let free = || TcpListener::bind(address).and_then(|listener| listener.local_addr());
+    if address.port() == 0 { free().context("no port is free") } else { Ok(address) }
 }
 
 /// Returns the port that was asked for, or the usual one if it is free, or any.

@@ -1,6 +1,8 @@
 //! `exeat serve`: config, clock, ledger, control plane, gateway, listeners, in this order; and back on a signal.
 
 mod admin;
+mod identity;
+mod listener;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +33,7 @@ use crate::{
 };
 use admin::AdminServer;
 pub(crate) use admin::BREAK_GLASS;
+use identity::{Identity, IdentityServer};
 
 /// How often the registry notes how far it has followed the ledger, so that the next start is short.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
@@ -61,6 +64,7 @@ pub(crate) struct Running {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) ledger: Ledger,
     admin: AdminServer,
+    identity: Option<IdentityServer>,
     in_force: Arc<Mutex<Meant>>,
     token: TokenFile,
 }
@@ -101,6 +105,8 @@ impl Running {
         let token = first_token(&control, &meant.data_dir)?;
         let admin = AdminServer::bind(&runtime, meant.control.listen)?;
         let checked = meant.settings.clone().check().map_err(|faults| anyhow!(lines(&faults)))?;
+        let client = meant.outbound.client()?;
+        let identity = Identity::open(&meant, &checked, &control, &clock, &client)?;
         let gateway = Gateway::start(Parts {
             settings: checked,
             directory: control.directory(),
@@ -109,15 +115,19 @@ impl Running {
             clock,
             pepper,
             monitor: Arc::new(Unmonitored),
+            client,
+            own_tokens: identity.as_ref().map(Identity::own_tokens),
+            aside: identity.as_ref().map(|identity| identity.token_paths(&runtime)),
         })?;
         let gateway = Arc::new(gateway);
         control.attach(Arc::new(LiveCalls(Arc::clone(&gateway))));
         gateway.snapshot(control.snapshot());
+        let identity = identity.map(|identity| identity.serve(&runtime, &control)).transpose()?;
         admin.serve(&runtime, &control, &gateway);
         note_progress(&runtime, &control);
         keep_limits(&runtime, &control);
         let in_force = Arc::new(Mutex::new(meant));
-        Ok(Self { runtime, control, gateway, ledger, admin, in_force, token })
+        Ok(Self { runtime, control, gateway, ledger, admin, identity, in_force, token })
     }
 
     /// Returns where the admin API is served.
@@ -143,6 +153,9 @@ impl Running {
             tracing::info!(%address, "serving calls");
         }
         let file = self.token.file.display();
+        if let Some(identity) = &self.identity {
+            tracing::info!(address = %identity.address(), "serving those who vouch for people");
+        }
         tracing::info!(address = %self.admin_address(), token_file = %file, "serving the admin API");
         if self.token.is_new {
             output::note(&format!("first start: the root admin token is in {file}"));
@@ -167,6 +180,7 @@ impl Running {
             gateway: self.gateway,
             ledger: self.ledger,
             admin: self.admin,
+            identity: self.identity,
             drain: drain_of(&self.in_force),
         };
         let stop = runtime.spawn_blocking(move || rest.stop());
@@ -192,8 +206,14 @@ impl Running {
     /// If the last entries could not be written; the next start recovers them.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         let drain = drain_of(&self.in_force);
-        let rest =
-            Stopping { control: self.control, gateway: self.gateway, ledger: self.ledger, admin: self.admin, drain };
+        let rest = Stopping {
+            control: self.control,
+            gateway: self.gateway,
+            ledger: self.ledger,
+            admin: self.admin,
+            identity: self.identity,
+            drain,
+        };
         let stopped = rest.stop();
         self.runtime.shutdown_background();
         stopped
@@ -209,6 +229,7 @@ struct Stopping {
     gateway: Arc<Gateway>,
     ledger: Ledger,
     admin: AdminServer,
+    identity: Option<IdentityServer>,
     drain: Duration,
 }
 
@@ -218,6 +239,7 @@ impl Stopping {
         if let Err(error) = self.control.checkpoint() {
             tracing::warn!(%error, "the next start will read more of the ledger");
         }
+        self.identity.iter().for_each(IdentityServer::stop);
         self.admin.stop();
         self.ledger.stop().context("the ledger could not be closed in good order")?;
         tracing::info!("stopped");
@@ -302,7 +324,7 @@ fn keep_limits(runtime: &Runtime, control: &Control) {
 struct LiveCalls(Arc<Gateway>);
 
 impl Publish for LiveCalls {
-    fn directory(&self, change: identity::Change) -> control::Effect {
+    fn directory(&self, change: ::identity::Change) -> control::Effect {
         told(self.0.change(&change))
     }
 

@@ -183,7 +183,7 @@ fn order(world: &World, now: Moment) {
         let approver = NewApprover { id: who.parse().unwrap(), role, public_key: key.public() };
         admin.root().unwrap().add_approver(approver).unwrap();
         let act = ApprovalAct::on(&document.json(), now.plus(Duration::from_mins(5))).unwrap();
-        let jws = key.sign(&act, &who.parse().unwrap());
+        let jws = key.sign(&act, &who.parse().unwrap()).unwrap();
         officer.approve(kind, document.id(), SignedAct { act, jws }).unwrap();
     }
     officer.apply(kind, document.id(), None).unwrap();

@@ -1,12 +1,15 @@
 //! The real binary as a process: killed, stopped, starved, misconfigured and reloaded.
 
+mod agent;
 mod approvals;
 mod client;
 mod config;
 mod faults;
 mod history;
+mod identity;
 mod kill;
 mod plan;
 mod reload;
 mod stop;
+mod strangers;
 mod world;
