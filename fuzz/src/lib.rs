@@ -1,5 +1,10 @@
 //! What is fuzzed: every parser of outside bytes, and the law that each must keep besides not panicking.
 
+mod directory;
+mod signals;
+mod tokens;
+mod wallet;
+
 use proof::{checkpoint::Checkpoint, entry::Entry, note::Note, receipt::Receipt};
 
 /// A target: its name, which is also the folder of its corpus, and what it does with bytes.
@@ -19,6 +24,17 @@ pub const TARGETS: &[Target] = &[
     ("checkpoint", checkpoint),
     ("receipt", receipt),
     ("entry", entry),
+    ("jws", tokens::jws),
+    ("jwk", tokens::jwk),
+    ("jwe", tokens::jwe),
+    ("dpop", tokens::dpop),
+    ("sd_jwt", wallet::sd_jwt),
+    ("status_list", wallet::status_list),
+    ("dcql", wallet::dcql),
+    ("set", signals::set),
+    ("scim_filter", directory::scim_filter),
+    ("scim_patch", directory::scim_patch),
+    ("vp_response", wallet::vp_response),
 ];
 
 /// The log that no key is trusted for here.
@@ -37,6 +53,17 @@ pub fn accepts(name: &str, bytes: &[u8]) -> Option<bool> {
         "checkpoint" => read_checkpoint(bytes).is_some(),
         "receipt" => read_receipt(bytes).is_some(),
         "entry" => Entry::decode(bytes).is_ok(),
+        "jws" => tokens::is_jws(bytes),
+        "jwk" => tokens::is_jwk(bytes),
+        "jwe" => tokens::is_jwe(bytes),
+        "dpop" => tokens::is_dpop(bytes),
+        "sd_jwt" => wallet::read_sd_jwt(bytes).is_some(),
+        "status_list" => wallet::read_status_list(bytes).is_some(),
+        "dcql" => vc::dcql::Query::parse(bytes).is_ok(),
+        "set" => signals::read_set(bytes).is_some(),
+        "scim_filter" => directory::read_filter(bytes).is_some(),
+        "scim_patch" => directory::read_patch(bytes).is_some(),
+        "vp_response" => vc::openid4vp::Posted::parse(bytes).is_ok(),
         _ => return None,
     })
 }

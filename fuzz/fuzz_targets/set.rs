@@ -1,0 +1,4 @@
+//! Fuzzes the target `set`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| exeat_fuzz::run("set", bytes));
