@@ -50,6 +50,9 @@ pub(crate) enum What {
         /// Streams; every other one is cut.
         #[arg(long, default_value_t = 1_000)]
         streams: usize,
+        /// What cuts them: an order, or a signal that one person, whose streams they all are, is not employed any more.
+        #[arg(long, value_enum, default_value_t = Cause::Order)]
+        by: Cause,
     },
     /// What streams notice of configuration reloads and of a shutdown.
     Reload {
@@ -181,4 +184,13 @@ mod tests {
         assert!(Cli::try_parse_from(["exeat-bench", "gateway", "--exeat", "e", "--peers", "squid"]).is_err());
         assert!(Run { seconds: 0.0, ..run }.length().is_err());
     }
+}
+
+/// What cuts streams.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Cause {
+    /// An order about a model.
+    Order,
+    /// An employer's directory, about one person.
+    Signal,
 }

@@ -39,7 +39,7 @@ fn run(what: What) -> anyhow::Result<()> {
     match what {
         What::Gateway { run, rate } => measure::gateway::measure(&run, rate),
         What::Streams { run, held } => measure::streams::measure(&run, held),
-        What::Recall { run, streams } => measure::recall::measure(&run, streams),
+        What::Recall { run, streams, by } => measure::recall::measure(&run, streams, by),
         What::Reload { run, streams } => measure::reload::measure(&run, streams),
         What::Directive { run, people, streams, rate } => {
             measure::directive::measure(&run, Scale { people, streams, rate })

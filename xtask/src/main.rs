@@ -4,6 +4,7 @@ mod bench;
 mod cases;
 mod deny;
 mod fuzz;
+mod peers;
 mod repo;
 mod run;
 mod say;
@@ -31,7 +32,7 @@ struct Chore {
 const CHORES: &[Chore] = &[
     Chore {
         name: "test",
-        arguments: "[--quick | --sdk-only] [FILTER]",
+        arguments: "[--quick | --sdk-only | --peers-only] [FILTER]",
         about: "set everything up and run every check and test",
         exists: |_| true,
         run: suite::run,
@@ -101,7 +102,7 @@ fn usage(repo: &Repo) -> String {
     let mut text = "usage: cargo xtask CHORE\n".to_owned();
     for chore in CHORES.iter().filter(|chore| (chore.exists)(repo)) {
         let call = format!("{} {}", chore.name, chore.arguments);
-        text += &format!("\n  {call:<38} {}", chore.about);
+        text += &format!("\n  {call:<52} {}", chore.about);
     }
     text
 }

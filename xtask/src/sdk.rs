@@ -14,13 +14,14 @@ use crate::{
 };
 
 const REQUIREMENTS: &str = "tests/sdk/python/requirements.txt";
+const NODE_TESTS: &str = "tests/sdk/node";
 const LAUNCHER: &str = "tests/sdk/with_demo.py";
 const PYTHON_LEAST: (u32, u32) = (3, 11);
 const NODE_LEAST: (u32, u32) = (20, 0);
 
 /// Runs the Python suite; installs its environment first where that is missing or out of date.
 pub(crate) fn python(repo: &Repo, filter: Option<&str>) -> Result<Tally> {
-    let python = python_environment(repo)?;
+    let python = python_environment(repo, "python", REQUIREMENTS)?;
     let mut command = launched(repo, &python);
     command.arg(&python).args(["-m", "pytest", "-q", "tests/sdk/python"]);
     if let Some(filter) = filter {
@@ -31,15 +32,15 @@ pub(crate) fn python(repo: &Repo, filter: Option<&str>) -> Result<Tally> {
 
 /// Runs the Node suite; installs its packages first where they are missing or out of date.
 pub(crate) fn node(repo: &Repo, filter: Option<&str>) -> Result<Tally> {
-    let python = python_environment(repo)?;
-    let modules = node_modules(repo)?;
+    let python = python_environment(repo, "python", REQUIREMENTS)?;
+    let modules = node_modules(repo, "node", NODE_TESTS)?;
     let mut command = launched(repo, &python);
     command.env("NODE_PATH", modules).args(["node", "--test", "--test-reporter=spec", "--test-concurrency=1"]);
     if let Some(filter) = filter {
         // Names are sentences here: words that a function name joins stand apart.
         command.arg(format!("--test-name-pattern={}", filter.replace('_', ".")));
     }
-    run::counted(Runner::Node, command.args(node_tests(repo)?))
+    run::counted(Runner::Node, command.args(node_tests(repo, NODE_TESTS)?))
 }
 
 /// Starts the launcher, which starts the demo, waits until it answers, runs what follows and stops the demo.
@@ -53,8 +54,9 @@ fn launched(repo: &Repo, python: &Path) -> std::process::Command {
     command
 }
 
-fn node_tests(repo: &Repo) -> Result<Vec<PathBuf>> {
-    let folder = repo.root.join("tests/sdk/node");
+/// Returns the test files in the folder `tests`, in order.
+pub(crate) fn node_tests(repo: &Repo, tests: &str) -> Result<Vec<PathBuf>> {
+    let folder = repo.root.join(tests);
     let entries = fs::read_dir(&folder).with_context(|| format!("cannot list `{}`", folder.display()))?;
     let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     let mut tests: Vec<_> = paths.filter(|path| path.to_string_lossy().ends_with(".test.cjs")).collect();
@@ -62,10 +64,11 @@ fn node_tests(repo: &Repo) -> Result<Vec<PathBuf>> {
     Ok(tests)
 }
 
-fn python_environment(repo: &Repo) -> Result<PathBuf> {
-    let folder = repo.cache.join("python");
+/// Returns the Python of the environment `name`, made of the file `requirements` where it is missing or out of date.
+pub(crate) fn python_environment(repo: &Repo, name: &str, requirements: &str) -> Result<PathBuf> {
+    let folder = repo.cache.join(name);
     let python = folder.join("bin/python");
-    let wanted = fs::read_to_string(repo.root.join(REQUIREMENTS)).with_context(|| REQUIREMENTS)?;
+    let wanted = fs::read_to_string(repo.root.join(requirements)).with_context(|| requirements.to_owned())?;
     let version = at_least(repo, "python3", PYTHON_LEAST)?;
     let stamp = Stamp::new(&folder, &[&version, &wanted]);
     if stamp.is_current() {
@@ -82,19 +85,22 @@ fn python_environment(repo: &Repo) -> Result<PathBuf> {
         "--quiet",
         "--disable-pip-version-check",
         "--requirement",
-        REQUIREMENTS,
+        requirements,
     ]))?;
     stamp.write()?;
     Ok(python)
 }
 
-fn node_modules(repo: &Repo) -> Result<PathBuf> {
-    let folder = repo.cache.join("node");
+/// Returns the packages `name`, installed from the manifest and the lock file in `tests` where they are missing or out
+/// of date.
+pub(crate) fn node_modules(repo: &Repo, name: &str, tests: &str) -> Result<PathBuf> {
+    let folder = repo.cache.join(name);
     let version = at_least(repo, "node", NODE_LEAST)?;
-    let files = ["package.json", "package-lock.json"].map(|name| repo.root.join("tests/sdk/node").join(name));
-    let [package, lock] = files.each_ref().map(fs::read_to_string);
-    let (package, lock) =
-        (package.context("tests/sdk/node/package.json")?, lock.context("tests/sdk/node/package-lock.json")?);
+    let read = |file: &str| {
+        let path = repo.root.join(tests).join(file);
+        fs::read_to_string(&path).with_context(|| path.display().to_string())
+    };
+    let (package, lock) = (read("package.json")?, read("package-lock.json")?);
     let stamp = Stamp::new(&folder, &[&version, &package, &lock]);
     let modules = folder.join("node_modules");
     if stamp.is_current() {

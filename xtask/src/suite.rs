@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     bench::gate,
+    peers,
     repo::Repo,
     run, say, sdk,
     tally::{Runner, Tally},
@@ -46,37 +47,46 @@ fn summarize(failed: &[&str], started: Instant) {
 /// What was asked for.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Plan {
-    quick: bool,
-    sdk_only: bool,
+    extent: Extent,
+    /// A part of the names of tests; of the peers alone, their area.
     filter: Option<String>,
+}
+
+/// How much of the suite is run.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Extent {
+    #[default]
+    All,
+    Quick,
+    SdkOnly,
+    PeersOnly,
 }
 
 impl Plan {
     fn parse(arguments: &[String]) -> Result<Self> {
         let mut plan = Self::default();
         for argument in arguments {
-            match argument.as_str() {
-                "--quick" => plan.quick = true,
-                "--sdk-only" => plan.sdk_only = true,
-                filter if plan.filter.is_none() && !filter.starts_with('-') => {
-                    plan.filter = Some(filter.to_owned());
+            match (Extent::from_flag(argument), plan.extent) {
+                (Some(extent), Extent::All) => plan.extent = extent,
+                (None, _) if plan.filter.is_none() && !argument.starts_with('-') => {
+                    plan.filter = Some(argument.clone());
                 }
-                other => bail!("`{other}`: use [--quick | --sdk-only] [FILTER]"),
+                _ => bail!("`{argument}`: use [--quick | --sdk-only] [FILTER] or --peers-only [AREA]"),
             }
-        }
-        if plan.quick && plan.sdk_only {
-            bail!("--quick leaves out what --sdk-only asks for: use one of them");
         }
         Ok(plan)
     }
 
     fn includes(&self, step: &Step) -> bool {
-        let wanted = match step.part {
-            Part::Rust => !self.sdk_only,
-            Part::Gate => !self.quick && !self.sdk_only,
-            Part::Sdk => !self.quick,
-        };
-        wanted && (self.filter.is_none() || step.takes_filter)
+        self.extent.includes(step.part) && (self.filter.is_none() || step.takes_filter)
+    }
+
+    /// Runs the suites of the area, or the tests of that name in every suite.
+    fn peers(&self, repo: &Repo) -> Result<Tally> {
+        match (self.extent, self.filter.as_deref()) {
+            (Extent::PeersOnly, area) => peers::run(repo, area, None),
+            (_, filter) => peers::run(repo, None, filter),
+        }
     }
 
     fn announcement(&self, repo: &Repo) -> String {
@@ -84,10 +94,30 @@ impl Plan {
         for step in STEPS.iter().filter(|step| self.includes(step)) {
             text += &format!("  - {}\n", step.title);
         }
-        if !self.quick {
+        if matches!(self.extent, Extent::All | Extent::SdkOnly) {
             text += &format!("The SDKs and the small model (about 150 MB, once) are kept in {}", repo.cache.display());
         }
         text
+    }
+}
+
+impl Extent {
+    fn from_flag(argument: &str) -> Option<Self> {
+        match argument {
+            "--quick" => Some(Self::Quick),
+            "--sdk-only" => Some(Self::SdkOnly),
+            "--peers-only" => Some(Self::PeersOnly),
+            _ => None,
+        }
+    }
+
+    fn includes(self, part: Part) -> bool {
+        match self {
+            Self::All => true,
+            Self::Quick => part == Part::Rust,
+            Self::SdkOnly => part == Part::Sdk,
+            Self::PeersOnly => part == Part::Peers,
+        }
     }
 }
 
@@ -95,6 +125,7 @@ impl Plan {
 enum Part {
     Rust,
     Gate,
+    Peers,
     Sdk,
 }
 
@@ -118,6 +149,7 @@ const STEPS: &[Step] = &[
     filtered("unit tests, integration tests, doctests, fuzz corpora", Part::Rust, tests),
     filtered("release build of `exeat`", Part::Sdk, |repo, _| release(repo)),
     step("instruction counts of the hot operations (valgrind)", Part::Gate, |repo, _| gate::run(repo, &[])),
+    filtered("programs of others as peers, in Python and Node", Part::Peers, |repo, plan| plan.peers(repo)),
     filtered("official Python SDKs against the demo model", Part::Sdk, |repo, plan| {
         sdk::python(repo, plan.filter.as_deref())
     }),
@@ -176,16 +208,20 @@ mod tests {
     }
 
     #[test]
-    fn quick_leaves_out_the_model_and_sdk_only_leaves_out_the_rest() {
-        let slow = ["SDK", "release", "instruction counts"];
+    fn quick_leaves_out_the_slow_parts_and_each_slow_part_is_run_alone() {
+        let slow = ["SDK", "release", "instruction counts", "peers"];
         assert!(titles(&["--quick"]).iter().all(|title| slow.iter().all(|word| !title.contains(word))));
         assert_eq!(titles(&["--sdk-only"]).len(), 3);
+        assert_eq!(titles(&["--peers-only"]), ["programs of others as peers, in Python and Node"]);
+        assert_eq!(titles(&["--peers-only", "jose"]), titles(&["--peers-only"]));
         assert_eq!(titles(&["--quick", "a_name"]), ["unit tests, integration tests, doctests, fuzz corpora"]);
     }
 
     #[test]
     fn an_argument_that_means_nothing_is_an_error() {
-        for arguments in [vec!["--fast"], vec!["a", "b"], vec!["--quick", "--sdk-only"]] {
+        for arguments in
+            [vec!["--fast"], vec!["a", "b"], vec!["--quick", "--sdk-only"], vec!["--peers-only", "--quick"]]
+        {
             let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
             assert!(Plan::parse(&arguments).is_err(), "{arguments:?}");
         }

@@ -1,19 +1,20 @@
-//! An order arrives: from there to the last byte of every stream that it cuts, and what all other streams notice.
+//! An order or a signal arrives: from there to the last byte of every stream that it cuts, and what all others notice.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
-use serde_json::json;
-use testkit::server::Server;
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use testkit::{http, server::Server};
 
 use super::{Bench, count, guarded, millis};
 use crate::{
-    args::Run,
-    contender::{EXEAT, serve, shot},
+    args::{Cause, Run},
+    contender::{EXEAT, setup, shot},
     load::{Ending, Life, Shot, hold},
     report::{Column, Report, Section, Target, describe},
     sample::Sample,
@@ -31,10 +32,10 @@ const SECTIONS: &[Section] = &[
         title: "Streams that are cut",
         columns: &[
             Column::new("cut", "streams cut"),
-            Column::new("last_byte_p50_ms", "order to last byte p50, ms").drawn(),
-            Column::new("last_byte_p99_ms", "order to last byte p99, ms").drawn(),
-            Column::new("last_byte_max_ms", "order to last byte max, ms").drawn(),
-            Column::new("answered_ms", "order to answer, ms"),
+            Column::new("last_byte_p50_ms", "sent to last byte p50, ms").drawn(),
+            Column::new("last_byte_p99_ms", "sent to last byte p99, ms").drawn(),
+            Column::new("last_byte_max_ms", "sent to last byte max, ms").drawn(),
+            Column::new("answered_ms", "sent to answer, ms"),
         ],
     },
     Section {
@@ -54,20 +55,24 @@ const SECTIONS: &[Section] = &[
 /// # Errors
 ///
 /// Something did not start, a stream that is to be cut was not or ended in another way, or one was that is not to be.
-pub(crate) fn measure(run: &Run, streams: usize) -> anyhow::Result<()> {
+pub(crate) fn measure(run: &Run, streams: usize, by: Cause) -> anyhow::Result<()> {
     ensure!(streams >= 2, "`--streams` must be at least 2, since every other one is cut");
     let bench = Bench::start()?;
     let most = super::most_streams();
     ensure!(streams <= most, "the limit of open files allows {most} streams: raise it with `ulimit -Hn`");
     let gap = gap_for(streams);
-    let title = format!("Recall: an order cuts {} of {streams} streams", streams.div_ceil(2));
-    let mut report = Report::new("recall", title, SECTIONS, describe(&run.exeat), run.busy_ok);
+    let (name, what) = match by {
+        Cause::Order => ("recall", "an order"),
+        Cause::Signal => ("recall-signal", "a signal about one person"),
+    };
+    let title = format!("Recall: {what} cuts {} of {streams} streams", streams.div_ceil(2));
+    let mut report = Report::new(name, title, SECTIONS, describe(&run.exeat), run.busy_ok);
     report.settings(json!({"rounds": run.rounds(), "streams": streams, "people": 2 * PEOPLE, "gap_ms": millis(gap)}));
     report.contender(EXEAT, env!("CARGO_PKG_VERSION"));
     bench.stub.set(Pace { events: 1_000_000, gap, delay: Duration::ZERO })?;
     for round in 0..run.rounds() {
         let folder = bench.folder.path().join(round.to_string());
-        let recalled = guarded(EXEAT, round, &mut report, |_| one(run, &folder, &bench, streams, gap))?;
+        let recalled = guarded(EXEAT, round, &mut report, |_| one(run, &folder, &bench, (streams, by), gap))?;
         add(&mut report, round, &recalled)?;
     }
     claim(&mut report, streams);
@@ -87,15 +92,27 @@ struct Recalled {
     unaffected: Vec<Life>,
 }
 
-fn one(run: &Run, folder: &Path, bench: &Bench, streams: usize, gap: Duration) -> anyhow::Result<Recalled> {
-    let server = serve(run, folder, bench.stub.address())?;
-    let shots = shots(&server, streams)?;
+fn one(
+    run: &Run,
+    folder: &Path,
+    bench: &Bench,
+    (streams, by): (usize, Cause),
+    gap: Duration,
+) -> anyhow::Result<Recalled> {
+    let setup = setup(run, folder, bench.stub.address())?.with_identity()?;
+    let server = setup.start()?;
+    server.lab()?;
+    let employer = Employer::of(&server, setup.identity.context("no identity listener")?)?;
+    let shots = shots(&server, &employer, streams, by)?;
     // Three gaps of every stream, and some time in any case, to compare with.
     let before = (gap * 3).max(Duration::from_secs(2));
     let change = move || {
         thread::sleep(before);
         let ordered = Instant::now();
-        june_12(&server)?;
+        match by {
+            Cause::Order => june_12(&server)?,
+            Cause::Signal => employer.deactivate()?,
+        }
         Ok((ordered, Instant::now(), server))
     };
     let held = hold(shots, change, is_affected, gap + gap / 2)?;
@@ -110,14 +127,68 @@ fn is_affected(at: usize) -> bool {
     at.is_multiple_of(2)
 }
 
-fn shots(server: &Server, streams: usize) -> anyhow::Result<Vec<Shot>> {
+fn shots(server: &Server, employer: &Employer, streams: usize, by: Cause) -> anyhow::Result<Vec<Shot>> {
+    let employed = server.attested(&employer.person, true)?;
     let mut shots = Vec::new();
     for at in 0..streams.min(2 * PEOPLE) {
-        let key = server.person(&format!("person-{at}"), !is_affected(at))?;
+        let key = match by {
+            Cause::Signal if is_affected(at) => employed.clone(),
+            _ => server.person(&format!("person-{at}"), !is_affected(at))?,
+        };
         shots.push(shot(server.address, &key, true)?);
     }
     // 200 is even, so that a stream's place still tells whose it is.
     Ok(shots.iter().cycle().take(streams).cloned().collect())
+}
+
+/// The laboratory's directory, in which one person stands.
+struct Employer {
+    at: SocketAddr,
+    token: String,
+    user: String,
+    person: String,
+}
+
+impl Employer {
+    fn of(server: &Server, at: SocketAddr) -> anyhow::Result<Self> {
+        let tenant = json!({"channel": "larkspur-hr", "organization": "larkspur-labs"});
+        let placed = server.admin("POST", "/admin/v1/sources/scim_tenant", &tenant)?;
+        let token = text(&placed, "/secret")?;
+        let mut employer = Self { at, token, user: String::new(), person: String::new() };
+        let user = json!({
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "ada", "active": true,
+        });
+        employer.user = text(&employer.call("POST", "Users", &user)?, "/id")?;
+        let people = server.admin("GET", "/admin/v1/people", &Value::Null)?;
+        employer.person = text(&people, "/items/0/id")?;
+        server.clear(&employer.person)?;
+        Ok(employer)
+    }
+
+    fn deactivate(&self) -> anyhow::Result<()> {
+        let patch = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations": [{"op": "replace", "path": "active", "value": false}],
+        });
+        self.call("PATCH", &format!("Users/{}", self.user), &patch).map(drop)
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let bearer = format!("Bearer {}", self.token);
+        let headers =
+            [("authorization", bearer.as_str()), ("content-type", "application/scim+json"), ("connection", "close")];
+        let path = format!("/scim/v2/larkspur-hr/{path}");
+        let answer = http::send(self.at, method, &path, &headers, body.to_string().as_bytes())?;
+        let status = answer.head.status;
+        let text = answer.text()?;
+        ensure!((200..300).contains(&status), "{method} {path}: {status} {text}");
+        Ok(serde_json::from_str(&text)?)
+    }
+}
+
+fn text(value: &Value, at: &str) -> anyhow::Result<String> {
+    let found = value.pointer(at).and_then(Value::as_str);
+    found.map(str::to_owned).with_context(|| format!("no `{at}` in {value}"))
 }
 
 fn june_12(server: &Server) -> anyhow::Result<()> {
@@ -171,7 +242,7 @@ fn gaps(lives: &[Life], ordered: Instant, last: Instant) -> (Sample, Sample) {
 fn claim(report: &mut Report, streams: usize) {
     let most = if streams <= 1_000 { 50.0 } else { 250.0 };
     let p99 = report.series(EXEAT, "last_byte_p99_ms").spread();
-    report.claim(EXEAT, "ms from the order to the last byte, p99", p99, Target::AtMost(most));
+    report.claim(EXEAT, "ms from sending it to the last byte, p99", p99, Target::AtMost(most));
     let disturbed = report.series(EXEAT, "disturbed_ms").spread();
     report.claim(EXEAT, "ms more between events of unaffected streams, p99", disturbed, Target::AtMost(50.0));
 }

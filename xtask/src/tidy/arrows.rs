@@ -11,23 +11,49 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("terms", &[]),
     ("proof", &[]),
     ("policy", &["terms"]),
-    ("identity", &["terms"]),
+    ("jose", &["terms"]),
+    ("vc", &["jose", "terms"]),
+    ("secevent", &["jose", "terms"]),
+    ("scim", &["terms"]),
+    ("fetch", &[]),
+    ("identity", &["jose", "terms"]),
     ("ledger", &["proof", "terms"]),
-    ("gateway", LOWER),
+    ("gateway", GATEWAY),
     // Alone with the solver: nothing of it reaches `policy` or the verifier.
     ("prover", &["policy", "terms"]),
-    ("control", &["identity", "ledger", "policy", "proof", "prover", "terms"]),
+    ("control", &["identity", "jose", "ledger", "policy", "proof", "prover", "terms"]),
+    (
+        "federation",
+        &["control", "fetch", "identity", "jose", "ledger", "policy", "proof", "scim", "secevent", "terms", "vc"],
+    ),
     ("verifier", &["policy", "proof", "terms"]),
-    ("exeat", &["control", "gateway", "identity", "ledger", "policy", "proof", "prover", "terms", "verifier"]),
-    ("testkit", LOWER),
+    ("exeat", PRODUCT),
+    ("testkit", GATEWAY),
     ("xtask", &[]),
     // Measures the binary from outside, with the servers of `testkit`.
     ("exeat-bench", &["testkit"]),
     // Repeats single operations, for their instructions to be counted.
-    ("exeat-gate", &["gateway", "identity", "ledger", "policy", "proof", "terms", "testkit"]),
-    ("exeat-fuzz", &["gateway", "identity", "ledger", "policy", "proof", "terms"]),
+    ("exeat-gate", &["fetch", "gateway", "identity", "ledger", "policy", "proof", "terms", "testkit"]),
+    ("exeat-fuzz", PRODUCT),
 ];
-const LOWER: &[&str] = &["identity", "ledger", "policy", "proof", "terms"];
+const GATEWAY: &[&str] = &["fetch", "identity", "jose", "ledger", "policy", "proof", "terms"];
+const PRODUCT: &[&str] = &[
+    "control",
+    "federation",
+    "fetch",
+    "gateway",
+    "identity",
+    "jose",
+    "ledger",
+    "policy",
+    "proof",
+    "prover",
+    "scim",
+    "secevent",
+    "terms",
+    "vc",
+    "verifier",
+];
 
 /// Needed by nothing but the fuzz targets, and only while fuzzing.
 const FUZZER: &str = "libfuzzer-sys";
