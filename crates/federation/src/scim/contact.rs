@@ -11,7 +11,7 @@ use terms::{ChannelId, Moment};
 /// How many requests a channel may make in a second, over time.
 const RATE: u64 = 100;
 /// How many it may make at once.
-const BURST: u64 = 500;
+const BURST: u64 = 5_000;
 /// How often a sign of life is noted at most.
 const NOTED_EVERY: Duration = Duration::from_secs(60);
 
