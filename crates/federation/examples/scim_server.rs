@@ -8,31 +8,29 @@
 //! temporary one; in a folder that it left before it goes on, with the same token. Beside SCIM it answers
 //! `GET /registry/people` with what became of everybody: accounts, affiliations, attestations and keys.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use axum::{Router, extract::State, response::Json, routing::get};
-use control::{Actor, Control, DeskPolicy, Fault, Federation, NewOrganization, ProofPolicy, Role, Settings, View};
+use control::{Actor, Control, Fault, Federation, NewOrganization, Role, View};
 use federation::{ClaimKind, NewTenant, Scim, ScimSettings, TrustEntry, TrustList, Vault};
-use identity::Pepper;
-use ledger::Ledger;
 use serde_json::{Value, json};
 use terms::{
-    Assurance, ChannelId, Clock, Country, Coverage, IssuerId, OrganizationId, OrganizationKind, Screening, SystemClock,
+    Assurance, ChannelId, Country, Coverage, IssuerId, OrganizationId, OrganizationKind, Screening, SystemClock,
 };
 use tokio::net::TcpListener;
 
 const EMPLOYER: &str = "larkspur-labs";
 const CHANNEL: &str = "larkspur-hr";
-/// Nothing in this program is worth keeping secret.
-const PEPPER: [u8; 32] = [7; 32];
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
@@ -42,7 +40,7 @@ async fn main() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen")?;
     let origin = format!("http://{}", listener.local_addr().context("cannot listen")?);
     let channel = ChannelId::parse(CHANNEL)?;
-    let control = control(&folder)?;
+    let control = common::control(&folder, Arc::new(SystemClock::default()))?;
     let scim = Arc::new(server(&control, &folder, &origin, &channel)?);
     let token = token(&control, &scim, &folder, &channel)?;
     tokio::spawn(Arc::clone(&scim).run(std::future::pending()));
@@ -62,26 +60,6 @@ fn server(control: &Control, folder: &Path, origin: &str, channel: &ChannelId) -
     let vault = folder.join("vault");
     fs::create_dir_all(&vault).context("cannot make a folder")?;
     Ok(Scim::new(control.federation(), Arc::new(Vault::open(&vault)?), settings))
-}
-
-fn control(folder: &Path) -> Result<Control> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let options = ledger::Options {
-        origin: "log.example.com/exeat/1".to_owned(),
-        segment_bytes: 1 << 20,
-        queue_entries: 1024,
-        checkpoint_every: Duration::from_secs(1),
-    };
-    let (ledger, _) = Ledger::open(&folder.join("ledger"), options, Arc::clone(&clock))?;
-    let settings = Settings {
-        data_dir: folder.join("registry"),
-        lab: None,
-        models: Vec::new(),
-        aliases: Vec::new(),
-        desk: DeskPolicy::SINGLE_PERSON,
-        proofs: ProofPolicy::Off,
-    };
-    Ok(Control::open(settings, ledger, clock, Pepper::new(PEPPER))?)
 }
 
 /// Registers the employer, or finds the token that it was given.

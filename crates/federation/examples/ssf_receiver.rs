@@ -8,6 +8,8 @@
 //! harness in `tests/ssf` asks, and serves until it is stopped: `drive` has it manage a stream, and `observe` begins a live
 //! call of somebody and tells when it was cut.
 
+#[path = "common/mod.rs"]
+mod common;
 #[path = "ssf_receiver/drive.rs"]
 mod drive;
 #[path = "ssf_receiver/observe.rs"]

@@ -8,6 +8,8 @@
 //! Prints one line of JSON with the URLs and the credentials of three receivers, and serves until it is stopped. The
 //! address of this machine may be pushed to, which a product would not allow.
 
+#[path = "common/mod.rs"]
+mod common;
 #[path = "ssf_transmitter/trigger.rs"]
 mod trigger;
 #[path = "ssf_transmitter/world.rs"]

@@ -1,6 +1,9 @@
 //! The wallet part over HTTP on the loopback interface, for tests with other implementations: one JSON object a line in,
 //! one out. There is one person, Ada, who works for Larkspur.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -11,17 +14,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use control::{Actor, Control, DeskPolicy, FederatedChange, ProofPolicy, Role, Settings, Source};
+use control::{Actor, Control, FederatedChange, Role, Source};
 use federation::{
     ClaimKind, ClientIdPrefix, CredentialIssuer, RequestCertificate, TrustEntry, TrustList, Wallet, WalletParts,
     WalletSettings,
 };
 use fetch::{AddressRule, Client, Roots};
-use identity::Pepper;
-use ledger::Ledger;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use terms::{Assurance, Attestation, AttestationId, Claim, Clock, IssuerId, PersonId, SystemClock, UsPersonLimb};
+use terms::{Assurance, Attestation, AttestationId, Claim, IssuerId, PersonId, SystemClock, UsPersonLimb};
 use tokio::{net::TcpListener, sync::mpsc};
 
 /// As whom the issuer of the tests is known to the trust list.
@@ -133,23 +134,7 @@ impl Peer {
 }
 
 fn registry(dir: &Path) -> Result<Control> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let options = ledger::Options {
-        origin: "log.example.com/exeat/1".to_owned(),
-        segment_bytes: 1 << 20,
-        queue_entries: 1024,
-        checkpoint_every: Duration::from_millis(20),
-    };
-    let (ledger, _) = Ledger::open(&dir.join("ledger"), options, Arc::clone(&clock))?;
-    let settings = Settings {
-        data_dir: dir.join("registry"),
-        lab: None,
-        models: Vec::new(),
-        aliases: Vec::new(),
-        desk: DeskPolicy::SINGLE_PERSON,
-        proofs: ProofPolicy::Off,
-    };
-    let control = Control::open(settings, ledger, clock, Pepper::new([9; 32]))?;
+    let control = common::control(dir, Arc::new(SystemClock::default()))?;
     fill(&control)?;
     Ok(control)
 }

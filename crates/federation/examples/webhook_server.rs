@@ -7,17 +7,18 @@
 //! The argument is where the API of every vendor is. Prints one line of JSON with the URL of the endpoint, and serves until
 //! it is stopped. Besides, `GET /held` says what is held about the one invented person.
 
+#[path = "common/mod.rs"]
+mod common;
+
 use std::{collections::BTreeSet, io::Write, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use axum::{Json, Router, routing::get};
-use control::{Actor, Control, DeskPolicy, NewPerson, ProofPolicy, Role, Settings};
+use control::{Actor, Control, NewPerson, Role};
 use federation::{ClaimKind, Secret, TrustEntry, TrustList, Vault, Vendor, VendorKind, Webhooks};
 use fetch::{AddressRule, Client, Roots, Url};
-use identity::Pepper;
-use ledger::Ledger;
 use serde_json::{Value, json};
-use terms::{Assurance, ChannelId, Clock, IssuerId, Person, PersonId, SubjectName, SystemClock};
+use terms::{Assurance, ChannelId, IssuerId, Person, PersonId, SubjectName, SystemClock};
 
 /// What every vendor calls the one person, and its channels with their kinds.
 const SUBJECT: &str = "ada-7";
@@ -88,25 +89,7 @@ fn told(person: Person) -> Vec<Value> {
 }
 
 fn control(folder: &Path) -> Result<Control> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let options = ledger::Options {
-        origin: "log.example.com/exeat/1".to_owned(),
-        segment_bytes: 1 << 26,
-        queue_entries: 1024,
-        checkpoint_every: Duration::from_secs(1),
-    };
-    let (ledger, _) = Ledger::open(&folder.join("ledger"), options, Arc::clone(&clock))?;
-    let settings = Settings {
-        data_dir: folder.join("registry"),
-        lab: None,
-        models: Vec::new(),
-        aliases: Vec::new(),
-        desk: DeskPolicy::SINGLE_PERSON,
-        proofs: ProofPolicy::Off,
-    };
-    let mut pepper = [0; 32];
-    getrandom::fill(&mut pepper)?;
-    let control = Control::open(settings, ledger, clock, Pepper::new(pepper))?;
+    let control = common::control(folder, Arc::new(SystemClock::default()))?;
     let ada: NewPerson = serde_json::from_value(json!({ "id": "ada", "display_name": "Ada Quill" }))?;
     control.admin(&Actor::process("example", Role::Root)).registrar()?.add_person(ada)?;
     Ok(control)

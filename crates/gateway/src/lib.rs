@@ -78,6 +78,7 @@ pub use crate::{
     dialect::{Challenge, Problem},
     forward::{Reply, forward},
     gateway::{Gateway, Parts, ReloadError, StartError},
+    listener::is_http2,
     recall::Effect,
     screen::{Monitor, Unmonitored, Verdict},
     service::Worker,

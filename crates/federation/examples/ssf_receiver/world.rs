@@ -7,13 +7,12 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use control::{Actor, Control, DeskPolicy, Federation, NewOrganization, ProofPolicy, Role, Settings};
+use control::{Actor, Control, Federation, NewOrganization, Role};
 use federation::{KeyCache, KeyTerms, Receiver, ReceiverParts, Vault};
 use fetch::{AddressRule, Client, Roots};
-use identity::Pepper;
-use ledger::Ledger;
 use terms::{Clock, Country, Coverage, OrganizationId, OrganizationKind, Screening, SystemClock};
 
+use crate::common;
 use crate::observe::Calls;
 
 /// Whose people transmitters may speak about.
@@ -54,23 +53,7 @@ impl World {
 }
 
 fn control(folder: &Path, clock: &Arc<dyn Clock>) -> Result<Control> {
-    let options = ledger::Options {
-        origin: "log.example.com/exeat/1".to_owned(),
-        segment_bytes: 1 << 24,
-        queue_entries: 1024,
-        checkpoint_every: Duration::from_secs(1),
-    };
-    let (ledger, _) = Ledger::open(&folder.join("ledger"), options, Arc::clone(clock))?;
-    let settings = Settings {
-        data_dir: folder.join("registry"),
-        lab: None,
-        models: Vec::new(),
-        aliases: Vec::new(),
-        desk: DeskPolicy::SINGLE_PERSON,
-        proofs: ProofPolicy::Off,
-    };
-    // No key is minted here, so the pepper protects nothing.
-    let control = Control::open(settings, ledger, Arc::clone(clock), Pepper::new([7; 32]))?;
+    let control = common::control(folder, Arc::clone(clock))?;
     employ(&control)?;
     Ok(control)
 }

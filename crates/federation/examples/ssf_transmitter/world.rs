@@ -3,20 +3,20 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use control::{Actor, Control, DeskPolicy, FederatedChange, NewOrganization, ProofPolicy, Role, Settings, Source};
+use control::{Actor, Control, FederatedChange, NewOrganization, Role, Source};
 use federation::{
     Retry, SsfAccess, SsfClient, Transmitter, TransmitterParts, TransmitterSettings, Vault,
     token::{self, NewClient, TokenService},
 };
 use fetch::{AddressRule, Client, Roots};
-use identity::Pepper;
-use ledger::Ledger;
 use secevent::stream::DefaultSubjects;
 use serde_json::json;
 use terms::{
     Account, AccountState, Channel, ChannelId, ChannelKind, ClientId, Clock, OrganizationId, PersonId, SubjectName,
     SystemClock,
 };
+
+use crate::common;
 
 /// What the employer calls the person.
 pub(crate) const ADDRESS: &str = "ada@example.com";
@@ -38,7 +38,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn open(folder: &Path, origin: &str) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let control = control(folder, Arc::clone(&clock))?;
+        let control = common::control(folder, Arc::clone(&clock))?;
         let client = Client::new(fetch::Settings::new(Roots::native()?, AddressRule::allowing(["127.0.0.1"])?));
         let settings =
             token::Settings { per_address: 60_000, ..token::Settings::new(origin, origin, folder.join("tokens")) };
@@ -126,25 +126,6 @@ impl World {
         self.change(vec![new])?;
         self.change(vec![FederatedChange::Account { person: self.person.clone(), account: self.account()? }])
     }
-}
-
-fn control(folder: &Path, clock: Arc<dyn Clock>) -> Result<Control> {
-    let options = ledger::Options {
-        origin: "log.example.com/exeat/1".to_owned(),
-        segment_bytes: 4 << 20,
-        queue_entries: 1_024,
-        checkpoint_every: Duration::from_secs(1),
-    };
-    let (ledger, _) = Ledger::open(&folder.join("ledger"), options, Arc::clone(&clock))?;
-    let settings = Settings {
-        data_dir: folder.join("registry"),
-        lab: None,
-        models: Vec::new(),
-        aliases: Vec::new(),
-        desk: DeskPolicy::SINGLE_PERSON,
-        proofs: ProofPolicy::Off,
-    };
-    Ok(Control::open(settings, ledger, clock, Pepper::new([7; 32]))?)
 }
 
 fn settings_of(origin: &str) -> TransmitterSettings {

@@ -26,7 +26,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::{Router, routing::post};
+use axum::{Router, http::StatusCode, routing::post};
 use control::Federation;
 use fetch::Client;
 use terms::ChannelId;
@@ -142,6 +142,13 @@ impl Receiver {
         let (this, channel) = (self.clone(), channel.clone());
         let read = self.blocking(move || this.federation().read(|view| Known::read(view, &channel))).await?;
         read.map_err(|fault| Refusal::Unavailable(fault.to_string()))
+    }
+
+    /// Returns what is known about the channel that a path names, or how a request to it is refused.
+    async fn addressed(&self, channel: &str) -> Result<Known, StatusCode> {
+        let channel = ChannelId::parse(channel).map_err(|_| StatusCode::NOT_FOUND)?;
+        let known = self.known(&channel).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+        known.ok_or(StatusCode::NOT_FOUND)
     }
 
     /// Runs what blocks on the disk where that is allowed.

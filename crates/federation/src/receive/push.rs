@@ -33,15 +33,13 @@ pub(super) async fn push(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Ok(channel) = ChannelId::parse(&channel) else { return StatusCode::NOT_FOUND.into_response() };
-    let known = match receiver.known(&channel).await {
-        Ok(Some(known)) => known,
-        Ok(None) => return StatusCode::NOT_FOUND.into_response(),
-        Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    let known = match receiver.addressed(&channel).await {
+        Ok(known) => known,
+        Err(status) => return status.into_response(),
     };
     match take_in(&receiver, &known, &headers, body).await {
         Ok(()) => StatusCode::ACCEPTED.into_response(),
-        Err(Answer::Told(error)) => told(&channel, error),
+        Err(Answer::Told(error)) => told(&known.channel.id, error),
         Err(Answer::Status(status)) => status.into_response(),
     }
 }

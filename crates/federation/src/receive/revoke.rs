@@ -38,11 +38,9 @@ pub(super) async fn revoke(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Ok(channel) = ChannelId::parse(&channel) else { return StatusCode::NOT_FOUND.into_response() };
-    let known = match receiver.known(&channel).await {
-        Ok(Some(known)) => known,
-        Ok(None) => return StatusCode::NOT_FOUND.into_response(),
-        Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    let known = match receiver.addressed(&channel).await {
+        Ok(known) => known,
+        Err(status) => return status.into_response(),
     };
     match answer(&receiver, &known, &headers, body).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),

@@ -145,9 +145,15 @@ impl Connections {
 
 /// Tells from its first bytes whether a connection without TLS speaks HTTP/2; they are left to be read.
 ///
+/// Waits for as long as they do not come: the caller bounds it.
+///
+/// # Errors
+///
+/// The connection's; end it.
+///
 /// # Source
 /// RFC 9113 sections 3.3 and 3.4: HTTP/2 without TLS begins with prior knowledge, by `PRI`, which no HTTP/1 method is.
-async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
+pub async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
     const PREFACE: &[u8] = b"PRI";
     let mut first = [0; PREFACE.len()];
     let mut wait = Duration::from_millis(1);

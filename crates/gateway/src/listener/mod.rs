@@ -35,6 +35,7 @@ use tokio::{
     time::sleep,
 };
 
+pub use self::connection::is_http2;
 pub(crate) use self::peer::Peer;
 use self::{
     balance::{Balance, Place},

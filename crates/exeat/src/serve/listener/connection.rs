@@ -16,7 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::watch,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
@@ -32,8 +32,6 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// For a client to take leave that was silent for too long.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
-/// The longest wait between two looks at a connection whose first bytes do not tell its protocol.
-const PEEK_EVERY_MAX: Duration = Duration::from_millis(250);
 /// Requests of one HTTP/2 connection at once.
 const H2_STREAMS: u32 = 64;
 /// Requests that a client may cancel before the server has seen them: bounds rapid reset (CVE-2023-44487).
@@ -52,7 +50,7 @@ impl Connection {
     pub(super) async fn serve(self, stream: TcpStream) {
         let _ = stream.set_nodelay(true);
         match self.tls.clone() {
-            None => match timeout(FIRST_WITHIN, is_http2(&stream)).await {
+            None => match timeout(FIRST_WITHIN, gateway::is_http2(&stream)).await {
                 Ok(Ok(is_http2)) => self.answer(stream, is_http2).await,
                 _ => tracing::debug!(from = %self.from, "a connection said nothing"),
             },
@@ -89,26 +87,6 @@ impl Connection {
         if timeout(leave_within, serving).await.is_err() {
             tracing::debug!(from = %self.from, "a connection was closed that its client did not end");
         }
-    }
-}
-
-/// Tells from its first bytes whether a connection without TLS speaks HTTP/2; they are left to be read.
-///
-/// # Source
-/// RFC 9113 sections 3.3 and 3.4: HTTP/2 without TLS begins with prior knowledge, by `PRI`, which no HTTP/1 method is.
-async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
-    const PREFACE: &[u8] = b"PRI";
-    let mut first = [0; PREFACE.len()];
-    let mut wait = Duration::from_millis(1);
-    loop {
-        let count = stream.peek(&mut first).await?;
-        let came = first.get(..count).unwrap_or_default();
-        if came.is_empty() || came == PREFACE || !PREFACE.starts_with(came) {
-            return Ok(came == PREFACE);
-        }
-        // A client that sends single bytes: more cannot be waited for while these are unread.
-        sleep(wait).await;
-        wait = (wait * 2).min(PEEK_EVERY_MAX);
     }
 }
 
