@@ -83,6 +83,7 @@ pub use crate::{
     screen::{Monitor, Unmonitored, Verdict},
     service::Worker,
     stream::{Live, Output, relay},
+    upstream::named_by_connection,
 };
 
 /// Serves one call: from a credential to the first byte of an answer.

@@ -1,6 +1,7 @@
 //! Which header fields pass through the agent.
 
-use http::{HeaderMap, HeaderName, header};
+use gateway::named_by_connection;
+use http::HeaderMap;
 
 /// Returns the fields of a caller's request that go on to the gateway. What holds the local secret or what the agent sets
 /// itself does not.
@@ -35,16 +36,9 @@ fn is_of_the_connection(name: &str) -> bool {
         || name.starts_with("proxy-")
 }
 
-/// Returns the fields that `Connection` declares to be of this connection only.
-fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
-    let lists = headers.get_all(header::CONNECTION).into_iter();
-    let names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
-    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
 
     use super::*;
 

@@ -86,8 +86,12 @@ fn filtered(from: &HeaderMap, leave_out: impl Fn(&str) -> bool) -> HeaderMap {
     to
 }
 
-/// Returns the headers that `connection` declares to be of this connection only.
-fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+/// Returns the headers that `connection` declares to be of this connection only; what is no name is passed over.
+///
+/// # Source
+///
+/// RFC 9110 section 7.6.1.
+pub fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> {
     let lists = headers.get_all(header::CONNECTION).into_iter();
     let names = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
     names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())

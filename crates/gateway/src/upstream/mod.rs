@@ -24,6 +24,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use terms::{Dialect, ModelVersionId};
 
+pub use self::headers::named_by_connection;
 pub(crate) use self::{
     body::ReplyBody,
     endpoint::Endpoint,
