@@ -37,6 +37,11 @@ pub enum BadCheckpoint {
     /// The root is not 32 bytes in base64.
     #[error("the root of the checkpoint is not 32 bytes in base64")]
     Root,
+    /// There is more to it than origin, size and root.
+    #[error(
+        "the checkpoint has more than the three lines of origin, size and root, which is all that such a log signs"
+    )]
+    Extended,
     /// The checkpoint is another log's.
     #[error("the checkpoint is of the log `{0}`, not of the one asked for")]
     Origin(String),
@@ -89,12 +94,21 @@ impl Checkpoint {
         Ok(note.to_string())
     }
 
-    /// Reads a signed checkpoint of the log `origin` that at least one of `keys`, the log's own, signed.
+    /// Reads a signed checkpoint of the log `origin` that at least one of `keys`, the log's own, signed. It has no
+    /// extension lines.
     ///
     /// # Errors
     ///
     /// [`BadCheckpoint`]: nothing in it may be believed.
     pub fn open(note: &[u8], origin: &str, keys: &[VerifierKey]) -> Result<Self, BadCheckpoint> {
+        let checkpoint = Self::open_extended(note, origin, keys)?;
+        let plain = Note::parse(note)?.text() == checkpoint.body();
+        plain.then_some(checkpoint).ok_or(BadCheckpoint::Extended)
+    }
+
+    /// As [`Checkpoint::open`], and takes extension lines: a log that signed two histories is not excused by what it wrote
+    /// below one of them.
+    pub(crate) fn open_extended(note: &[u8], origin: &str, keys: &[VerifierKey]) -> Result<Self, BadCheckpoint> {
         let note = Note::parse(note)?;
         note.verify(keys)?;
         let checkpoint = Self::parse_body(note.text())?;
@@ -148,6 +162,15 @@ mod tests {
         assert_eq!(open("log.example.com/exeat/2", &key()), Err(BadCheckpoint::Origin(ORIGIN.to_owned())));
         let stranger = SignerKey::from_seed(ORIGIN, &[8; 32]).unwrap();
         assert_eq!(open(ORIGIN, &stranger), Err(BadNote::Unsigned.into()));
+    }
+
+    #[test]
+    fn a_checkpoint_with_extension_lines_is_not_one_of_our_logs() {
+        let mut note = Note::new(format!("{}more\n", checkpoint().body())).unwrap();
+        note.sign(&key());
+        let (note, keys) = (note.to_string(), [key().verifier()]);
+        assert_eq!(Checkpoint::open(note.as_bytes(), ORIGIN, &keys), Err(BadCheckpoint::Extended));
+        assert_eq!(Checkpoint::open_extended(note.as_bytes(), ORIGIN, &keys), Ok(checkpoint()));
     }
 
     #[test]

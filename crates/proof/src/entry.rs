@@ -1,14 +1,21 @@
 //! One entry of the log: deterministic CBOR with integer keys (RFC 8949 section 4.2), versioned, never content.
 //!
 //! What must stay private (the facts a decision saw, real names) is not in the entry: the entry commits to it,
-//! see [`mod@crate::commit`], and whoever holds the private part and its salt can show that it belongs.
+//! see [`mod@crate::commit`], and whoever holds the private part and its salts can show that it belongs.
 
 use minicbor::{Decode, Encode};
+use sha2::{Digest, Sha256};
+
+mod link;
+
+pub use link::{Class, Link};
 
 /// The version of the entry format that this crate writes.
-pub const ENTRY_VERSION: u8 = 1;
+pub const ENTRY_VERSION: u8 = 2;
 /// An entry is a leaf of the log and so at most this long, in bytes (C2SP tlog-tiles allows 65,535).
-pub const ENTRY_BYTES_MAX: usize = 4_096;
+pub const ENTRY_BYTES_MAX: usize = 1_024;
+/// The facts of a decision (field 1 of the kinds 3, 4, 5 and 9) are at most this long, in bytes: 128 people of 8 KiB.
+pub const FACTS_BYTES_MAX: usize = 1 << 20;
 
 /// What an entry records. Ordinals are stored and never reused.
 #[derive(Clone, Copy, Debug, Decode, Encode, Eq, Ord, PartialEq, PartialOrd)]
@@ -16,34 +23,54 @@ pub const ENTRY_BYTES_MAX: usize = 4_096;
 pub enum Kind {
     /// The log began.
     #[n(1)]
-    Genesis,
+    Genesis = 1,
     /// A process opened the log.
     #[n(2)]
-    Start,
+    Start = 2,
     /// A call was permitted; durable before its first byte leaves.
     #[n(3)]
-    Open,
+    Open = 3,
     /// A call ended; `opened` is the index of its opening entry.
     #[n(4)]
-    Close,
+    Close = 4,
     /// A call was refused.
     #[n(5)]
-    Refusal,
+    Refusal = 5,
     /// What is in force changed; `snapshot` is the new digest, the private part the new document.
     #[n(6)]
-    Snapshot,
+    Snapshot = 6,
     /// A person, organization, workload, affiliation, attestation or key changed.
     #[n(7)]
-    Registry,
+    Registry = 7,
     /// An administrator acted or was refused.
     #[n(8)]
-    Admin,
+    Admin = 8,
     /// A live call was decided again and goes on, on another basis.
     #[n(9)]
-    Redecision,
+    Redecision = 9,
     /// A process closed the log in good order.
     #[n(10)]
-    Stop,
+    Stop = 10,
+    /// Where every chain stood; `root` is that of the head map, see `docs/log-format.md`.
+    #[n(11)]
+    Heads = 11,
+    /// A live call may deliver more: `lease` is the new total, durable before anything beyond the last is delivered.
+    #[n(12)]
+    Lease = 12,
+    /// A meter counted a call; in the log of a meter only.
+    #[n(13)]
+    Metered = 13,
+    /// A gateway and a meter compared what they counted in an hour; `root` is that of the sums.
+    #[n(14)]
+    Reconciliation = 14,
+}
+
+impl Kind {
+    /// Returns the number that stands for the kind wherever it is stored.
+    #[must_use]
+    pub const fn ordinal(self) -> u8 {
+        self as u8
+    }
 }
 
 /// How a call ended.
@@ -52,22 +79,40 @@ pub enum Kind {
 pub enum Outcome {
     /// Everything the upstream sent was delivered.
     #[n(1)]
-    Completed,
+    Completed = 1,
     /// Ended because the permit no longer held.
     #[n(2)]
-    Cut,
+    Cut = 2,
     /// The client went away.
     #[n(3)]
-    ClientGone,
+    ClientGone = 3,
     /// The upstream failed.
     #[n(4)]
-    UpstreamFailed,
+    UpstreamFailed = 4,
     /// The process ended without closing the call; written by recovery.
     #[n(5)]
-    Interrupted,
+    Interrupted = 5,
     /// The gateway shed or abandoned the call before any output.
     #[n(6)]
-    NotServed,
+    NotServed = 6,
+}
+
+impl Outcome {
+    /// Every outcome, in rising order of ordinals.
+    pub const ALL: [Self; 6] =
+        [Self::Completed, Self::Cut, Self::ClientGone, Self::UpstreamFailed, Self::Interrupted, Self::NotServed];
+
+    /// Returns the number that stands for the outcome wherever it is stored.
+    #[must_use]
+    pub const fn ordinal(self) -> u8 {
+        self as u8
+    }
+
+    /// Returns the outcome of a number; `None` if there is none.
+    #[must_use]
+    pub fn from_ordinal(ordinal: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.ordinal() == ordinal)
+    }
 }
 
 /// What was used, as far as it is known.
@@ -131,12 +176,40 @@ pub struct Entry {
     /// Commitment to the private part, see [`mod@crate::commit`].
     #[cbor(n(12), with = "minicbor::bytes")]
     pub private: Option<[u8; 32]>,
-    /// SHA-256 of the request body as forwarded, salted with the private salt.
-    #[cbor(n(13), with = "minicbor::bytes")]
-    pub request: Option<[u8; 32]>,
     /// The name that was asked for, where it was not the version that served.
     #[n(14)]
     pub requested: Option<String>,
+    /// The places of the entry in its chains, in order of class and id; in entries about calls.
+    #[n(15)]
+    pub links: Option<Vec<Link>>,
+    /// The index of the entry that has the facts of the decision, where an earlier one of the same subject has.
+    #[n(16)]
+    pub facts: Option<u64>,
+    /// How many events with output the call may deliver before a further lease is durable.
+    #[n(17)]
+    pub lease: Option<u64>,
+    /// The epoch of the subject's key under which the private part is kept; present where `private` is.
+    #[n(18)]
+    pub key_epoch: Option<u32>,
+    /// Sets the salts apart where kind and call do not; present where `private` is, but not in open, close and refusal.
+    #[cbor(n(19), with = "minicbor::bytes")]
+    pub nonce: Option<[u8; 8]>,
+    /// A root: of the head map, of the sums of an hour.
+    #[cbor(n(20), with = "minicbor::bytes")]
+    pub root: Option<[u8; 32]>,
+    /// How many entries of the log the root is about.
+    #[n(21)]
+    pub covered: Option<u64>,
+    /// The meter that the call belongs to, see [`meter_id`]; in closes of a gateway.
+    #[cbor(n(22), with = "minicbor::bytes")]
+    pub meter: Option<[u8; 8]>,
+}
+
+/// Returns what stands for the meter whose log has this origin: the first 8 bytes of the origin's SHA-256.
+#[must_use]
+pub fn meter_id(origin: &str) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(origin).into();
+    [a, b, c, d, e, f, g, h]
 }
 
 impl Entry {
@@ -157,8 +230,15 @@ impl Entry {
             code: None,
             usage: None,
             private: None,
-            request: None,
             requested: None,
+            links: None,
+            facts: None,
+            lease: None,
+            key_epoch: None,
+            nonce: None,
+            root: None,
+            covered: None,
+            meter: None,
         }
     }
 
@@ -166,12 +246,14 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// [`EncodeError::Version`] if the version is not [`ENTRY_VERSION`]; [`EncodeError::TooLong`] beyond
-    /// [`ENTRY_BYTES_MAX`]: shorten its texts. [`EncodeError::Refused`] does not happen to an entry that can be built.
+    /// [`EncodeError::Version`] if the version is not [`ENTRY_VERSION`]; [`EncodeError::Form`]; [`EncodeError::TooLong`]
+    /// beyond [`ENTRY_BYTES_MAX`]: shorten its texts. [`EncodeError::Refused`] does not happen to an entry that can be
+    /// built.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         if self.version != ENTRY_VERSION {
             return Err(EncodeError::Version(self.version));
         }
+        self.check_form()?;
         let bytes = self.to_cbor()?;
         if bytes.len() > ENTRY_BYTES_MAX {
             return Err(EncodeError::TooLong(bytes.len()));
@@ -198,7 +280,27 @@ impl Entry {
         if entry.to_cbor().as_deref() != Ok(bytes) {
             return Err(DecodeError::NotCanonical);
         }
+        entry.check_form()?;
         Ok(entry)
+    }
+
+    /// Returns the link to the chain of `class` and `id`.
+    #[must_use]
+    pub fn link(&self, class: Class, id: &[u8; 16]) -> Option<&Link> {
+        self.links.iter().flatten().find(|link| link.class == class && link.id == *id)
+    }
+
+    /// Checks what the types leave open.
+    fn check_form(&self) -> Result<(), BadForm> {
+        self.links.as_deref().map_or(Ok(()), link::check)?;
+        if self.key_epoch.is_some() != self.private.is_some() {
+            return Err(BadForm::Epoch);
+        }
+        let by_call = matches!(self.kind, Kind::Open | Kind::Close | Kind::Refusal);
+        if self.nonce.is_some() != (self.private.is_some() && !by_call) {
+            return Err(BadForm::Nonce);
+        }
+        Ok(())
     }
 
     fn to_cbor(&self) -> Result<Vec<u8>, EncodeError> {
@@ -208,15 +310,34 @@ impl Entry {
     }
 }
 
+/// The fields of an entry do not go together.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum BadForm {
+    /// There are none in the array, they are out of order, or one cannot be.
+    #[error(
+        "the links of the entry are not those of an entry: rising by class and id, `back` 0 in the first of a chain only"
+    )]
+    Links,
+    /// An epoch without a commitment, or the other way round.
+    #[error("the entry has one of commitment and key epoch, and not the other")]
+    Epoch,
+    /// A nonce where it is not needed, or none where it is.
+    #[error("the entry has a nonce that it must not have, or none and must have one")]
+    Nonce,
+}
+
 /// An entry cannot be written.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EncodeError {
     /// The entry says it is of another version.
-    #[error("this crate writes entries of version 1, not {0}")]
+    #[error("this crate writes entries of version 2, not {0}")]
     Version(u8),
     /// The entry's bytes, as many as given, do not fit a leaf.
-    #[error("the entry takes {0} bytes and may take 4,096: shorten its texts")]
+    #[error("the entry takes {0} bytes and may take 1,024: shorten its texts")]
     TooLong(usize),
+    /// Its fields do not go together.
+    #[error(transparent)]
+    Form(#[from] BadForm),
     /// The CBOR encoder refused; no entry that can be built makes it.
     #[error("the entry has no encoding: {0}")]
     Refused(String),
@@ -226,7 +347,7 @@ pub enum EncodeError {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum DecodeError {
     /// Longer than an entry can be, by this many bytes in all.
-    #[error("the leaf takes {0} bytes and an entry at most 4,096")]
+    #[error("the leaf takes {0} bytes and an entry at most 1,024")]
     TooLong(usize),
     /// Not the CBOR of an entry.
     #[error("the leaf is not the CBOR of an entry: {0}")]
@@ -237,15 +358,18 @@ pub enum DecodeError {
     /// The same entry is written in other bytes.
     #[error("the leaf is not the one encoding of its entry")]
     NotCanonical,
+    /// Its fields do not go together.
+    #[error(transparent)]
+    Form(#[from] BadForm),
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::{option, prelude::*};
 
-    use super::*;
+    use super::{link::tests::any_links, *};
 
-    const KINDS: [Kind; 10] = [
+    const KINDS: [Kind; 14] = [
         Kind::Genesis,
         Kind::Start,
         Kind::Open,
@@ -256,14 +380,10 @@ pub(crate) mod tests {
         Kind::Admin,
         Kind::Redecision,
         Kind::Stop,
-    ];
-    const OUTCOMES: [Outcome; 6] = [
-        Outcome::Completed,
-        Outcome::Cut,
-        Outcome::ClientGone,
-        Outcome::UpstreamFailed,
-        Outcome::Interrupted,
-        Outcome::NotServed,
+        Kind::Heads,
+        Kind::Lease,
+        Kind::Metered,
+        Kind::Reconciliation,
     ];
 
     fn any_text() -> impl Strategy<Value = Option<String>> {
@@ -281,19 +401,24 @@ pub(crate) mod tests {
             kind in proptest::sample::select(&KINDS),
             (at_ms, call, opened, subject) in any::<(u64, Option<[u8; 16]>, Option<u64>, Option<[u8; 16]>)>(),
             (model, code, requested) in (any_text(), any_text(), any_text()),
-            (snapshot, private, request) in any::<(Option<[u8; 32]>, Option<[u8; 32]>, Option<[u8; 32]>)>(),
+            (snapshot, private) in any::<(Option<[u8; 32]>, Option<[u8; 32]>)>(),
             basis in option::of(proptest::collection::vec("[a-z0-9.-]{0,20}", 0..5)),
-            outcome in option::of(proptest::sample::select(&OUTCOMES)),
+            outcome in option::of(proptest::sample::select(&Outcome::ALL)),
             usage in option::of(any_usage()),
+            links in option::of(any_links()),
+            (facts, lease, covered) in any::<(Option<u64>, Option<u64>, Option<u64>)>(),
+            (key_epoch, nonce, root, meter) in any::<(u32, [u8; 8], Option<[u8; 32]>, Option<[u8; 8]>)>(),
         ) -> Entry {
+            let key_epoch = private.map(|_| key_epoch);
+            let nonce = private.filter(|_| !matches!(kind, Kind::Open | Kind::Close | Kind::Refusal)).map(|_| nonce);
             Entry {
-                at_ms, call, opened, subject, model, snapshot, basis, outcome, code, usage, private, request, requested,
+                links, facts, lease, covered, key_epoch, nonce, root, meter, at_ms, call, opened, subject, model, snapshot, basis, outcome, code, usage, private, requested,
                 ..Entry::new(kind)
             }
         }
     }
 
-    /// Written by hand after RFC 8949; as long as version 1 is read, these bytes must be.
+    /// Written by hand after RFC 8949; as long as version 2 is read, these bytes must be.
     #[test]
     fn an_entry_has_the_bytes_that_the_format_says() {
         let mut entry = Entry::new(Kind::Close);
@@ -302,7 +427,7 @@ pub(crate) mod tests {
         entry.outcome = Some(Outcome::Cut);
         entry.usage = Some(Usage { output_tokens: Some(256), ..Usage::default() });
         let bytes = [
-            0xa6, 0x00, 0x01, 0x01, 0x04, 0x02, 0x19, 0x03, 0xe8, 0x04, 0x17, 0x09, 0x02, 0x0b, 0xa3, 0x01, 0x19, 0x01,
+            0xa6, 0x00, 0x02, 0x01, 0x04, 0x02, 0x19, 0x03, 0xe8, 0x04, 0x17, 0x09, 0x02, 0x0b, 0xa3, 0x01, 0x19, 0x01,
             0x00, 0x02, 0x00, 0x03, 0x00,
         ];
         assert_eq!(entry.encode().unwrap(), bytes);
@@ -312,31 +437,61 @@ pub(crate) mod tests {
     #[test]
     fn the_same_entry_in_other_bytes_is_refused() {
         for (what, bytes) in [
-            ("a longer integer", vec![0xa3, 0, 1, 1, 1, 2, 0x18, 5]),
-            ("an indefinite map", vec![0xbf, 0, 1, 1, 1, 2, 5, 0xff]),
-            ("keys out of order", vec![0xa3, 1, 1, 0, 1, 2, 5]),
-            ("a repeated key", vec![0xa4, 0, 1, 1, 1, 2, 5, 2, 5]),
-            ("an unknown key", vec![0xa4, 0, 1, 1, 1, 2, 5, 0x18, 99, 0]),
-            ("an explicit null", vec![0xa4, 0, 1, 1, 1, 2, 5, 4, 0xf6]),
-            ("a trailing byte", vec![0xa3, 0, 1, 1, 1, 2, 5, 0]),
+            ("a longer integer", vec![0xa3, 0, 2, 1, 1, 2, 0x18, 5]),
+            ("an indefinite map", vec![0xbf, 0, 2, 1, 1, 2, 5, 0xff]),
+            ("keys out of order", vec![0xa3, 1, 1, 0, 2, 2, 5]),
+            ("a repeated key", vec![0xa4, 0, 2, 1, 1, 2, 5, 2, 5]),
+            ("an unknown key", vec![0xa4, 0, 2, 1, 1, 2, 5, 0x18, 99, 0]),
+            ("an explicit null", vec![0xa4, 0, 2, 1, 1, 2, 5, 4, 0xf6]),
+            ("a trailing byte", vec![0xa3, 0, 2, 1, 1, 2, 5, 0]),
         ] {
             assert_eq!(Entry::decode(&bytes), Err(DecodeError::NotCanonical), "{what}");
         }
-        assert!(Entry::decode(&[0xa3, 0, 1, 1, 1, 2, 5]).is_ok());
+        assert!(Entry::decode(&[0xa3, 0, 2, 1, 1, 2, 5]).is_ok());
     }
 
     #[test]
     fn what_is_no_entry_is_refused_with_the_reason() {
         assert!(matches!(Entry::decode(&[]), Err(DecodeError::Malformed(_))));
-        let kind_99 = [0xa3, 0, 1, 1, 0x18, 99, 2, 5];
+        let kind_99 = [0xa3, 0, 2, 1, 0x18, 99, 2, 5];
         assert!(matches!(Entry::decode(&kind_99), Err(DecodeError::Malformed(_))));
-        let version_2 = [0xa3, 0, 2, 1, 1, 2, 5];
-        assert_eq!(Entry::decode(&version_2), Err(DecodeError::Version(2)));
+        let version_1 = [0xa3, 0, 1, 1, 1, 2, 5];
+        assert_eq!(Entry::decode(&version_1), Err(DecodeError::Version(1)));
         let long = Entry { code: Some("x".repeat(ENTRY_BYTES_MAX)), ..Entry::new(Kind::Admin) };
         assert!(matches!(long.encode(), Err(EncodeError::TooLong(_))));
-        assert!(matches!(Entry::decode(&[0; 4_097]), Err(DecodeError::TooLong(4_097))));
-        let other = Entry { version: 2, ..Entry::new(Kind::Admin) };
-        assert_eq!(other.encode(), Err(EncodeError::Version(2)));
+        assert!(matches!(Entry::decode(&[0; 1_025]), Err(DecodeError::TooLong(1_025))));
+        let other = Entry { version: 1, ..Entry::new(Kind::Admin) };
+        assert_eq!(other.encode(), Err(EncodeError::Version(1)));
+    }
+
+    /// Writes what the encoder refuses to write, and says what the decoder answers.
+    pub(super) fn read_back(entry: &Entry) -> Result<Entry, DecodeError> {
+        Entry::decode(&entry.to_cbor().unwrap())
+    }
+
+    #[test]
+    fn commitment_epoch_and_nonce_go_together() {
+        let entry = |kind, private: bool, epoch: bool, nonce: bool| Entry {
+            private: private.then_some([1; 32]),
+            key_epoch: epoch.then_some(8_104),
+            nonce: nonce.then_some([2; 8]),
+            ..Entry::new(kind)
+        };
+        for good in
+            [entry(Kind::Open, true, true, false), entry(Kind::Admin, true, true, true), Entry::new(Kind::Admin)]
+        {
+            assert_eq!(read_back(&good).as_ref(), Ok(&good));
+        }
+        for (bad, why) in [
+            (entry(Kind::Open, true, false, false), BadForm::Epoch),
+            (entry(Kind::Open, false, true, false), BadForm::Epoch),
+            (entry(Kind::Open, true, true, true), BadForm::Nonce),
+            (entry(Kind::Admin, true, true, false), BadForm::Nonce),
+            (entry(Kind::Admin, false, false, true), BadForm::Nonce),
+        ] {
+            assert_eq!(read_back(&bad), Err(DecodeError::Form(why)));
+            assert_eq!(bad.encode(), Err(EncodeError::Form(why)));
+        }
     }
 
     proptest! {

@@ -44,14 +44,14 @@ pub enum BadKey {
     /// Not the parts of a key, or not in hexadecimal and base64.
     #[error("a verifier key reads `name+hash+key`, a signer key `PRIVATE+KEY+name+hash+key`")]
     Malformed,
-    /// A key of another type than Ed25519.
-    #[error("only Ed25519 keys (type 1) are known, not type {0}")]
+    /// A key of a type that does not fit here, or that is not known.
+    #[error("a key of type {0} cannot be used here")]
     Type(u8),
     /// The hash is not the one of this name and key.
     #[error("the hash in the key is not that of its name and key: copy it again, whole")]
     Hash,
     /// The bytes are no usable public key.
-    #[error("the bytes of the key are not a safe Ed25519 public key")]
+    #[error("the bytes of the key are not a safe public key")]
     Point,
 }
 
@@ -67,7 +67,7 @@ impl VerifierKey {
         if key.is_weak() {
             return Err(BadKey::Point);
         }
-        let id = key_id(name, public);
+        let id = key_id(name, ED25519, public);
         Ok(Self { name: name.to_owned(), id, key })
     }
 
@@ -83,6 +83,12 @@ impl VerifierKey {
         self.id
     }
 
+    /// Returns the public key itself: two keys of different names are one if this is equal.
+    #[must_use]
+    pub fn public_bytes(&self) -> [u8; 32] {
+        self.key.to_bytes()
+    }
+
     /// Returns true if `signature` is this key's over `text`; only the one strict reading of RFC 8032 counts.
     #[must_use]
     pub fn accepts(&self, text: &[u8], signature: &[u8]) -> bool {
@@ -91,9 +97,17 @@ impl VerifierKey {
     }
 }
 
+/// Returns true if `signature` is over `text` by the Ed25519 key with these public bytes; only the one strict reading of
+/// RFC 8032 counts, and no key of small order.
+pub(crate) fn is_signed_by(public: &[u8], text: &[u8], signature: &[u8]) -> bool {
+    let key = public.try_into().ok().and_then(|bytes| ed25519_dalek::VerifyingKey::from_bytes(bytes).ok());
+    let signature = ed25519_dalek::Signature::from_slice(signature).ok();
+    key.zip(signature).is_some_and(|(key, signature)| !key.is_weak() && key.verify_strict(text, &signature).is_ok())
+}
+
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = typed(self.key.as_bytes());
+        let key = typed(ED25519, self.key.as_bytes());
         write!(f, "{}+{:08x}+{key}", self.name, self.id)
     }
 }
@@ -117,7 +131,7 @@ impl SignerKey {
     pub fn from_seed(name: &str, seed: &[u8; 32]) -> Result<Self, BadKey> {
         check_name(name)?;
         let key = ed25519_dalek::SigningKey::from_bytes(seed);
-        let id = key_id(name, key.verifying_key().as_bytes());
+        let id = key_id(name, ED25519, key.verifying_key().as_bytes());
         Ok(Self { name: name.to_owned(), id, key })
     }
 
@@ -136,7 +150,7 @@ impl SignerKey {
     /// Writes the secret key as `PRIVATE+KEY+name+hash+key`. Whoever reads this text can sign.
     #[must_use]
     pub fn to_secret_text(&self) -> String {
-        let seed = typed(self.key.as_bytes());
+        let seed = typed(ED25519, self.key.as_bytes());
         format!("PRIVATE+KEY+{}+{:08x}+{seed}", self.name, self.id)
     }
 
@@ -144,6 +158,14 @@ impl SignerKey {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Signs what is not a note.
+    ///
+    /// What is signed must begin with a label that no text of a note begins with.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message).to_bytes()
     }
 
     /// Returns the key that checks its signatures.
@@ -159,7 +181,7 @@ impl fmt::Debug for SignerKey {
     }
 }
 
-fn check_name(name: &str) -> Result<(), BadKey> {
+pub(crate) fn check_name(name: &str) -> Result<(), BadKey> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || c == '+';
     if name.is_empty() || name.contains(bad) {
         return Err(BadKey::Name);
@@ -167,19 +189,30 @@ fn check_name(name: &str) -> Result<(), BadKey> {
     Ok(())
 }
 
-fn key_id(name: &str, public: &[u8; 32]) -> u32 {
+/// Returns the first four bytes of the hash over name, type and key.
+pub(crate) fn key_id(name: &str, kind: u8, public: &[u8]) -> u32 {
     let hash: [u8; 32] =
-        Sha256::new().chain_update(name).chain_update([b'\n', ED25519]).chain_update(public).finalize().into();
+        Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(public).finalize().into();
     let [a, b, c, d, ..] = hash;
     u32::from_be_bytes([a, b, c, d])
 }
 
 /// Writes key bytes after their type, in base64.
-fn typed(key: &[u8; 32]) -> String {
-    STANDARD.encode([&[ED25519], key.as_slice()].concat())
+pub(crate) fn typed(kind: u8, key: &[u8]) -> String {
+    STANDARD.encode([&[kind], key].concat())
 }
 
 fn parse_key(text: &str) -> Result<(&str, u32, [u8; 32]), BadKey> {
+    let (name, id, kind, key) = parse_typed(text)?;
+    if kind != ED25519 {
+        return Err(BadKey::Type(kind));
+    }
+    let key = key.try_into().map_err(|_| BadKey::Malformed)?;
+    Ok((name, id, key))
+}
+
+/// Reads `name+hash+key` of a key of any type: its name, its identifier, its type and its bytes.
+pub(crate) fn parse_typed(text: &str) -> Result<(&str, u32, u8, Vec<u8>), BadKey> {
     let mut parts = text.splitn(3, '+');
     let mut part = || parts.next().ok_or(BadKey::Malformed);
     let (name, id, key) = (part()?, part()?, part()?);
@@ -190,11 +223,7 @@ fn parse_key(text: &str) -> Result<(&str, u32, [u8; 32]), BadKey> {
     let id = u32::from_str_radix(id, 16).map_err(|_| BadKey::Malformed)?;
     let bytes = STANDARD.decode(key).map_err(|_| BadKey::Malformed)?;
     let (kind, key) = bytes.split_first().ok_or(BadKey::Malformed)?;
-    if *kind != ED25519 {
-        return Err(BadKey::Type(*kind));
-    }
-    let key = key.try_into().map_err(|_| BadKey::Malformed)?;
-    Ok((name, id, key))
+    Ok((name, id, *kind, key.to_vec()))
 }
 
 /// A text with its signatures, none of them checked yet.
@@ -313,6 +342,11 @@ impl Note {
         Ok(signers)
     }
 
+    /// Adds a signature that was made elsewhere; it is not checked.
+    pub fn attach(&mut self, signature: NoteSignature) {
+        self.signatures.push(signature);
+    }
+
     /// Returns the text, with its last newline.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -330,10 +364,16 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
         for signature in &self.signatures {
-            let bytes = [&signature.id.to_be_bytes(), signature.bytes.as_slice()].concat();
-            writeln!(f, "{MARK}{} {}", signature.name, STANDARD.encode(bytes))?;
+            writeln!(f, "{signature}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for NoteSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = [&self.id.to_be_bytes(), self.bytes.as_slice()].concat();
+        write!(f, "{MARK}{} {}", self.name, STANDARD.encode(bytes))
     }
 }
 

@@ -11,6 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use crate::{
     checkpoint::{BadCheckpoint, Checkpoint, decimal, hash},
     note::{NOTE_BYTES_MAX, VerifierKey},
+    policy_file::Unsatisfied,
     tree::{BadProof, Hash, leaf_hash, verify_inclusion},
 };
 
@@ -43,6 +44,9 @@ pub enum BadReceipt {
     /// The checkpoint is not to be believed.
     #[error(transparent)]
     Checkpoint(#[from] BadCheckpoint),
+    /// The checkpoint does not satisfy the policy.
+    #[error(transparent)]
+    Policy(#[from] Unsatisfied),
     /// The entry is not the one at that index under the checkpoint.
     #[error("the entry is not the one the checkpoint covers at this index: {0}")]
     Proof(#[from] BadProof),
@@ -91,8 +95,13 @@ impl Receipt {
     /// [`BadReceipt`]: nothing is proved.
     pub fn verify(&self, leaf: &[u8], origin: &str, keys: &[VerifierKey]) -> Result<Checkpoint, BadReceipt> {
         let checkpoint = Checkpoint::open(self.checkpoint.as_bytes(), origin, keys)?;
-        verify_inclusion(&leaf_hash(leaf), self.index, checkpoint.size, &self.hashes, &checkpoint.root)?;
+        self.verify_inclusion(leaf, &checkpoint)?;
         Ok(checkpoint)
+    }
+
+    /// Checks that `leaf` is at this index under a checkpoint that was checked already.
+    pub(crate) fn verify_inclusion(&self, leaf: &[u8], checkpoint: &Checkpoint) -> Result<(), BadProof> {
+        verify_inclusion(&leaf_hash(leaf), self.index, checkpoint.size, &self.hashes, &checkpoint.root)
     }
 }
 

@@ -7,9 +7,12 @@
 use sha2::{Digest, Sha256};
 
 mod prove;
+mod subtree;
 mod verify;
 
 pub use prove::{HashReader, prove_consistency, prove_inclusion, range_root, root};
+pub use subtree::prove_subtree_consistency;
+pub(crate) use verify::root_of_inclusion;
 pub use verify::{
     BadProof, verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,
 };

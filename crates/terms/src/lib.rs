@@ -4,9 +4,11 @@ mod attestation;
 mod channel;
 mod country;
 mod id;
+mod leap;
 mod model;
 mod moment;
 mod registry;
+mod retention;
 
 pub use attestation::{Assurance, Attestation, Claim, LocationMethod, Means, Standing, UsPersonLimb};
 pub use channel::{Account, AccountState, BadSubjectName, Channel, ChannelKind, Freshness, SubjectName};
@@ -20,3 +22,4 @@ pub use moment::{BadMoment, Clock, ManualClock, Moment, SystemClock};
 pub use registry::{
     Affiliation, Coverage, Engagement, Organization, OrganizationKind, Person, Screening, Tie, TieKind, Workload,
 };
+pub use retention::{Retention, RetentionRule};

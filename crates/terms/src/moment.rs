@@ -3,8 +3,10 @@
 use std::{
     fmt,
     sync::atomic::{AtomicI64, Ordering},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
+
+use crate::leap::Leap;
 
 /// A moment, in milliseconds since the Unix epoch, UTC; written as RFC 3339.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
@@ -100,9 +102,20 @@ pub trait Clock: Send + Sync + fmt::Debug {
 }
 
 /// The operating system's clock, held so that it never runs backwards.
-#[derive(Debug, Default)]
+///
+/// A clock that leaps ahead of what elapsed by more than five seconds is believed when it has stayed there for ten; until
+/// then the time is what elapsed.
+#[derive(Debug)]
 pub struct SystemClock {
+    began: Instant,
+    leap: Leap,
     latest: AtomicI64,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self { began: Instant::now(), leap: Leap::new(Self::read()), latest: AtomicI64::new(0) }
+    }
 }
 
 impl SystemClock {
@@ -112,17 +125,22 @@ impl SystemClock {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
+
+    fn held(&self) -> i64 {
+        let count = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.leap.held(Self::read(), count)
+    }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
-        let now = Self::read();
+        let now = self.held();
         Moment::from_millis(self.latest.fetch_max(now, Ordering::Relaxed).max(now))
     }
 
     fn behind(&self) -> Duration {
         let latest = Moment::from_millis(self.latest.load(Ordering::Relaxed));
-        latest.since(Moment::from_millis(Self::read()))
+        latest.since(Moment::from_millis(self.held()))
     }
 }
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{checkpoint::decimal, tree::Hash};
 
 /// What the manifest says it is.
-const FORMAT: &str = "exeat-bundle/v1";
+const FORMAT: &str = "exeat-bundle/v2";
 
 /// What a bundle holds. It is not signed: everything in it is checked against the checkpoint and the files.
 ///
@@ -15,7 +15,7 @@ const FORMAT: &str = "exeat-bundle/v1";
 ///
 /// ```json
 /// {
-///   "format": "exeat-bundle/v1",
+///   "format": "exeat-bundle/v2",
 ///   "origin": "log.example.com/exeat/1",
 ///   "first": 0,
 ///   "size": 2,
@@ -53,7 +53,7 @@ pub struct FileDigest {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BadManifest {
     /// It does not have the fixed layout; the line, the first being 1.
-    #[error("line {0} of the manifest is not what a writer of `exeat-bundle/v1` writes")]
+    #[error("line {0} of the manifest is not what a writer of `exeat-bundle/v2` writes")]
     Line(usize),
     /// The origin cannot be written in the fixed layout.
     #[error("the origin of the log has quotes, backslashes or control characters in it")]
@@ -203,7 +203,7 @@ mod tests {
     fn the_manifest_reads_as_it_is_documented() {
         let text = manifest().to_json().unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1], r#"  "format": "exeat-bundle/v1","#);
+        assert_eq!(lines[1], r#"  "format": "exeat-bundle/v2","#);
         assert_eq!(
             lines[5],
             r#"  "checkpoint": {"bytes": 1, "sha256": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"},"#

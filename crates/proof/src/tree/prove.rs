@@ -107,7 +107,7 @@ pub fn prove_consistency<R: HashReader + ?Sized>(reader: &R, from: u64, to: u64)
 }
 
 /// Returns the largest power of two smaller than `count`, which must be 2 or more.
-fn split(count: u64) -> u64 {
+pub(super) fn split(count: u64) -> u64 {
     count.saturating_sub(1).checked_ilog2().map_or(0, |level| 1 << level)
 }
 

@@ -29,6 +29,15 @@ pub enum BadProof {
 ///
 /// RFC 9162 section 2.1.3.2.
 pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> Result<(), BadProof> {
+    finish(0, root_of_inclusion(leaf, index, size, proof)? == *root)
+}
+
+/// Returns the root to which a proof leads for the leaf at `index` in a tree of `size` leaves.
+///
+/// # Errors
+///
+/// [`BadProof`], except [`BadProof::Mismatch`]: there is nothing to compare with.
+pub(crate) fn root_of_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash]) -> Result<Hash, BadProof> {
     if index >= size {
         return Err(BadProof::OutOfRange);
     }
@@ -47,7 +56,7 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root
         }
         (node, last) = (node >> 1, last >> 1);
     }
-    finish(last, hash == *root)
+    finish(last, true).map(|()| hash)
 }
 
 /// Checks that the tree of `from` leaves with root `from_root` is a prefix of the tree of `to` leaves with root
