@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0    8   "EXEATWAL"
-//! 8    u32 format version, 1
+//! 8    u32 format version, 2
 //! 12   u32 entries
 //! 16   u64 epoch: the opening of the log that wrote it
 //! 24   u64 segment, counted from 0
@@ -11,12 +11,12 @@
 //! 48   u64 bytes of the frames
 //! 56   32  SHA-256 of the previous batch's header; zeros in the first batch of the log
 //! 88   32  root of the tree after this batch
-//! 120  u32 zero
+//! 120  u32 slots of the vault that were durable before this batch
 //! 124  u32 CRC-32C of the header before this field
 //! 128      frames, then zeros up to a multiple of 4096 bytes
 //! ```
 //! Numbers are little endian. The header is covered by its checksum, each frame by its own, all leaves by the root,
-//! and all earlier batches by the chain; bytes left by an earlier use of the place have another segment, batch
+//! and all earlier batches by the chain of predecessors; bytes left by an earlier use of the place have another segment, batch
 //! number or predecessor.
 
 use proof::tree::{Frontier, Hash};
@@ -30,7 +30,7 @@ use crate::{
 /// Bytes of a batch before its frames.
 pub(crate) const HEADER: usize = 128;
 const MAGIC: [u8; 8] = *b"EXEATWAL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The header of a batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +43,7 @@ pub(crate) struct Header {
     pub(crate) bytes: u64,
     pub(crate) prev: Hash,
     pub(crate) root: Hash,
+    pub(crate) slots: u32,
 }
 
 /// The bytes are not the batch that belongs here.
@@ -76,7 +77,7 @@ impl Header {
         }
         bytes.extend_from_slice(&self.prev);
         bytes.extend_from_slice(&self.root);
-        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&self.slots.to_le_bytes());
         bytes.extend_from_slice(&checksum(&[&bytes]).to_le_bytes());
         let mut header = [0; HEADER];
         header.copy_from_slice(&bytes);
@@ -99,6 +100,7 @@ impl Header {
             bytes: fields.u64()?,
             prev: fields.array()?,
             root: fields.array()?,
+            slots: fields.u32()?,
         })
     }
 
@@ -120,7 +122,7 @@ impl Header {
 
 /// Where the log stands after a batch: all that the next one must continue.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Chain {
+pub(crate) struct Position {
     /// The least epoch the next batch may have.
     pub(crate) epoch: u64,
     /// The segment it must be in.
@@ -131,9 +133,11 @@ pub(crate) struct Chain {
     pub(crate) prev: Hash,
     /// The tree before it.
     pub(crate) tree: Frontier,
+    /// Slots of the vault that must be there.
+    pub(crate) slots: u32,
 }
 
-impl Chain {
+impl Position {
     /// Makes the header of the next batch, whose leaves are `leaves` and whose frames take `bytes`, and moves past it.
     pub(crate) fn append(&mut self, leaves: &[Hash], bytes: u64) -> Header {
         let first = self.tree.size();
@@ -147,6 +151,7 @@ impl Chain {
             bytes,
             prev: self.prev,
             root: self.tree.root(),
+            slots: self.slots,
         };
         self.pass(&header);
         header
@@ -160,6 +165,7 @@ impl Chain {
             ("first index", header.first == self.tree.size()),
             ("predecessor", header.prev == self.prev),
             ("epoch", header.epoch >= self.epoch),
+            ("number of keys", header.slots >= self.slots),
         ];
         match expected.iter().find(|(_, holds)| !holds) {
             Some((what, _)) => Err(BadBatch::Place(what)),
@@ -186,6 +192,7 @@ impl Chain {
         self.epoch = header.epoch;
         self.seq = header.seq.saturating_add(1);
         self.prev = header.hash();
+        self.slots = header.slots;
     }
 }
 
@@ -213,20 +220,20 @@ mod tests {
     use super::*;
     use crate::bytes::pad;
 
-    fn batch(chain: &mut Chain, leaves: &[Vec<u8>]) -> Vec<u8> {
-        let frame = |leaf| Frame { leaf, salt: [5; 16], private: b"private" };
+    fn batch(position: &mut Position, leaves: &[Vec<u8>]) -> Vec<u8> {
+        let frame = |leaf| Frame { leaf, sealed: b"sealed" };
         let frames: Vec<u8> = leaves.iter().flat_map(|leaf| frame(leaf.as_slice()).encode().unwrap()).collect();
         let hashes: Vec<Hash> = leaves.iter().map(|leaf| frame(leaf).hash()).collect();
-        let header = chain.append(&hashes, size(&frames));
+        let header = position.append(&hashes, size(&frames));
         let mut bytes = [header.encode().as_slice(), &frames].concat();
         pad(&mut bytes);
         bytes
     }
 
-    fn check(chain: &mut Chain, bytes: &[u8]) -> Result<usize, BadBatch> {
+    fn check(position: &mut Position, bytes: &[u8]) -> Result<usize, BadBatch> {
         let (header, rest) = bytes.split_first_chunk().unwrap();
         let header = Header::decode(header).ok_or(BadBatch::Header)?;
-        chain.check(&header, rest).map(|frames| frames.len())
+        position.check(&header, rest).map(|frames| frames.len())
     }
 
     fn leaves() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -236,7 +243,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_appended_is_what_is_checked(batches in proptest::collection::vec(leaves(), 1..5)) {
-            let (mut writing, mut reading) = (Chain::default(), Chain::default());
+            let (mut writing, mut reading) = (Position::default(), Position::default());
             for leaves in batches {
                 let bytes = batch(&mut writing, &leaves);
                 prop_assert_eq!(bytes.len() % 4_096, 0);
@@ -247,27 +254,30 @@ mod tests {
 
         #[test]
         fn a_batch_with_one_bit_flipped_anywhere_is_refused(leaves in leaves(), bit: prop::sample::Index) {
-            let mut bytes = batch(&mut Chain::default(), &leaves);
+            let mut bytes = batch(&mut Position::default(), &leaves);
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(check(&mut Chain::default(), &bytes).is_err());
+            prop_assert!(check(&mut Position::default(), &bytes).is_err());
         }
     }
 
     #[test]
     fn a_batch_is_refused_in_any_place_but_its_own() {
-        let mut chain = Chain::default();
-        let first = batch(&mut chain, &[b"one".to_vec()]);
-        let second = batch(&mut chain.clone(), &[b"two".to_vec()]);
-        assert_eq!(check(&mut Chain::default(), &second), Err(BadBatch::Place("number")));
-        assert_eq!(check(&mut chain.clone(), &first), Err(BadBatch::Place("number")));
-        chain.segment = 1;
-        assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("segment")));
-        chain.segment = 0;
-        chain.epoch = 1;
-        assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("epoch")));
-        chain.epoch = 0;
-        chain.prev = [1; 32];
-        assert_eq!(check(&mut chain, &second), Err(BadBatch::Place("predecessor")));
+        let mut position = Position::default();
+        let first = batch(&mut position, &[b"one".to_vec()]);
+        let second = batch(&mut position.clone(), &[b"two".to_vec()]);
+        assert_eq!(check(&mut Position::default(), &second), Err(BadBatch::Place("number")));
+        assert_eq!(check(&mut position.clone(), &first), Err(BadBatch::Place("number")));
+        position.segment = 1;
+        assert_eq!(check(&mut position, &second), Err(BadBatch::Place("segment")));
+        position.segment = 0;
+        position.epoch = 1;
+        assert_eq!(check(&mut position, &second), Err(BadBatch::Place("epoch")));
+        position.epoch = 0;
+        position.slots = 1;
+        assert_eq!(check(&mut position, &second), Err(BadBatch::Place("number of keys")));
+        position.slots = 0;
+        position.prev = [1; 32];
+        assert_eq!(check(&mut position, &second), Err(BadBatch::Place("predecessor")));
     }
 }

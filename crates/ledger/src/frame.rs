@@ -1,11 +1,10 @@
-//! One entry as a segment keeps it: the leaf, the salt and the private part, under one checksum.
+//! One entry as a segment keeps it: the leaf and the private part, sealed (see [`crate::seal`]), under one checksum.
 //!
 //! ```text
 //! 0   u32  bytes after this field and the next
 //! 4   u32  CRC-32C of the length and of everything after this field
 //! 8   u32  bytes of the leaf
-//! 12  16   salt of the commitment
-//! 28       leaf, then the private part
+//! 12       leaf, then the sealed private part; nothing if there is none
 //! ```
 //! Numbers are little endian.
 
@@ -14,14 +13,13 @@ use proof::tree::{Hash, leaf_hash};
 use crate::bytes::{Fields, checksum};
 
 /// Bytes of a frame before its leaf.
-pub(crate) const HEAD: usize = 28;
+pub(crate) const HEAD: usize = 12;
 
 /// A frame as it was read, still within the bytes of its batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Frame<'a> {
     pub(crate) leaf: &'a [u8],
-    pub(crate) salt: [u8; 16],
-    pub(crate) private: &'a [u8],
+    pub(crate) sealed: &'a [u8],
 }
 
 /// The bytes are not a frame.
@@ -40,22 +38,20 @@ impl<'a> Frame<'a> {
     pub(crate) fn head(&self) -> Option<[u8; HEAD]> {
         let length = u32::try_from(self.length() - 8).ok()?.to_le_bytes();
         let leaf = u32::try_from(self.leaf.len()).ok()?.to_le_bytes();
-        let crc = checksum(&[&length, &leaf, &self.salt, self.leaf, self.private]).to_le_bytes();
+        let crc = checksum(&[&length, &leaf, self.leaf, self.sealed]).to_le_bytes();
         let mut head = [0; HEAD];
-        let (sizes, salt) = head.split_at_mut(12);
-        sizes.copy_from_slice([length, crc, leaf].as_flattened());
-        salt.copy_from_slice(&self.salt);
+        head.copy_from_slice([length, crc, leaf].as_flattened());
         Some(head)
     }
 
     /// Appends the frame to `bytes`; `head` is its own.
     pub(crate) fn write(&self, head: &[u8; HEAD], bytes: &mut Vec<u8>) {
-        [head, self.leaf, self.private].iter().for_each(|piece| bytes.extend_from_slice(piece));
+        [head, self.leaf, self.sealed].iter().for_each(|piece| bytes.extend_from_slice(piece));
     }
 
     /// Returns how many bytes the frame takes.
     pub(crate) fn length(&self) -> usize {
-        HEAD + self.leaf.len() + self.private.len()
+        HEAD + self.leaf.len() + self.sealed.len()
     }
 
     /// Returns the frame's bytes.
@@ -81,10 +77,8 @@ impl<'a> Frame<'a> {
     fn split(body: &'a [u8]) -> Option<Self> {
         let mut fields = Fields(body);
         let leaf = usize::try_from(fields.u32()?).ok()?;
-        let salt = fields.array()?;
         let leaf = fields.take(leaf)?;
-        let private = fields.0;
-        Some(Self { leaf, salt, private })
+        Some(Self { leaf, sealed: fields.0 })
     }
 
     /// Returns the hash of the leaf in the tree.
@@ -103,13 +97,12 @@ mod tests {
         #[test]
         fn a_frame_reads_back_and_leaves_what_follows(
             leaf in proptest::collection::vec(any::<u8>(), 0..300),
-            private in proptest::collection::vec(any::<u8>(), 0..300),
-            salt: [u8; 16],
+            sealed in proptest::collection::vec(any::<u8>(), 0..300),
             rest in proptest::collection::vec(any::<u8>(), 0..40),
         ) {
-            let frame = Frame { leaf: &leaf, salt, private: &private };
+            let frame = Frame { leaf: &leaf, sealed: &sealed };
             let mut bytes = frame.encode().unwrap();
-            prop_assert_eq!(bytes.len(), 28 + leaf.len() + private.len());
+            prop_assert_eq!(bytes.len(), 12 + leaf.len() + sealed.len());
             bytes.extend_from_slice(&rest);
             let mut fields = Fields(&bytes);
             prop_assert_eq!(Frame::decode(&mut fields).unwrap(), frame);
@@ -119,10 +112,10 @@ mod tests {
         #[test]
         fn a_frame_with_one_bit_flipped_is_refused(
             leaf in proptest::collection::vec(any::<u8>(), 0..100),
-            private in proptest::collection::vec(any::<u8>(), 0..100),
+            sealed in proptest::collection::vec(any::<u8>(), 0..100),
             bit: prop::sample::Index,
         ) {
-            let frame = Frame { leaf: &leaf, salt: [3; 16], private: &private };
+            let frame = Frame { leaf: &leaf, sealed: &sealed };
             let mut bytes = frame.encode().unwrap();
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);

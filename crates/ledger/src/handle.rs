@@ -3,15 +3,24 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use proof::{entry::Entry, tree::Hash};
+use proof::{
+    commit::{Field, Fields},
+    entry::{Class, Entry},
+    heads::Chain,
+    note::SignerKey,
+    tree::Hash,
+};
 use terms::Clock;
 
 use crate::{
+    guard::CheckpointStore,
     open::{self, Inner},
     pace::Awaited,
+    queue::Ticket,
     reader::Reader,
     slot::{Slot, block_on},
     storage::{Disk, Storage},
+    stored::Stored,
 };
 
 /// How the log is kept.
@@ -25,15 +34,44 @@ pub struct Options {
     pub queue_entries: usize,
     /// How often a new checkpoint is signed while entries arrive.
     pub checkpoint_every: Duration,
+    /// How often an entry says where every chain stands, while others arrive.
+    pub heads_every: Duration,
 }
 
-/// An entry to be appended: the ledger sets version, time and commitment.
+/// An entry to be appended: the ledger sets version, time, commitment and links.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The entry; `at_ms`, `version` and `private` are set by the ledger.
+    /// The entry; `version`, `at_ms`, `private`, `links`, `key_epoch` and `nonce` are set by the ledger.
     pub entry: Entry,
-    /// What the entry commits to and the log does not show; kept beside it, as durable as the entry.
-    pub private: Bytes,
+    /// What the entry commits to and the log does not show; kept beside it, sealed, and as durable as the entry.
+    pub private: Fields,
+    /// The chains in which it takes the next place, in any order, at most 16. A snapshot also takes one in the chain of
+    /// what was in force.
+    pub chains: Arc<[Chain]>,
+}
+
+impl Draft {
+    /// Makes a draft of `entry` in no chain. Its private part has `main` as [`Field::Main`], unless that is empty.
+    #[must_use]
+    pub fn new(entry: Entry, main: impl Into<Bytes>) -> Self {
+        let draft = Self { entry, private: Fields::default(), chains: Arc::default() };
+        let main = main.into();
+        if main.is_empty() { draft } else { draft.with(Field::Main, main) }
+    }
+
+    /// Sets a field of the private part.
+    #[must_use]
+    pub fn with(mut self, field: Field, value: impl Into<Bytes>) -> Self {
+        self.private = self.private.with(field, value.into());
+        self
+    }
+
+    /// Sets the chains.
+    #[must_use]
+    pub fn on(mut self, chains: Arc<[Chain]>) -> Self {
+        self.chains = chains;
+        self
+    }
 }
 
 /// Nothing was written and nothing may be released.
@@ -51,7 +89,8 @@ pub enum Unavailable {
     /// The clock stepped back behind the last entry.
     #[error("the clock is behind the last entry of the ledger")]
     ClockBehind,
-    /// The entry is longer than [`proof::entry::ENTRY_BYTES_MAX`], or its private part is too long.
+    /// The entry is longer than [`proof::entry::ENTRY_BYTES_MAX`], its private part is too long, or it is in more than
+    /// 16 chains.
     #[error("the entry is too long")]
     TooLong,
 }
@@ -90,6 +129,23 @@ pub enum OpenError {
     },
 }
 
+/// A key of private parts is not destroyed.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// The epoch has not ended, so more may be recorded under the key.
+    #[error("epoch {0} has not ended: its keys are in use")]
+    Current(u32),
+    /// It is the key of the entries without a subject: documents, changes and acts, which everybody's record rests on.
+    #[error("the key of the entries without a subject is never destroyed")]
+    Shared,
+    /// The disk refused; what it holds is not known. The log takes nothing more until the process starts anew.
+    #[error("cannot write the keys: {0}")]
+    Failed(#[source] std::io::Error),
+    /// The disk refused another key of the vault. The log goes on; what was to be overwritten may still be there.
+    #[error("the key of the vault is still the one before, or that is still on the disk: {0}")]
+    NotRekeyed(#[source] std::io::Error),
+}
+
 /// What opening the log found and did.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Recovery {
@@ -126,7 +182,7 @@ pub struct Health {
 /// for it; the next opening finds the log unclean and closes its open calls as interrupted.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// A `T` whose opening entry has been submitted and may not be durable yet.
@@ -137,6 +193,7 @@ pub struct Ledger {
 pub struct Pending<T> {
     inner: T,
     index: u64,
+    at_ms: u64,
     leaf: Hash,
     slot: Arc<Slot>,
 }
@@ -147,6 +204,7 @@ pub struct Pending<T> {
 pub struct Recorded<T> {
     inner: T,
     index: u64,
+    at_ms: u64,
     leaf: Hash,
 }
 
@@ -172,7 +230,25 @@ impl Ledger {
         options: Options,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Recovery), OpenError> {
-        let (inner, recovery) = open::open(storage, dir, &options, clock)?;
+        let (inner, recovery) = open::open(storage, dir, &options, clock, None)?;
+        let inner = Arc::new(inner);
+        Ok((Self { inner }, recovery))
+    }
+
+    /// Opens the log as [`Ledger::open_on`] does, and signs no checkpoint that `checkpoints` did not take: of all copies of
+    /// the log, only the one that was opened last goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ledger::open`]; also if the store does not answer, holds a later opening, or what the log has lost.
+    pub fn open_guarded(
+        storage: Arc<dyn Storage>,
+        dir: &Path,
+        options: Options,
+        clock: Arc<dyn Clock>,
+        checkpoints: Arc<dyn CheckpointStore>,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let (inner, recovery) = open::open(storage, dir, &options, clock, Some(checkpoints))?;
         let inner = Arc::new(inner);
         Ok((Self { inner }, recovery))
     }
@@ -208,13 +284,94 @@ impl Ledger {
         self.submit_as((), draft, Awaited::Nobody)
     }
 
-    /// Returns the pseudonym under which the log speaks of `subject`: a keyed hash, the same for the life of the log.
-    #[must_use]
-    pub fn pseudonym(&self, subject: &str) -> [u8; 16] {
-        self.inner.pseudonyms.of(subject)
+    /// Submits an entry that says where every chain stands; see `docs/log-format.md` section 8.
+    ///
+    /// The ledger does so by itself every [`Options::heads_every`] in which something was recorded, and when it stops.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`]: nothing was submitted.
+    pub fn heads(&self) -> Result<Pending<()>, Unavailable> {
+        self.inner.heads().map(|ticket| Pending::new((), ticket))
     }
 
-    /// Returns the entry at `index` with its private part and salt, once durable.
+    /// From now on nobody is told that an entry is durable before a mirror holds it; see [`Ledger::mirrored`].
+    ///
+    /// Entries that wait for a mirror count as waiting, so a mirror that is away ends in [`Unavailable::Full`].
+    pub fn require_mirror(&self) {
+        self.inner.shared.told.require_mirror();
+    }
+
+    /// Tells those who wait that a mirror holds the first `size` entries: it has cosigned a checkpoint of that size.
+    pub fn mirrored(&self, size: u64) {
+        self.inner.mirrored(size);
+    }
+
+    /// Returns the pseudonym under which the log speaks of `name`, such as `person:ada`: the same for the life of the
+    /// log, and of no use to whoever does not know the log's secret or is shown [`Ledger::pseudonym_opening`].
+    #[must_use]
+    pub fn pseudonym(&self, name: &str) -> [u8; 16] {
+        self.inner.pseudonyms.of(name)
+    }
+
+    /// Returns what shows that a pseudonym is that of `name`.
+    #[must_use]
+    pub fn pseudonym_opening(&self, name: &str) -> [u8; 16] {
+        self.inner.pseudonyms.opening(name)
+    }
+
+    /// Returns the chain of `class` of what `name` names, such as `organization:acme`.
+    #[must_use]
+    pub fn chain(&self, class: Class, name: &str) -> Chain {
+        Chain { class, id: self.pseudonym(name) }
+    }
+
+    /// Destroys the key under which the private parts of a subject's entries in an epoch are kept; false if there is
+    /// none. From then on they are withheld from everybody, while entries, proofs, links and sums stay as they are.
+    ///
+    /// The key is overwritten on disk and forgotten. A disk that writes elsewhere than where it was told to, as flash
+    /// and copy-on-write file systems do, may still hold what was overwritten: [`Ledger::rekey`] makes that unreadable.
+    /// Whether it may be destroyed at all, retention and legal holds say: the caller asks them first, and records it.
+    ///
+    /// # Errors
+    ///
+    /// [`EraseError`]; after [`EraseError::Failed`] the log is fenced.
+    pub fn erase(&self, subject: &[u8; 16], epoch: u32) -> Result<bool, EraseError> {
+        self.inner.erase(subject, epoch)
+    }
+
+    /// Returns the epochs of which private parts of a subject's entries can be read, in rising order.
+    #[must_use]
+    pub fn kept_epochs(&self, subject: &[u8; 16]) -> Vec<u32> {
+        let epochs = self.inner.epochs(subject).into_iter();
+        epochs.filter_map(|(epoch, kept)| kept.then_some(epoch)).collect()
+    }
+
+    /// Returns true if private parts of a subject's entries were made unreadable by [`Ledger::erase`].
+    #[must_use]
+    pub fn has_erased(&self, subject: &[u8; 16]) -> bool {
+        self.inner.epochs(subject).iter().any(|(_, kept)| !kept)
+    }
+
+    /// Keeps all keys of private parts under another key from now on, and overwrites and removes the files of the one
+    /// before; takes a second for a million keys, in which nothing that is new to the vault becomes durable.
+    ///
+    /// Followers never have the new key either: whoever keeps a copy of it elsewhere needs another copy.
+    ///
+    /// # Errors
+    ///
+    /// [`EraseError::NotRekeyed`]: it is still due. [`EraseError::Failed`]: the log is fenced.
+    pub fn rekey(&self) -> Result<(), EraseError> {
+        self.inner.rekey()
+    }
+
+    /// Returns true if [`Ledger::erase`] destroyed a key since the last [`Ledger::rekey`], by whichever process.
+    #[must_use]
+    pub fn is_rekey_due(&self) -> bool {
+        self.inner.is_rekey_due()
+    }
+
+    /// Returns the entry at `index` with its private part, once durable.
     ///
     /// # Errors
     ///
@@ -235,7 +392,13 @@ impl Ledger {
     /// Returns a view of the log that reads its files: to go through entries, or to export them.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader::at(self.inner.shared.layout.dir())
+        self.inner.reader()
+    }
+
+    /// Returns how many entries the log will have when all that was submitted so far is durable.
+    #[must_use]
+    pub fn submitted(&self) -> u64 {
+        self.inner.shared.queue.next()
     }
 
     /// Returns the state of the log.
@@ -244,13 +407,25 @@ impl Ledger {
         self.inner.health()
     }
 
+    /// Returns the log's origin, as in its checkpoints.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        self.inner.shared.key.origin()
+    }
+
     /// Returns the log's verifier key in C2SP signed-note form (`name+hash+key`).
     #[must_use]
     pub fn verifier_key(&self) -> String {
         self.inner.shared.key.verifier_key().to_owned()
     }
 
-    /// Waits until everything submitted is durable, writes a `Stop` entry, signs a last checkpoint and stops the
+    /// Returns the log's key, for what is signed besides checkpoints: each kind of statement has a label of its own.
+    #[must_use]
+    pub fn signer(&self) -> &SignerKey {
+        self.inner.shared.key.signer()
+    }
+
+    /// Waits until everything submitted is durable, writes a heads entry and a `Stop`, signs a last checkpoint and stops the
     /// threads. Later submissions answer [`Unavailable::Fenced`]. Blocks; call it off the data path.
     ///
     /// # Errors
@@ -261,12 +436,15 @@ impl Ledger {
     }
 
     fn submit_as<T>(&self, inner: T, draft: Draft, awaited: Awaited) -> Result<Pending<T>, Unavailable> {
-        let ticket = self.inner.submit(draft, awaited)?;
-        Ok(Pending { inner, index: ticket.index, leaf: ticket.leaf, slot: ticket.slot })
+        self.inner.submit(draft, awaited).map(|ticket| Pending::new(inner, ticket))
     }
 }
 
 impl<T> Pending<T> {
+    fn new(inner: T, ticket: Ticket) -> Self {
+        Self { inner, index: ticket.index, at_ms: ticket.at_ms, leaf: ticket.leaf, slot: ticket.slot }
+    }
+
     /// Returns what was submitted.
     pub fn get(&self) -> &T {
         &self.inner
@@ -278,6 +456,18 @@ impl<T> Pending<T> {
         self.index
     }
 
+    /// Returns the time of the entry, in milliseconds since the Unix epoch; final as well.
+    #[must_use]
+    pub fn at_ms(&self) -> u64 {
+        self.at_ms
+    }
+
+    /// Returns the leaf hash of the entry; final as well.
+    #[must_use]
+    pub fn leaf(&self) -> &Hash {
+        &self.leaf
+    }
+
     /// Waits until the entry is durable: for one commit or two, but as long as it takes where the disk filled up
     /// between the submission and the commit. Dropping the future gives up waiting, not the entry.
     ///
@@ -287,7 +477,7 @@ impl<T> Pending<T> {
     pub async fn durable(self) -> Result<Recorded<T>, Unavailable> {
         let told = self.slot.wait().await;
         told.map_err(|_| Unavailable::Fenced)?;
-        Ok(Recorded { inner: self.inner, index: self.index, leaf: self.leaf })
+        Ok(Recorded { inner: self.inner, index: self.index, at_ms: self.at_ms, leaf: self.leaf })
     }
 
     /// Like [`Pending::durable`], blocking the thread; for tools and tests.
@@ -312,6 +502,12 @@ impl<T> Recorded<T> {
         self.index
     }
 
+    /// Returns the time of the opening entry, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn at_ms(&self) -> u64 {
+        self.at_ms
+    }
+
     /// Returns the leaf hash of the opening entry.
     #[must_use]
     pub fn leaf(&self) -> &Hash {
@@ -322,19 +518,6 @@ impl<T> Recorded<T> {
     pub fn into_inner(self) -> T {
         self.inner
     }
-}
-
-/// An entry as it is kept.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// Its index.
-    pub index: u64,
-    /// Its exact bytes.
-    pub leaf: Vec<u8>,
-    /// The salt of its commitment.
-    pub salt: [u8; 16],
-    /// Its private part.
-    pub private: Vec<u8>,
 }
 
 /// An entry with the proof that a signed checkpoint covers it.

@@ -1,11 +1,13 @@
-//! The log's two secrets: the key that signs checkpoints, and the key of the pseudonyms.
+//! Two of the log's secrets: the key that signs checkpoints, and the key of the pseudonyms.
 
 use std::{io, path::Path};
 
 use hmac::{Hmac, KeyInit, Mac};
 use proof::{
     checkpoint::Checkpoint,
+    commit::Salt,
     note::{SignerKey, VerifierKey},
+    pseudonym::pseudonym,
     tree::Hash,
 };
 use sha2::Sha256;
@@ -17,9 +19,6 @@ use crate::{
     open::io_error,
     storage::{Storage, replace},
 };
-
-/// What every pseudonym of this version is computed over first.
-const LABEL: &[u8] = b"exeat/pseudonym/v1";
 
 /// The key that signs the log's checkpoints, named by the log's origin.
 #[derive(Debug)]
@@ -69,6 +68,11 @@ impl LogKey {
         &self.text
     }
 
+    /// Returns the key itself.
+    pub(crate) fn signer(&self) -> &SignerKey {
+        &self.signer
+    }
+
     /// Returns the signed checkpoint of a log of `size` entries.
     pub(crate) fn sign(&self, size: u64, root: Hash) -> io::Result<String> {
         let origin = self.origin().to_owned();
@@ -85,8 +89,8 @@ impl LogKey {
     }
 }
 
-/// The key under which subjects become pseudonyms.
-pub(crate) struct Pseudonyms(Zeroizing<[u8; 32]>);
+/// What makes pseudonyms of names, under a key of the log's own. It does not print.
+pub struct Pseudonyms(Zeroizing<[u8; 32]>);
 
 impl std::fmt::Debug for Pseudonyms {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -107,24 +111,31 @@ impl Pseudonyms {
         Ok(Self(Zeroizing::new(key)))
     }
 
-    /// Returns the first 16 bytes of HMAC-SHA-256 over the label, the length of `subject` and `subject`.
+    /// Reads the key of a log that is there.
+    pub(crate) fn read(layout: &Layout) -> io::Result<Self> {
+        let secret = Zeroizing::new(std::fs::read(layout.pseudonym_key())?);
+        let key = secret.as_slice().try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        Ok(Self(Zeroizing::new(key)))
+    }
+
+    /// Returns the pseudonym of `name`, such as `person:ada`.
+    #[must_use]
+    pub fn of(&self, name: &str) -> [u8; 16] {
+        pseudonym(&self.opening(name), name)
+    }
+
+    /// Returns what shows the pseudonym of `name` to be its own: the first 16 bytes of HMAC-SHA-256 over it.
     ///
     /// # Source
     ///
     /// RFC 2104; truncation as in its section 5.
-    pub(crate) fn of(&self, subject: &str) -> [u8; 16] {
-        let key: &[u8; 32] = &self.0;
-        let mut block = [0; 64];
-        block.split_at_mut(key.len()).0.copy_from_slice(key);
-        let mac = Hmac::<Sha256>::new(&block.into())
-            .chain_update(LABEL)
-            .chain_update((subject.len() as u64).to_be_bytes())
-            .chain_update(subject)
-            .finalize();
+    #[must_use]
+    pub fn opening(&self, name: &str) -> Salt {
+        let mut block = Zeroizing::new([0; 64]);
+        block.split_at_mut(32).0.copy_from_slice(self.0.as_slice());
+        let mac = Hmac::<Sha256>::new((&*block).into()).chain_update(name).finalize();
         let bytes: [u8; 32] = mac.into_bytes().into();
-        let mut pseudonym = [0; 16];
-        pseudonym.copy_from_slice(bytes.split_at(16).0);
-        pseudonym
+        bytes.first_chunk().copied().unwrap_or_default()
     }
 }
 
@@ -159,7 +170,8 @@ fn make_signer(origin: &str) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(Zeroizing::new([text.as_bytes(), b"\n"].concat()))
 }
 
-fn random() -> io::Result<Zeroizing<[u8; 32]>> {
+/// Returns 32 random bytes.
+pub(crate) fn random() -> io::Result<Zeroizing<[u8; 32]>> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(io::Error::other)?;
     Ok(bytes)

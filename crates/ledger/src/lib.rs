@@ -7,27 +7,46 @@
 mod batch;
 mod bytes;
 mod calls;
+mod chains;
+mod cosign;
 mod frame;
+pub mod fuzzing;
+mod guard;
 mod handle;
+mod heads;
 mod keys;
 mod layout;
+mod nonces;
 mod open;
 mod pace;
 mod queue;
+pub mod quorum;
 mod reader;
+mod ready;
 mod recover;
-mod salts;
+mod seal;
 mod segment;
 mod sequencer;
 mod shared;
 mod slot;
 mod spare;
 pub mod storage;
+mod stored;
 mod tiles;
+mod told;
+mod vault;
+mod view;
 mod wal;
 mod writer;
 
+pub use guard::{CheckpointStore, Mark};
 pub use handle::{
-    Draft, Health, Ledger, LookupError, OpenError, Options, Pending, Receipt, Recorded, Recovery, Stored, Unavailable,
+    Draft, EraseError, Health, Ledger, LookupError, OpenError, Options, Pending, Receipt, Recorded, Recovery,
+    Unavailable,
 };
-pub use reader::{Entries, Reader};
+pub use keys::Pseudonyms;
+pub use open::entry_bytes_max;
+pub use proof::heads::Chain;
+pub use reader::{Entries, Kept, KeptEntries, Reader, Unopened};
+pub use stored::{Private, Stored};
+pub use vault::epoch as key_epoch;

@@ -8,26 +8,32 @@ use std::{
     thread::JoinHandle,
 };
 
-use bytes::Bytes;
 use proof::entry::{Entry, Kind, Outcome};
 use terms::Clock;
 
 use crate::{
     bytes::BLOCK,
     calls::OpenCall,
-    handle::{Draft, Health, LookupError, OpenError, Options, Receipt, Recovery, Stored, Unavailable},
+    cosign,
+    guard::{CheckpointStore, Guard},
+    handle::{Draft, EraseError, Health, LookupError, OpenError, Options, Receipt, Recovery, Unavailable},
+    heads::{HeadsKeeper, Saved},
     keys::{LogKey, Pseudonyms},
     layout::Layout,
     pace::Awaited,
-    queue::{CLOCK_TOLERANCE_MS, Limits, Queue, Ticket, lock},
-    reader,
+    queue::{Limits, Queue, Standing, Ticket, lock},
+    reader::{self, Reader},
     recover::{self, Found, FoundTail},
     sequencer::{Fault, Sequencer, read_number},
     shared::{Shared, Signal, Signed, Status},
     slot::block_on,
     spare::{self, Spares},
     storage::{Storage, replace},
-    wal::{Finder, Wal},
+    stored::Stored,
+    told::Told,
+    vault::{self, KeySource, NOBODY, Owner, Vault, VaultError},
+    view::View,
+    wal::Wal,
     writer::{Tail, Writer},
 };
 
@@ -41,9 +47,8 @@ const BATCH_MAX: u64 = 16 << 20;
 pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pseudonyms: Pseudonyms,
-    clock: Arc<dyn Clock>,
     spares: Arc<Spares>,
-    finder: Finder,
+    view: Arc<View>,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -62,19 +67,25 @@ pub(crate) fn open(
     dir: &Path,
     options: &Options,
     clock: Arc<dyn Clock>,
+    checkpoints: Option<Arc<dyn CheckpointStore>>,
 ) -> Result<(Inner, Recovery), OpenError> {
     let layout = Layout::new(dir);
     make_dirs(storage.as_ref(), &layout).map_err(|source| io_error("make the log's directories in", dir, source))?;
     let held = hold(&layout)?;
+    storage.held().map_err(|source| io_error("begin to write", dir, source))?;
     let wal = Wal::list(&layout.wal()).map_err(|error| recover::open_error(dir, error))?;
     let key = LogKey::open(storage.as_ref(), &layout, &options.origin, wal.is_empty())?;
     let pseudonyms = Pseudonyms::open(storage.as_ref(), &layout, wal.is_empty())?;
     let signed = signed(&layout, &key)?;
     let found = find(&layout, &wal, signed.as_ref())?;
     found.check_clock(clock.now())?;
+    let slots = found.start.position.slots;
+    let vault = Vault::open(Arc::clone(&storage), &layout.vault(), wal.is_empty(), slots);
+    let vault = Arc::new(vault.map_err(|error| vault_error(dir, error))?);
     let recovery = recovery(&found);
     let calls: Vec<_> = found.start.calls.iter().map(|(index, call)| (index, call.clone())).collect();
-    let inner = Starting { storage, layout, key, wal, signed, found }.start(options, clock, pseudonyms, held)?;
+    let inner = Starting { storage, layout, key, wal, signed, found, vault, checkpoints }
+        .start(options, clock, pseudonyms, held)?;
     inner.begin(&recovery, calls)?;
     Ok((inner, recovery))
 }
@@ -84,6 +95,7 @@ fn make_dirs(storage: &dyn Storage, layout: &Layout) -> io::Result<()> {
     let new = !layout.wal().exists();
     storage.create_dir(&layout.wal())?;
     storage.create_dir(&layout.log())?;
+    storage.create_dir(&layout.vault())?;
     match layout.dir().parent() {
         Some(above) if new && above.is_dir() => storage.sync_dir(above),
         _ => Ok(()),
@@ -92,7 +104,7 @@ fn make_dirs(storage: &dyn Storage, layout: &Layout) -> io::Result<()> {
 
 /// The lock that keeps every other process out, until this is dropped.
 #[derive(Debug)]
-struct Held(File);
+pub(crate) struct Held(File);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -102,7 +114,7 @@ impl Drop for Held {
 }
 
 /// Takes the lock.
-fn hold(layout: &Layout) -> Result<Held, OpenError> {
+pub(crate) fn hold(layout: &Layout) -> Result<Held, OpenError> {
     let path = layout.lock();
     let failed = |source| io_error("open", &path, source);
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
@@ -127,16 +139,15 @@ fn signed(layout: &Layout, key: &LogKey) -> Result<Option<Signed>, OpenError> {
     Ok(Some(Signed { size, root, text }))
 }
 
-/// Reads as much of the log as has not been signed and made into durable tiles.
+/// Reads as much of the log as has not been signed, or came after the last heads entry that was saved.
 fn find(layout: &Layout, wal: &Wal, signed: Option<&Signed>) -> Result<Found, OpenError> {
     let signed = signed.map(|signed| (signed.size, signed.root));
-    let from = signed.map_or(0, |(size, _)| size);
-    recover::find(layout.dir(), wal, from, signed)
+    recover::find(layout.dir(), wal, signed, Saved::read(&layout.heads()))
 }
 
 fn recovery(found: &Found) -> Recovery {
     Recovery {
-        entries: found.start.chain.tree.size(),
+        entries: found.start.position.tree.size(),
         torn_bytes: found.tail.map_or(0, |tail| tail.torn_bytes()),
         interrupted: found.start.calls.iter().count() as u64,
         unclean: !found.stopped,
@@ -151,6 +162,8 @@ struct Starting {
     wal: Wal,
     signed: Option<Signed>,
     found: Found,
+    vault: Arc<Vault>,
+    checkpoints: Option<Arc<dyn CheckpointStore>>,
 }
 
 impl Starting {
@@ -170,34 +183,50 @@ impl Starting {
         let starved = Arc::new(AtomicBool::new(false));
         let spares = Arc::new(Spares::new(Arc::clone(&self.storage), &wal_dir, segment_bytes, Arc::clone(&starved)));
         self.enter_epoch().map_err(failed("write the epoch in"))?;
+        let guard = Guard::new(self.checkpoints.take(), self.found.start.position.epoch);
+        let guard = guard.map_err(failed("guard the checkpoints of"))?;
         spare::remove_left(self.storage.as_ref(), &wal_dir).map_err(failed("remove left files from"))?;
         let tail = self.tail(&spares).map_err(failed("write the first segment in"))?;
         let room = segment_bytes.saturating_sub(tail.offset);
-        let tree = &tail.start.chain.tree;
-        let status = Status::new(tree.size(), tree.root(), self.signed);
-        let queue = Queue::new(limits(options, segment_bytes), starved, tree.size(), tail.start.last_at_ms, room);
+        let tree = &tail.start.position.tree;
+        let status = Status::new(tree.size(), tree.root(), self.signed)
+            .resume_cosigned(cosign::read(&self.layout, &self.key), self.key.origin());
+        let standing = Standing {
+            next: tree.size(),
+            last_at_ms: tail.start.last_at_ms,
+            places: std::mem::take(&mut self.found.places),
+            last_heads: self.found.last_heads,
+            room,
+        };
+        let queue = Queue::new(limits(options, segment_bytes), starved, Arc::clone(&self.vault), standing);
+        let view = Arc::new(View::new(KeySource::Open(Arc::clone(&self.vault))));
         let shared = Arc::new(Shared {
+            guard,
             layout: self.layout,
             storage: self.storage,
             segment_bytes,
             checkpoint_every: options.checkpoint_every,
             key: self.key,
+            vault: self.vault,
             queue,
+            heads: HeadsKeeper::new(options.heads_every),
             status,
+            told: Told::default(),
             wal: Mutex::new(self.wal),
             closing: Signal::default(),
+            clock,
         });
         let threads = Threads::spawn(&shared, &spares, tail, held).map_err(failed("start the threads of"))?;
-        Ok(Inner { shared, pseudonyms, clock, spares, finder: Finder::default(), threads: Mutex::new(Some(threads)) })
+        Ok(Inner { shared, pseudonyms, spares, view, threads: Mutex::new(Some(threads)) })
     }
 
     /// Counts this opening, durably, so that no batch of an earlier one can follow its batches.
     fn enter_epoch(&mut self) -> io::Result<()> {
         let path = self.layout.epoch();
         let before = read_number(&path).unwrap_or_default();
-        let chain = &mut self.found.start.chain;
-        chain.epoch = before.max(chain.epoch).saturating_add(1);
-        let text = format!("{}\n", chain.epoch);
+        let position = &mut self.found.start.position;
+        position.epoch = before.max(position.epoch).saturating_add(1);
+        let text = format!("{}\n", position.epoch);
         replace(self.storage.as_ref(), &path, text.as_bytes())
     }
 
@@ -224,8 +253,14 @@ fn cut(file: &dyn crate::storage::StorageFile, found: &FoundTail) -> io::Result<
     file.sync()
 }
 
+/// Returns the most bytes that one entry takes with its private part in a log whose segments have so many bytes.
+#[must_use]
+pub fn entry_bytes_max(segment_bytes: u64) -> u64 {
+    (segment_bytes / 4).min(BATCH_MAX)
+}
+
 fn limits(options: &Options, segment_bytes: u64) -> Limits {
-    let batch = (segment_bytes / 4).min(BATCH_MAX);
+    let batch = entry_bytes_max(segment_bytes);
     Limits { entries: options.queue_entries.max(1), batch: crate::bytes::length(batch) }
 }
 
@@ -237,7 +272,8 @@ impl Threads {
         if let Err(fault) = sequencer.advance(false) {
             match fault {
                 Fault::Damaged(why) => return Err(io::Error::other(why)),
-                Fault::Io { .. } => tracing::warn!(%fault, "tiles will be derived later"),
+                Fault::Io { .. } if shared.guard.holds() => tracing::warn!(%fault, "tiles will be derived later"),
+                Fault::Io { .. } => return Err(io::Error::other(fault)),
             }
         }
         let making = Arc::clone(spares);
@@ -279,20 +315,63 @@ impl Inner {
     fn genesis(&self) -> Draft {
         let key = &self.shared.key;
         let private = serde_json::json!({ "origin": key.origin(), "key": key.verifier_key() });
-        Draft { entry: Entry::new(Kind::Genesis), private: private.to_string().into() }
+        Draft::new(Entry::new(Kind::Genesis), private.to_string())
     }
 
     /// Submits an entry at the time the clock tells.
     pub(crate) fn submit(&self, draft: Draft, awaited: Awaited) -> Result<Ticket, Unavailable> {
-        self.shared.queue.submit(draft, self.now()?, awaited)
+        self.shared.queue.submit(draft, self.shared.now()?, awaited)
     }
 
-    fn now(&self) -> Result<u64, Unavailable> {
-        let now = self.clock.now();
-        if self.clock.behind().as_millis() > u128::from(CLOCK_TOLERANCE_MS) {
-            return Err(Unavailable::ClockBehind);
+    /// Submits an entry that says where every chain stands.
+    pub(crate) fn heads(&self) -> Result<Ticket, Unavailable> {
+        self.shared.heads.write(&self.shared.queue, self.shared.now()?)
+    }
+
+    /// Learns that a mirror holds the first `size` entries.
+    pub(crate) fn mirrored(&self, size: u64) {
+        self.shared.told.mirrored(size, |told| self.shared.queue.told(told));
+    }
+
+    /// Destroys a key of private parts; false if there is none.
+    pub(crate) fn erase(&self, subject: &[u8; 16], epoch: u32) -> Result<bool, EraseError> {
+        if *subject == NOBODY {
+            return Err(EraseError::Shared);
         }
-        Ok(u64::try_from(now.as_millis()).unwrap_or_default())
+        let now = self.shared.clock.now().as_millis();
+        if epoch >= vault::epoch(u64::try_from(now).unwrap_or_default()) {
+            return Err(EraseError::Current(epoch));
+        }
+        let destroyed = self.shared.vault.destroy(Owner { subject: *subject, epoch });
+        self.view.forget();
+        destroyed.map_err(|error| self.keys_failed(error))
+    }
+
+    /// Returns the epochs in which a subject has, or had, a key; with false where it was destroyed.
+    pub(crate) fn epochs(&self, subject: &[u8; 16]) -> Vec<(u32, bool)> {
+        self.shared.vault.epochs(*subject)
+    }
+
+    /// Keeps all keys of private parts under another key.
+    pub(crate) fn rekey(&self) -> Result<(), EraseError> {
+        self.shared.vault.rekey().map_err(|error| match self.shared.vault.check() {
+            Ok(()) => EraseError::NotRekeyed(error),
+            Err(_) => self.keys_failed(error),
+        })
+    }
+
+    pub(crate) fn is_rekey_due(&self) -> bool {
+        self.shared.vault.is_rekey_due()
+    }
+
+    fn keys_failed(&self, error: io::Error) -> EraseError {
+        self.shared.queue.fence();
+        EraseError::Failed(error)
+    }
+
+    /// Returns a view that reads the files, with the keys that are in memory.
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::at(self.shared.layout.clone(), Arc::clone(&self.view))
     }
 
     pub(crate) fn stored(&self, index: u64) -> Result<Stored, LookupError> {
@@ -300,13 +379,12 @@ impl Inner {
         if index >= durable {
             return Err(LookupError::Unknown(index));
         }
-        let found = self.finder.find(&self.shared.wal, index).map_err(|error| reader::lookup_error(index, error))?;
-        reader::checked(found.ok_or(LookupError::Damaged(index))?)
+        let place = |index| lock(&self.shared.wal).place(index);
+        self.view.stored(index, &place)?.ok_or(LookupError::Damaged(index))
     }
 
     pub(crate) fn receipt(&self, index: u64) -> Result<Receipt, LookupError> {
-        let signed = self.shared.status.signed();
-        let Some(signed) = signed.filter(|signed| index < signed.size) else {
+        let Some(signed) = self.shared.status.covering(index) else {
             return Err(if index < self.shared.queue.next() {
                 LookupError::NotYet(index)
             } else {
@@ -320,7 +398,7 @@ impl Inner {
         let (durable, _) = self.shared.status.durable();
         let (commits, last_commit) = self.shared.status.commits();
         let refused = |now| self.shared.queue.refuses(now);
-        let unavailable = self.now().map_or_else(Some, refused);
+        let unavailable = self.shared.now().map_or_else(Some, refused);
         Health {
             unavailable,
             durable,
@@ -331,15 +409,20 @@ impl Inner {
         }
     }
 
-    /// Writes a `Stop` behind everything else and ends the threads.
+    /// Writes a heads entry and a `Stop` behind everything else and ends the threads.
     pub(crate) fn stop(&self) -> Result<(), Unavailable> {
         let Some(threads) = lock(&self.threads).take() else {
             return Ok(());
         };
-        let draft = Draft { entry: Entry::new(Kind::Stop), private: Bytes::new() };
-        let stopped = self.now().and_then(|now| self.shared.queue.submit(draft, now, Awaited::Last)).and_then(durable);
+        if let Err(why) = self.heads() {
+            tracing::warn!(%why, "the log stops without saying where every chain stands");
+        }
+        let draft = Draft::new(Entry::new(Kind::Stop), Vec::new());
+        let submitted = self.submit(draft, Awaited::Last);
         self.end(threads);
-        stopped
+        // Whoever waits for a mirror is not waited for: a mirror may be away for days.
+        let (durable, _) = self.shared.status.durable();
+        submitted.and_then(|ticket| if ticket.index < durable { Ok(()) } else { Err(Unavailable::Fenced) })
     }
 
     /// Ends the threads after what waits is written; with a last checkpoint, if the log is in order.
@@ -375,7 +458,7 @@ fn start(recovery: &Recovery) -> Draft {
         "unclean": recovery.unclean,
         "interrupted": recovery.interrupted,
     });
-    Draft { entry, private: private.to_string().into() }
+    Draft::new(entry, private.to_string())
 }
 
 fn interrupted(opened: u64, call: OpenCall) -> Draft {
@@ -386,7 +469,16 @@ fn interrupted(opened: u64, call: OpenCall) -> Draft {
     entry.model = call.model;
     entry.outcome = Some(Outcome::Interrupted);
     entry.code = Some("interrupted".to_owned());
-    Draft { entry, private: Bytes::new() }
+    entry.lease = call.lease;
+    Draft::new(entry, Vec::new()).on(call.chains.into())
+}
+
+/// Says in the words of an opening what the vault answered.
+fn vault_error(dir: &Path, error: VaultError) -> OpenError {
+    match error {
+        VaultError::Io { action, path, source } => OpenError::Io { action, path, source },
+        VaultError::Damaged { .. } => OpenError::Damaged { dir: dir.display().to_string(), why: error.to_string() },
+    }
 }
 
 /// Says in the words of an opening what the operating system answered.

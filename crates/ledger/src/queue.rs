@@ -1,7 +1,7 @@
 //! Where entries wait for the disk: in the order, and with the indices, that the log will have.
 //!
-//! A submitter encodes, commits and hashes on its own thread; under the lock it only takes the next index and copies
-//! the finished frame. The writer takes all that waits at once: while it writes, the next batch gathers. When it
+//! A submitter commits and seals on its own thread; under the lock the entry gets its index and its places in chains,
+//! its bytes and their hash, and the frame is copied. The writer takes all that waits at once: while it writes, the next batch gathers. When it
 //! takes is told by [`crate::pace`].
 
 use std::{
@@ -12,10 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use proof::{
-    commit::commit,
-    entry::{ENTRY_VERSION, Entry},
+    entry::{Entry, Kind},
+    heads::Heads,
     tree::{Hash, leaf_hash},
 };
 
@@ -23,15 +22,21 @@ use crate::{
     batch,
     bytes::padded,
     calls::Change,
-    frame::{self, Frame},
+    chains::Places,
+    frame::Frame,
     handle::{Draft, Unavailable},
     pace::{Awaited, Next, Pace, Waiting},
-    salts::Salts,
+    ready::{Ready, Sealer},
     slot::Slot,
+    vault::Vault,
 };
 
 /// How far the clock may lie behind the last entry before nothing is taken any more, in milliseconds.
 pub(crate) const CLOCK_TOLERANCE_MS: u64 = 5_000;
+
+/// How often what grew is counted into the head map before the queue stands still for the rest: the second time only
+/// what came during the first is left, and less each time.
+const HEADS_AHEAD: usize = 3;
 
 /// How much may wait.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +51,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Ticket {
     pub(crate) index: u64,
+    pub(crate) at_ms: u64,
     pub(crate) leaf: Hash,
     pub(crate) slot: Arc<Slot>,
 }
@@ -90,6 +96,14 @@ impl Work {
         self.since = None;
     }
 
+    /// Appends the frame of an entry; returns its leaf, `None` if it has none.
+    fn write(&mut self, entry: &Entry, sealed: &[u8]) -> Option<Vec<u8>> {
+        let leaf = entry.encode().ok()?;
+        let frame = Frame { leaf: &leaf, sealed };
+        frame.write(&frame.head()?, &mut self.bytes);
+        Some(leaf)
+    }
+
     fn bytes_with(&self, frame: usize) -> u64 {
         padded((self.bytes.len() + frame) as u64)
     }
@@ -111,6 +125,10 @@ struct State {
     work: Work,
     /// The index of the next entry.
     next: u64,
+    /// Where every chain stands before it.
+    places: Places,
+    /// The index of the last heads entry.
+    last_heads: Option<u64>,
     /// The size of the log that is durable.
     durable: u64,
     /// Bytes left in the segment after the batch that is being written.
@@ -127,46 +145,109 @@ pub(crate) struct Queue {
     limits: Limits,
     /// True while the next segment cannot be made.
     starved: Arc<AtomicBool>,
-    salts: Salts,
+    sealer: Sealer,
     state: Mutex<State>,
     arrived: Condvar,
 }
 
+/// Where a log stands when it is opened; all of it is durable.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// How many entries it has.
+    pub(crate) next: u64,
+    /// When the last of them was written.
+    pub(crate) last_at_ms: u64,
+    /// Where every chain stands.
+    pub(crate) places: Places,
+    /// The index of the last heads entry, if it is known.
+    pub(crate) last_heads: Option<u64>,
+    /// Bytes left in the last segment.
+    pub(crate) room: u64,
+}
+
 impl Queue {
-    /// Makes the queue of a log with `next` entries, the last of them at `last_at_ms`, all durable.
-    pub(crate) fn new(limits: Limits, starved: Arc<AtomicBool>, next: u64, last_at_ms: u64, room: u64) -> Self {
+    /// Makes the queue of a log.
+    pub(crate) fn new(limits: Limits, starved: Arc<AtomicBool>, vault: Arc<Vault>, standing: Standing) -> Self {
+        let Standing { next, last_at_ms, places, last_heads, room } = standing;
         let work = Work { last_at_ms, ..Work::default() };
-        let pace = Pace::default();
-        let state = State { mode: Mode::Open, work, next, durable: next, room, sleeps_until: None, pace };
-        Self { limits, starved, salts: Salts::default(), state: Mutex::new(state), arrived: Condvar::new() }
+        let state = State {
+            mode: Mode::Open,
+            work,
+            next,
+            places,
+            last_heads,
+            durable: next,
+            room,
+            sleeps_until: None,
+            pace: Pace::default(),
+        };
+        Self { limits, starved, sealer: Sealer::new(vault), state: Mutex::new(state), arrived: Condvar::new() }
     }
 
     /// Takes an entry at `now_ms`.
     pub(crate) fn submit(&self, draft: Draft, now_ms: u64, awaited: Awaited) -> Result<Ticket, Unavailable> {
-        let last = awaited == Awaited::Last;
-        let Draft { mut entry, private } = draft;
-        // Without randomness nothing can be committed to, so nothing is taken.
-        let salt = self.salts.draw().map_err(|_| Unavailable::Fenced)?;
-        entry.version = ENTRY_VERSION;
-        entry.private = Some(commit(&salt, &private));
-        entry.at_ms = now_ms;
-        let mut ready = Ready::new(&entry, salt, private)?;
-        let slot = Arc::new(Slot::default());
-        let mut state = self.lock();
-        if let Err(refused) = self.admit(&state, ready.frame().length(), now_ms, last) {
-            // There may be room as soon as what gathers is written.
-            if refused == Unavailable::Full && state.sleeps_until.take().is_some() {
-                self.arrived.notify_one();
+        let mut ready = Ready::new(&self.sealer, draft, now_ms)?;
+        loop {
+            let mut state = self.admitted(&ready, now_ms, awaited)?;
+            // Another thread may have read the clock later and come first.
+            let at_ms = now_ms.max(state.work.last_at_ms);
+            if ready.is_for(at_ms) {
+                ready.entry.at_ms = at_ms;
+                let ticket = state.push(ready, awaited)?;
+                self.pushed(state, awaited);
+                return Ok(ticket);
             }
-            return Err(refused);
+            drop(state);
+            ready = ready.again(&self.sealer, at_ms)?;
         }
-        if entry.at_ms < state.work.last_at_ms {
-            // Another thread read the clock later and came first; the length does not change.
-            entry.at_ms = state.work.last_at_ms;
-            ready = Ready::new(&entry, salt, ready.private)?;
+    }
+
+    /// Takes a heads entry, whose root is of the map of all entries before it. `heads` is the map as of the last one;
+    /// most of what grew since is counted in before the queue stands still.
+    pub(crate) fn submit_heads(&self, heads: &mut Heads, now_ms: u64) -> Result<Ticket, Unavailable> {
+        for _ in 0..HEADS_AHEAD {
+            let grown = self.lock().places.take_grown();
+            grown.into_iter().for_each(|(chain, head)| heads.set(chain, head));
+            heads.root();
         }
-        let index = state.push(&ready, entry, Arc::clone(&slot), awaited);
-        if last {
+        // Its length is measured before it is known what it says: as long as it can be.
+        let longest = Entry { root: Some([u8::MAX; 32]), covered: Some(u64::MAX), ..Entry::new(Kind::Heads) };
+        let mut ready = Ready::new(&self.sealer, Draft::new(longest, Vec::new()), now_ms)?;
+        let mut state = self.admitted(&ready, now_ms, Awaited::Now)?;
+        state.places.take_grown().into_iter().for_each(|(chain, head)| heads.set(chain, head));
+        ready.entry.at_ms = now_ms.max(state.work.last_at_ms);
+        ready.entry.root = Some(heads.root());
+        ready.entry.covered = Some(state.next);
+        state.last_heads = Some(state.next);
+        let ticket = state.push(ready, Awaited::Now)?;
+        self.pushed(state, Awaited::Now);
+        Ok(ticket)
+    }
+
+    /// Returns true if anything was recorded since the last heads entry.
+    pub(crate) fn is_heads_due(&self) -> bool {
+        let state = self.lock();
+        state.last_heads.is_none_or(|last| state.next > last + 1)
+    }
+
+    /// Locks the queue if it takes the entry.
+    fn admitted(&self, ready: &Ready, now_ms: u64, awaited: Awaited) -> Result<MutexGuard<'_, State>, Unavailable> {
+        let mut state = self.lock();
+        match self.admit(&state, ready.longest(), now_ms, awaited == Awaited::Last) {
+            Ok(()) => Ok(state),
+            Err(refused) => {
+                // There may be room as soon as what gathers is written.
+                if refused == Unavailable::Full && state.sleeps_until.take().is_some() {
+                    self.arrived.notify_one();
+                }
+                Err(refused)
+            }
+        }
+    }
+
+    /// Lets go of the queue after an entry came, and wakes the writer if there is reason to.
+    fn pushed(&self, mut state: MutexGuard<'_, State>, awaited: Awaited) {
+        if awaited == Awaited::Last {
             state.mode = Mode::Closed;
         }
         let wakes = self.wakes(&mut state);
@@ -174,7 +255,6 @@ impl Queue {
         if wakes {
             self.arrived.notify_one();
         }
-        Ok(Ticket { index, leaf: ready.hash, slot })
     }
 
     /// Returns why an entry is not taken, if it is not. The last one is taken also where the queue is full.
@@ -257,11 +337,16 @@ impl Queue {
         state
     }
 
-    /// Learns that the log is durable up to `size`.
+    /// Learns that what was taken is written, and that everybody was told who waited for the first `size` entries.
     pub(crate) fn committed(&self, size: u64) {
+        self.told(size);
+        self.lock().pace.wrote(Instant::now());
+    }
+
+    /// Learns that everybody was told who waited for the first `size` entries.
+    pub(crate) fn told(&self, size: u64) {
         let mut state = self.lock();
-        state.durable = size;
-        state.pace.wrote(Instant::now());
+        state.durable = state.durable.max(size);
     }
 
     /// Learns how many bytes a new segment has left.
@@ -312,17 +397,26 @@ impl Queue {
 }
 
 impl State {
-    fn push(&mut self, ready: &Ready, entry: Entry, slot: Arc<Slot>, awaited: Awaited) -> u64 {
+    /// Gives an entry its index and its places, and takes it.
+    fn push(&mut self, ready: Ready, awaited: Awaited) -> Result<Ticket, Unavailable> {
+        let Ready { mut entry, sealed, .. } = ready;
         let index = self.next;
+        self.places.link(&mut entry, index);
+        let Some(leaf) = self.work.write(&entry, &sealed) else {
+            // It was measured with the longest numbers, so this does not happen; after it, there would be a gap.
+            self.mode = Mode::Fenced;
+            return Err(Unavailable::Fenced);
+        };
+        let (hash, slot) = (leaf_hash(&leaf), Arc::new(Slot::default()));
         self.next += 1;
         self.work.since.get_or_insert_with(Instant::now);
         self.work.awaited += usize::from(awaited != Awaited::Nobody);
-        self.work.last_at_ms = entry.at_ms;
-        ready.frame().write(&ready.head, &mut self.work.bytes);
-        self.work.leaves.push(ready.hash);
-        self.work.slots.push(slot);
+        let at_ms = entry.at_ms;
+        self.work.last_at_ms = at_ms;
+        self.work.leaves.push(hash);
+        self.work.slots.push(Arc::clone(&slot));
         self.work.changes.extend(Change::of(entry, index));
-        index
+        Ok(Ticket { index, leaf: hash, at_ms, slot })
     }
 }
 
@@ -331,42 +425,22 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An entry in the bytes it will have.
-struct Ready {
-    head: [u8; frame::HEAD],
-    leaf: Vec<u8>,
-    salt: [u8; 16],
-    private: Bytes,
-    hash: Hash,
-}
-
-impl Ready {
-    fn new(entry: &Entry, salt: [u8; 16], private: Bytes) -> Result<Self, Unavailable> {
-        let leaf = entry.encode().map_err(|_| Unavailable::TooLong)?;
-        let head = Frame { leaf: &leaf, salt, private: &private }.head().ok_or(Unavailable::TooLong)?;
-        let hash = leaf_hash(&leaf);
-        Ok(Self { head, leaf, salt, private, hash })
-    }
-
-    fn frame(&self) -> Frame<'_> {
-        Frame { leaf: &self.leaf, salt: self.salt, private: &self.private }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proof::entry::Kind;
-
     use super::*;
+    use crate::storage::Disk;
 
     fn queue(limits: Limits, room: u64) -> Queue {
-        Queue::new(limits, Arc::new(AtomicBool::new(true)), 10, 1_000, room)
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::open(Arc::new(Disk), dir.path(), true, 0).unwrap();
+        let standing = Standing { next: 10, last_at_ms: 1_000, room, ..Standing::default() };
+        Queue::new(limits, Arc::new(AtomicBool::new(true)), Arc::new(vault), standing)
     }
 
     const WIDE: Limits = Limits { entries: 100, batch: 1 << 20 };
 
     fn draft(private: usize) -> Draft {
-        Draft { entry: Entry::new(Kind::Admin), private: vec![0; private].into() }
+        Draft::new(Entry::new(Kind::Admin), vec![0; private])
     }
 
     #[test]
@@ -384,6 +458,30 @@ mod tests {
             let frame = Frame::decode(&mut fields).unwrap();
             assert_eq!(Entry::decode(frame.leaf).unwrap().at_ms, 2_000);
         }
+    }
+
+    #[test]
+    fn a_heads_entry_that_the_segment_has_no_room_for_is_refused() {
+        let mut work = Work::default();
+        let wide = queue(WIDE, 1 << 30);
+        drop(wide.submit_heads(&mut Heads::new(), 2_000).unwrap());
+        assert!(wide.take(&mut work));
+        let needed = work.bytes.len();
+        // So long that a frame without a root still ends in the first block, and one with a root does not.
+        let filler = |queue: &Queue| {
+            drop(queue.submit(draft(0), 2_000, Awaited::Now).unwrap());
+            let gathered = queue.lock().work.bytes.len();
+            drop(queue.submit(draft(4_096 - gathered - needed + batch::HEADER - 60), 2_000, Awaited::Now).unwrap());
+            queue.lock().work.bytes.len()
+        };
+        let starved = queue(WIDE, 4_096);
+        let gathered = filler(&starved);
+        assert!(
+            gathered + needed - batch::HEADER > 4_096 && gathered + needed - batch::HEADER - 45 <= 4_096,
+            "{gathered}"
+        );
+        let refused = starved.submit_heads(&mut Heads::new(), 2_000);
+        assert_eq!(refused.unwrap_err(), Unavailable::NoRoom);
     }
 
     #[test]

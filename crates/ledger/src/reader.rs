@@ -1,40 +1,46 @@
 //! A view of a log that only reads: for tools, beside a running server or without one.
 
-use std::{
-    collections::VecDeque,
-    io,
-    path::Path,
-    sync::{Arc, Mutex},
-};
+mod kept;
+
+use std::{collections::VecDeque, io, path::Path, sync::Arc};
 
 use proof::{
     checkpoint::Checkpoint,
-    commit::matches,
     entry::Entry,
-    note::VerifierKey,
+    note::{SignerKey, VerifierKey},
     receipt,
-    tile::TileHashes,
-    tree::{leaf_hash, prove_inclusion, verify_inclusion},
+    tile::{TileHashError, TileHashes},
+    tree::{HashReader, leaf_hash, prove_inclusion, verify_inclusion},
 };
 
+use zeroize::Zeroizing;
+
 use crate::{
-    handle::{LookupError, OpenError, Receipt, Stored},
+    handle::{LookupError, OpenError, Receipt},
+    keys::Pseudonyms,
     layout::Layout,
     open::io_error,
     recover::open_error,
     shared::Signed,
+    stored::Stored,
     tiles::Tiles,
-    wal::{Finder, Step, Wal, WalError, Walker},
+    vault::{Copy, KeySource},
+    view::View,
+    wal::{Raw, Step, Wal, WalError, Walker},
 };
+
+pub use kept::{Kept, KeptEntries};
 
 /// Reads the files of a log, takes no lock and changes nothing. Cheap to clone.
 ///
 /// Beside a running server it sees every entry that was durable when it looked, and may see some that are about to
 /// be. What it returns is checked: private parts against their commitments, entries gone through in order against the
-/// root that each batch recorded, receipts against the signed checkpoint.
+/// root that each batch recorded, receipts against the signed checkpoint. It keeps the keys of private parts that it
+/// has read, so one that another process destroyed meanwhile is withheld from the next reader on.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    layout: Layout,
+    pub(crate) layout: Layout,
+    view: Arc<View>,
 }
 
 impl Reader {
@@ -44,7 +50,9 @@ impl Reader {
     ///
     /// [`OpenError::Io`] if there is no log or it may not be read.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
-        let reader = Self::at(dir);
+        let layout = Layout::new(dir);
+        let keys = KeySource::Copy(Arc::new(Copy::new(layout.vault())));
+        let reader = Self::at(layout, Arc::new(View::new(keys)));
         let wal = reader.layout.wal();
         let segments = Wal::list(&wal).map_err(|error| open_error(dir, error))?;
         if segments.is_empty() {
@@ -54,9 +62,8 @@ impl Reader {
     }
 
     /// Makes a reader without looking at the files.
-    pub(crate) fn at(dir: &Path) -> Self {
-        let layout = Layout::new(dir);
-        Self { layout }
+    pub(crate) fn at(layout: Layout, view: Arc<View>) -> Self {
+        Self { layout, view }
     }
 
     /// Returns the log's verifier key in C2SP signed-note form (`name+hash+key`), as the log published it.
@@ -77,15 +84,51 @@ impl Reader {
     ///
     /// [`LookupError::Io`].
     pub fn checkpoint(&self) -> Result<Option<String>, LookupError> {
-        match std::fs::read_to_string(self.layout.checkpoint()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => read.map(Some).map_err(LookupError::Io),
-        }
+        read_text(&self.layout.checkpoint())
+    }
+
+    /// Returns the latest checkpoint that has cosignatures, as published; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::Io`].
+    pub fn cosigned(&self) -> Result<Option<String>, LookupError> {
+        read_text(&self.layout.cosigned())
+    }
+
+    /// Returns the key that signs for the log: what a reader hands out in the log's name bears its signature.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::Io`], also if the file holds no key.
+    pub fn signer_key(&self) -> Result<SignerKey, LookupError> {
+        let text = std::fs::read_to_string(self.layout.key()).map(Zeroizing::new).map_err(LookupError::Io)?;
+        SignerKey::parse(text.trim_end()).map_err(invalid)
+    }
+
+    /// Returns what makes pseudonyms of names in this log, and shows that they are.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError::Io`].
+    pub fn pseudonyms(&self) -> Result<Pseudonyms, LookupError> {
+        Pseudonyms::read(&self.layout).map_err(LookupError::Io)
+    }
+
+    /// Returns the hashes of the tree of the first `size` entries, from the tiles. A signed checkpoint must cover them.
+    #[must_use]
+    pub fn hashes(&self, size: u64) -> impl HashReader<Error = TileHashError<io::Error>> + use<> {
+        TileHashes::new(Tiles::new(&self.layout.log()), size)
     }
 
     /// Returns the latest checkpoint with its signature checked against the log's published key.
     fn signed(&self) -> Result<Option<Signed>, LookupError> {
-        let Some(text) = self.checkpoint()? else {
+        self.opened(self.checkpoint()?)
+    }
+
+    /// Checks the signature on a checkpoint against the log's published key.
+    fn opened(&self, text: Option<String>) -> Result<Option<Signed>, LookupError> {
+        let Some(text) = text else {
             return Ok(None);
         };
         let key: VerifierKey = self.verifier_key()?.parse().map_err(invalid)?;
@@ -113,7 +156,7 @@ impl Reader {
         let dir = self.layout.wal();
         let wal = Wal::list(&dir).map_err(|error| lookup_error(from, error))?;
         let walker = Walker::begin(&wal, from).map_err(|error| lookup_error(from, error))?;
-        Ok(Entries { layout: self.layout.clone(), wal, walker, ready: VecDeque::new(), from, signed })
+        Ok(Entries { reader: self.clone(), wal, walker, ready: VecDeque::new(), from, signed })
     }
 
     /// Returns the index of the first entry below `end` that was written at `at_ms` or later, else `end`.
@@ -138,15 +181,14 @@ impl Reader {
         Ok(low)
     }
 
-    /// Returns the entry at `index` with its private part and salt.
+    /// Returns the entry at `index` with its private part.
     ///
     /// # Errors
     ///
     /// [`LookupError`].
     pub fn stored(&self, index: u64) -> Result<Stored, LookupError> {
         let wal = Wal::list(&self.layout.wal()).map_err(|error| lookup_error(index, error))?;
-        let found = Finder::default().find(&Mutex::new(wal), index).map_err(|error| lookup_error(index, error))?;
-        checked(found.ok_or(LookupError::Unknown(index))?)
+        self.view.stored(index, &|index| wal.place(index))?.ok_or(LookupError::Unknown(index))
     }
 
     /// Returns the entry at `index` with a proof that the latest signed checkpoint covers it.
@@ -155,7 +197,9 @@ impl Reader {
     ///
     /// [`LookupError`]; [`LookupError::NotYet`] for every index that no checkpoint covers.
     pub fn receipt(&self, index: u64) -> Result<Receipt, LookupError> {
-        let signed = self.signed()?.filter(|signed| index < signed.size);
+        let covers = |signed: &Signed| index < signed.size;
+        let cosigned = self.opened(self.cosigned()?)?.filter(covers);
+        let signed = cosigned.map_or_else(|| self.signed(), |cosigned| Ok(Some(cosigned)))?.filter(covers);
         let signed = signed.ok_or(LookupError::NotYet(index))?;
         receipt(&self.layout.log(), &signed, index)
     }
@@ -164,35 +208,77 @@ impl Reader {
 /// The entries of a log, in order. See [`Reader::entries`].
 #[derive(Debug)]
 pub struct Entries {
-    layout: Layout,
+    reader: Reader,
     wal: Wal,
     /// `None` once the end or damage was met.
     walker: Option<Walker>,
-    ready: VecDeque<Stored>,
+    ready: VecDeque<Raw>,
     from: u64,
     signed: u64,
 }
 
+/// An entry whose private part was not opened: for going through many of which few are of interest.
+#[derive(Debug)]
+pub struct Unopened(Raw);
+
+impl Unopened {
+    /// Returns its index.
+    #[must_use]
+    pub fn index(&self) -> u64 {
+        self.0.index
+    }
+
+    /// Returns its exact bytes.
+    #[must_use]
+    pub fn leaf(&self) -> &[u8] {
+        &self.0.leaf
+    }
+}
+
 impl Entries {
+    /// Returns the next entry without opening its private part; otherwise as [`Iterator::next`].
+    pub fn next_unopened(&mut self) -> Option<Result<Unopened, LookupError>> {
+        match self.fill() {
+            Ok(true) => self.ready.pop_front().map(|raw| Ok(Unopened(raw))),
+            Ok(false) => {
+                self.walker = None;
+                None
+            }
+            Err(error) => {
+                self.walker = None;
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Opens the private part of an entry of this log.
+    ///
+    /// # Errors
+    ///
+    /// [`LookupError`]; [`LookupError::Damaged`] if it is not what the entry commits to.
+    pub fn open(&self, entry: Unopened) -> Result<Stored, LookupError> {
+        self.reader.view.show(entry.0, &|index| self.wal.place(index))
+    }
+
     /// Reads batches until one has entries that are wanted; false at the end.
     fn fill(&mut self) -> Result<bool, LookupError> {
         while self.ready.is_empty() {
             let Some(walker) = &mut self.walker else {
                 return Ok(false);
             };
-            let at = walker.chain.tree.size();
+            let at = walker.position.tree.size();
             let damaged = |error| lookup_error(at, error);
             let mut step = walker.step(&self.wal).map_err(damaged)?;
             if !matches!(step, Step::Batch(_)) {
                 // Meanwhile there may be another segment, or what was half written is whole.
-                self.wal = Wal::list(&self.layout.wal()).map_err(damaged)?;
+                self.wal = Wal::list(&self.reader.layout.wal()).map_err(damaged)?;
                 step = walker.step(&self.wal).map_err(damaged)?;
             }
             let Step::Batch(batch) = step else {
                 return end(at, self.signed);
             };
             let entries = batch.entries().map_err(|_| LookupError::Damaged(at))?;
-            let wanted = |entry: &Stored| entry.index >= self.from;
+            let wanted = |entry: &Raw| entry.index >= self.from;
             self.ready.extend(entries.into_iter().filter(wanted));
         }
         Ok(true)
@@ -211,27 +297,9 @@ impl Iterator for Entries {
     type Item = Result<Stored, LookupError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.fill() {
-            Ok(true) => self.ready.pop_front().map(checked),
-            Ok(false) => {
-                self.walker = None;
-                None
-            }
-            Err(error) => {
-                self.walker = None;
-                Some(Err(error))
-            }
-        }
+        let next = self.next_unopened()?;
+        Some(next.and_then(|entry| self.open(entry)))
     }
-}
-
-/// Returns the entry if it is one and its private part is what it commits to.
-pub(crate) fn checked(stored: Stored) -> Result<Stored, LookupError> {
-    let holds = Entry::decode(&stored.leaf)
-        .ok()
-        .and_then(|entry| entry.private)
-        .is_some_and(|commitment| matches(&commitment, &stored.salt, &stored.private));
-    if holds { Ok(stored) } else { Err(LookupError::Damaged(stored.index)) }
 }
 
 /// Proves from the tiles in `log` that `signed` covers the entry at `index`, which must be below its size.
@@ -244,6 +312,14 @@ pub(crate) fn receipt(log: &Path, signed: &Signed, index: u64) -> Result<Receipt
         .map_err(|_| LookupError::Damaged(index))?;
     let proof = receipt::Receipt { extra: None, index, hashes, checkpoint: signed.text.to_string() };
     Ok(Receipt { index, leaf, proof: proof.to_text() })
+}
+
+/// Reads a file of text; `None` if it is not there.
+fn read_text(path: &Path) -> Result<Option<String>, LookupError> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some).map_err(LookupError::Io),
+    }
 }
 
 /// Says in the words of a look-up what reading the log answered.

@@ -10,7 +10,9 @@ use terms::Moment;
 
 use crate::{
     calls::{Change, OpenCalls},
+    chains::Places,
     handle::OpenError,
+    heads::Saved,
     queue::CLOCK_TOLERANCE_MS,
     segment::Start,
     wal::{Batch, Step, Wal, WalError, Walker},
@@ -25,8 +27,14 @@ pub(crate) struct Found {
     pub(crate) tail: Option<FoundTail>,
     /// True if the last entry is a `Stop`, or there is none.
     pub(crate) stopped: bool,
+    /// Where every chain stands.
+    pub(crate) places: Places,
+    /// The index of the last heads entry that was read.
+    pub(crate) last_heads: Option<u64>,
     /// The root at the size that was asked about.
     root: Option<Hash>,
+    /// Where every chain stood at a heads entry that was not met yet: what comes before it is not counted.
+    saved: Option<Saved>,
 }
 
 /// The end of the log.
@@ -48,36 +56,53 @@ impl FoundTail {
     }
 }
 
-/// Reads the log from the segment that has entry `from`, which must not be above `signed`, if that is given: the
-/// size and root of the latest signed checkpoint, which the log must have reached.
+/// Reads the log: from the segment that has the entry at `saved.index`, or the latest signed checkpoint if that is
+/// earlier, as far as where every chain stood there is what that entry says; otherwise from its beginning. `signed` is
+/// the checkpoint's size and root, which the log must have reached.
 ///
 /// # Errors
 ///
 /// [`OpenError::Damaged`] if a batch is bad and others follow it, or the log is not the one that was signed.
-pub(crate) fn find(dir: &Path, wal: &Wal, from: u64, signed: Option<(u64, Hash)>) -> Result<Found, OpenError> {
-    let damaged = |why| OpenError::Damaged { dir: dir.display().to_string(), why };
+pub(crate) fn find(
+    dir: &Path,
+    wal: &Wal,
+    signed: Option<(u64, Hash)>,
+    saved: Option<Saved>,
+) -> Result<Found, OpenError> {
     let asked = signed.map(|(size, _)| size);
-    let found = match Walker::begin(wal, from).map_err(|error| open_error(dir, error))? {
-        None => Found { stopped: true, ..Found::default() },
-        Some(walker) => walk(dir, wal, walker, asked)?,
-    };
-    let size = found.start.chain.tree.size();
+    let from = |saved: &Saved| saved.index.min(asked.unwrap_or(0));
+    let mut found = walk(dir, wal, saved.as_ref().map_or(0, from), asked, saved)?;
+    if found.saved.is_some() {
+        tracing::warn!(dir = %dir.display(), "reads the whole log: where its chains stood was not saved in good order");
+        found = walk(dir, wal, 0, asked, None)?;
+    }
+    check_signed(&found, signed).map_err(|why| OpenError::Damaged { dir: dir.display().to_string(), why })?;
+    Ok(found)
+}
+
+fn check_signed(found: &Found, signed: Option<(u64, Hash)>) -> Result<(), String> {
+    let size = found.start.position.tree.size();
     match signed {
         Some((signed, _)) if size < signed => {
-            Err(damaged(format!("it has {size} entries, and a signed checkpoint says {signed}")))
+            Err(format!("it has {size} entries, and a signed checkpoint says {signed}"))
         }
         Some((signed, root)) if signed > 0 && found.root != Some(root) => {
-            Err(damaged(format!("its first {signed} entries do not have the root of the signed checkpoint")))
+            Err(format!("its first {signed} entries do not have the root of the signed checkpoint"))
         }
-        _ => Ok(found),
+        _ => Ok(()),
     }
 }
 
-fn walk(dir: &Path, wal: &Wal, mut walker: Walker, asked: Option<u64>) -> Result<Found, OpenError> {
+/// Reads the log from the segment that has entry `from`, and notes the root at the size `asked`.
+fn walk(dir: &Path, wal: &Wal, from: u64, asked: Option<u64>, saved: Option<Saved>) -> Result<Found, OpenError> {
+    let Some(mut walker) = Walker::begin(wal, from).map_err(|error| open_error(dir, error))? else {
+        return Ok(Found { stopped: true, ..Found::default() });
+    };
     let mut found = Found {
         start: walker.segment.start.clone(),
         // A process that stopped in good order left its `Stop` in the segment; an empty segment only follows a crash.
         stopped: walker.first == 0,
+        saved,
         ..Found::default()
     };
     found.note_root(&walker, asked);
@@ -93,14 +118,14 @@ fn walk(dir: &Path, wal: &Wal, mut walker: Walker, asked: Option<u64>) -> Result
     }
     fresh = fresh || walker.first != fresh_before;
     found.tail = Some(tail(&walker, fresh).map_err(|error| open_error(dir, error))?);
-    found.start.chain = walker.chain;
+    found.start.position = walker.position;
     Ok(found)
 }
 
 impl Found {
     fn note_root(&mut self, walker: &Walker, asked: Option<u64>) {
-        if asked == Some(walker.chain.tree.size()) {
-            self.root = Some(walker.chain.tree.root());
+        if asked == Some(walker.position.tree.size()) {
+            self.root = Some(walker.position.tree.root());
         }
     }
 
@@ -112,8 +137,25 @@ impl Found {
             }
             self.start.last_at_ms = entry.at_ms;
             self.stopped = entry.kind == Kind::Stop;
+            self.apply_heads(&entry, index).map_err(|why| format!("entry {index}: {why}"))?;
             let calls: &mut OpenCalls = &mut self.start.calls;
             Change::of(entry, index).into_iter().for_each(|change| calls.apply(change));
+        }
+        Ok(())
+    }
+
+    /// Counts an entry into its chains, unless it comes before the heads entry at which they are known.
+    fn apply_heads(&mut self, entry: &Entry, index: u64) -> Result<(), String> {
+        if entry.kind == Kind::Heads {
+            self.last_heads = Some(index);
+        }
+        match self.saved.take() {
+            None => return self.places.replay(entry, index),
+            Some(saved) if saved.index == index => match saved.restore(entry.root) {
+                Ok(places) => self.places = places,
+                Err(other) => self.saved = Some(other),
+            },
+            Some(saved) => self.saved = Some(saved),
         }
         Ok(())
     }
@@ -135,7 +177,7 @@ fn tail(walker: &Walker, fresh: bool) -> Result<FoundTail, WalError> {
     let (segment, offset) = (&walker.segment, walker.offset);
     let torn_end = segment.written_end(offset)?;
     if torn_end > offset {
-        let later = segment.batch_after(offset, walker.chain.seq)?;
+        let later = segment.batch_after(offset, walker.position.seq)?;
         if let Some(later) = later {
             let path = segment.path.display().to_string();
             return Err(WalError::Followed { path, offset, later });

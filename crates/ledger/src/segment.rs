@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! 0   8   "EXEATSEG"
-//! 8   u32 format version, 1
+//! 8   u32 format version, 2
 //! 12  u32 bytes of the header, with its checksum and without padding
 //! 16  u64 epoch
 //! 24  u64 segment, counted from 0
 //! 32  u64 number of the first batch
 //! 40  u64 time of the last entry, in milliseconds since the Unix epoch
 //! 48  32  SHA-256 of the previous batch's header
-//! 80  u64 entries before this segment
-//! 88      hashes of the frontier of the tree, 32 bytes for each bit set in that number
-//!         open calls: u32 how many; each u64 index, 16 call, u16 + subject, u16 + model
+//! 80  u64 slots of the vault that are durable
+//! 88  u64 entries before this segment
+//! 96      hashes of the frontier of the tree, 32 bytes for each bit set in that number
+//!         open calls: u32 how many; each u64 index, 16 call, u16 + subject, u16 + model, u64 lease (all ones: none),
+//!                     u8 how many chains; each u8 class, 16 id
 //!     u32 CRC-32C of all before
 //!         zeros up to a multiple of 4096 bytes; then batches
 //! ```
@@ -21,20 +23,20 @@
 use proof::tree::Frontier;
 
 use crate::{
-    batch::Chain,
+    batch::Position,
     bytes::{Fields, checksum, pad, padded},
     calls::OpenCalls,
 };
 
 const MAGIC: [u8; 8] = *b"EXEATSEG";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes that tell how long the header is.
 pub(crate) const PREFIX: usize = 16;
 
 /// Where the log stands at the beginning of a segment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Start {
-    pub(crate) chain: Chain,
+    pub(crate) position: Position,
     pub(crate) last_at_ms: u64,
     pub(crate) calls: OpenCalls,
 }
@@ -45,11 +47,12 @@ impl Start {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
-        let Chain { epoch, segment, seq, prev, tree } = &self.chain;
+        let Position { epoch, segment, seq, prev, tree, slots } = &self.position;
         for field in [*epoch, *segment, *seq, self.last_at_ms] {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
         bytes.extend_from_slice(prev);
+        bytes.extend_from_slice(&u64::from(*slots).to_le_bytes());
         bytes.extend_from_slice(&tree.size().to_le_bytes());
         tree.hashes().iter().for_each(|hash| bytes.extend_from_slice(hash));
         self.calls.encode(&mut bytes);
@@ -82,10 +85,11 @@ impl Start {
         let (epoch, segment, seq) = (fields.u64()?, fields.u64()?, fields.u64()?);
         let last_at_ms = fields.u64()?;
         let prev = fields.array()?;
+        let slots = u32::try_from(fields.u64()?).ok()?;
         let tree = decode_tree(&mut fields)?;
         let calls = OpenCalls::decode(&mut fields)?;
-        let chain = Chain { epoch, segment, seq, prev, tree };
-        fields.0.is_empty().then_some(Self { chain, last_at_ms, calls })
+        let position = Position { epoch, segment, seq, prev, tree, slots };
+        fields.0.is_empty().then_some(Self { position, last_at_ms, calls })
     }
 }
 
@@ -113,6 +117,7 @@ pub(crate) fn first_of(name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proof::{entry::Class, heads::Chain};
     use proptest::prelude::*;
 
     use super::*;
@@ -120,13 +125,19 @@ mod tests {
 
     fn start(entries: u64, calls: u64) -> Start {
         let mut start = Start { last_at_ms: 1_781_299_260_000, ..Start::default() };
-        start.chain.epoch = 3;
-        start.chain.prev = [9; 32];
+        start.position.epoch = 3;
+        start.position.prev = [9; 32];
         for index in 0..entries {
-            start.chain.tree.push(proof::tree::leaf_hash(&index.to_be_bytes()));
+            start.position.tree.push(proof::tree::leaf_hash(&index.to_be_bytes()));
         }
         for index in 0..calls {
-            let call = OpenCall { call: [1; 16], subject: Some([2; 16]), model: Some("ember-2".to_owned()) };
+            let call = OpenCall {
+                call: [1; 16],
+                subject: Some([2; 16]),
+                model: Some("ember-2".to_owned()),
+                chains: vec![Chain { class: Class::Model, id: [3; 16] }],
+                lease: Some(1_024),
+            };
             start.calls.apply(Change::Opens(index, call));
         }
         start

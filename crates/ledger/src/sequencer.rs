@@ -77,6 +77,7 @@ impl Sequencer {
     pub(crate) fn run(mut self) {
         loop {
             let closing = self.shared.closing.wait(self.shared.checkpoint_every);
+            self.keep_heads(closing);
             let done = self.advance(closing);
             if let Err(fault) = &done {
                 self.report(fault);
@@ -84,6 +85,21 @@ impl Sequencer {
             if closing || matches!(done, Err(Fault::Damaged(_))) {
                 return;
             }
+        }
+    }
+
+    /// Writes a heads entry where one is due, and saves the last.
+    fn keep_heads(&self, closing: bool) {
+        let Shared { heads, queue, storage, layout, status, .. } = self.shared.as_ref();
+        if !closing && heads.is_due(queue) {
+            let written = self.shared.now().and_then(|now| heads.write(queue, now));
+            if let Err(why) = written {
+                tracing::warn!(%why, "cannot say in the log where every chain stands; tries again");
+            }
+        }
+        let (durable, _) = status.durable();
+        if let Err(error) = heads.save(storage.as_ref(), &layout.heads(), durable) {
+            tracing::warn!(%error, "cannot save where every chain stands: the next opening will take longer");
         }
     }
 
@@ -120,12 +136,12 @@ impl Sequencer {
     fn derive(&self, progress: &mut Progress, size: u64, expected: Hash) -> Result<(), Fault> {
         let wal = lock(&self.shared.wal).clone();
         let Progress { walker, tiler, .. } = progress;
-        while walker.chain.tree.size() < size {
+        while walker.position.tree.size() < size {
             walk(walker, &wal, |leaf, hash| tiler.push(leaf, hash))?;
         }
         tiler.flush().map_err(|source| io_fault("write tiles", source))?;
         let tiles = tiles_root(&self.shared, size)?;
-        if walker.chain.tree.root() != expected || tiles != expected {
+        if walker.position.tree.root() != expected || tiles != expected {
             let why =
                 format!("the first {size} entries have different roots in memory, in the segments and in the tiles");
             return Err(Fault::Damaged(why));
@@ -134,6 +150,7 @@ impl Sequencer {
     }
 
     fn publish(&self, size: u64, root: Hash) -> Result<(), Fault> {
+        self.shared.guard.pass(size, root, |size| tiles_root(&self.shared, size))?;
         let signed = self.shared.status.signed();
         if signed.is_some_and(|signed| signed.size == size && signed.root == root) {
             return Ok(());
@@ -141,6 +158,7 @@ impl Sequencer {
         let failed = |source| io_fault("write the checkpoint", source);
         let text = self.shared.key.sign(size, root).map_err(failed)?;
         let path = self.shared.layout.checkpoint();
+        let _publishing = self.shared.status.publishing();
         replace(self.shared.storage.as_ref(), &path, text.as_bytes()).map_err(failed)?;
         let text = Arc::from(text);
         self.shared.status.sign(Signed { size, root, text });
@@ -179,13 +197,13 @@ fn resume_at(shared: &Shared, mark: u64) -> Result<Progress, Fault> {
     let mut walker =
         Walker::begin(&wal, mark).map_err(fault)?.ok_or_else(|| Fault::Damaged("there are no segments".to_owned()))?;
     let synced = walker.first;
-    while walker.chain.tree.size() < mark {
+    while walker.position.tree.size() < mark {
         walk(&mut walker, &wal, |_, _| Ok(()))?;
     }
     let tiles = Tiles::new(&shared.layout.log());
     let tiler =
         Tiler::resume(Arc::clone(&shared.storage), tiles, mark).map_err(|source| io_fault("read tiles", source))?;
-    let tree = &walker.chain.tree;
+    let tree = &walker.position.tree;
     if tree.size() != mark || tiles_root(shared, mark)? != tree.root() {
         return Err(Fault::Damaged("the tiles have another root".to_owned()));
     }

@@ -2,19 +2,26 @@
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use proof::tree::Hash;
+use terms::Clock;
 
 use crate::{
+    cosign::Candidates,
+    guard::Guard,
+    handle::Unavailable,
+    heads::HeadsKeeper,
     keys::LogKey,
     layout::Layout,
-    queue::{Queue, lock},
+    queue::{CLOCK_TOLERANCE_MS, Queue, lock},
     storage::Storage,
+    told::Told,
+    vault::Vault,
     wal::Wal,
 };
 
@@ -26,10 +33,26 @@ pub(crate) struct Shared {
     pub(crate) segment_bytes: u64,
     pub(crate) checkpoint_every: Duration,
     pub(crate) key: LogKey,
+    pub(crate) guard: Guard,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) queue: Queue,
+    pub(crate) heads: HeadsKeeper,
     pub(crate) status: Status,
+    pub(crate) told: Told,
     pub(crate) wal: Mutex<Wal>,
     pub(crate) closing: Signal,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Shared {
+    /// Returns the time for an entry, in milliseconds since the Unix epoch.
+    pub(crate) fn now(&self) -> Result<u64, Unavailable> {
+        let now = self.clock.now();
+        if self.clock.behind().as_millis() > u128::from(CLOCK_TOLERANCE_MS) {
+            return Err(Unavailable::ClockBehind);
+        }
+        Ok(u64::try_from(now.as_millis()).unwrap_or_default())
+    }
 }
 
 /// The latest signed checkpoint.
@@ -46,6 +69,11 @@ pub(crate) struct Status {
     /// Size and root of the tree that is durable.
     durable: Mutex<(u64, Hash)>,
     signed: Mutex<Option<Signed>>,
+    /// The checkpoint with cosignatures that is shown.
+    cosigned: Mutex<Option<Signed>>,
+    candidates: Mutex<Candidates>,
+    /// Held while a checkpoint is written.
+    publishing: Mutex<()>,
     commits: AtomicU64,
     last_commit_ns: AtomicU64,
 }
@@ -55,6 +83,9 @@ impl Status {
         Self {
             durable: Mutex::new((size, root)),
             signed: Mutex::new(signed),
+            cosigned: Mutex::new(None),
+            candidates: Mutex::default(),
+            publishing: Mutex::new(()),
             commits: AtomicU64::new(0),
             last_commit_ns: AtomicU64::new(0),
         }
@@ -77,6 +108,36 @@ impl Status {
 
     pub(crate) fn signed(&self) -> Option<Signed> {
         lock(&self.signed).clone()
+    }
+
+    /// Takes up the cosigned checkpoint that was shown last.
+    pub(crate) fn resume_cosigned(self, cosigned: Option<Signed>, origin: &str) -> Self {
+        *lock(&self.candidates) = Candidates::new(cosigned.clone(), origin);
+        *lock(&self.cosigned) = cosigned;
+        self
+    }
+
+    pub(crate) fn candidates(&self) -> MutexGuard<'_, Candidates> {
+        lock(&self.candidates)
+    }
+
+    pub(crate) fn set_cosigned(&self, cosigned: Signed) {
+        *lock(&self.cosigned) = Some(cosigned);
+    }
+
+    fn cosigned(&self) -> Option<Signed> {
+        lock(&self.cosigned).clone()
+    }
+
+    /// Returns the latest checkpoint that covers the entry at `index`: one with cosignatures, if there is one.
+    pub(crate) fn covering(&self, index: u64) -> Option<Signed> {
+        let covers = |signed: &Signed| index < signed.size;
+        self.cosigned().filter(covers).or_else(|| self.signed().filter(covers))
+    }
+
+    /// Lets nobody else publish a checkpoint until the guard is dropped.
+    pub(crate) fn publishing(&self) -> MutexGuard<'_, ()> {
+        lock(&self.publishing)
     }
 
     /// Returns how many commits there were and how long the last one took.

@@ -16,6 +16,15 @@ use std::{
 /// Nothing here is durable on return except what [`StorageFile::sync`] and [`Storage::sync_dir`] covered. Nothing is
 /// retried: after an error the state of the file or of the name is unknown until it is read again.
 pub trait Storage: Send + Sync + fmt::Debug {
+    /// Learns that the log is this process's alone from now on; called once, before any file of the log is written.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the storage from being used; the log is not opened then.
+    fn held(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Makes the directory `path` and its parents; does nothing if it is there.
     ///
     /// # Errors
@@ -183,7 +192,7 @@ impl StorageFile for DirectFile {
 /// # Errors
 ///
 /// The operating system's answer; the old content is still there or the new is, whole.
-pub(crate) fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let tmp = path.with_added_extension("tmp");
     let file = storage.create(&tmp)?;
     file.write_at(bytes, 0)?;
@@ -210,9 +219,9 @@ pub(crate) fn put(storage: &dyn Storage, path: &Path, bytes: &[u8]) -> io::Resul
     storage.rename(&tmp, path)
 }
 
-/// Returns the directory a path is in.
+/// Returns the directory a path is in; that of a bare name is the working directory.
 pub(crate) fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or_else(|| Path::new("."))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(test)]
@@ -220,6 +229,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn a_bare_file_name_lies_in_the_working_folder() {
+        assert_eq!(parent(Path::new("ready.json")), Path::new("."));
+        assert_eq!(parent(Path::new("/tmp/ready.json")), Path::new("/tmp"));
+    }
 
     #[test]
     fn a_replaced_file_is_whole_and_only_the_owners() {

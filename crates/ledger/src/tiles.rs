@@ -36,7 +36,7 @@ impl Tiles {
     }
 
     /// Returns the bytes of a tile, or of the full one that took its place, and how wide that is.
-    fn read(&self, tile: TilePath) -> io::Result<(Vec<u8>, u16)> {
+    pub(crate) fn read(&self, tile: TilePath) -> io::Result<(Vec<u8>, u16)> {
         match std::fs::read(self.path(tile)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && tile.is_partial() => {
                 let full = TilePath::new(tile.kind(), tile.index(), TILE_WIDTH).map_err(io::Error::other)?;

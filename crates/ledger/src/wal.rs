@@ -13,10 +13,9 @@ use std::{
 use proof::tree::Hash;
 
 use crate::{
-    batch::{self, BadBatch, Chain, Header},
+    batch::{self, BadBatch, Header, Position},
     bytes::{BLOCK, length},
     frame::{self, Frame},
-    handle::Stored,
     queue::lock,
     segment::{self, PREFIX, Start},
 };
@@ -59,6 +58,11 @@ impl Wal {
         self.firsts.is_empty()
     }
 
+    /// Returns where the entry at `index` is, if the log has it.
+    pub(crate) fn place(&self, index: u64) -> Option<(u64, PathBuf)> {
+        self.containing(index).map(|first| (first, self.path(first)))
+    }
+
     /// Adds the segment that begins at `first`, after all others.
     pub(crate) fn push(&mut self, first: u64) {
         self.firsts.push(first);
@@ -95,12 +99,8 @@ pub(crate) struct Finder {
 }
 
 impl Finder {
-    /// Returns the entry at `index` of `wal`; `None` if there is none.
-    pub(crate) fn find(&self, wal: &Mutex<Wal>, index: u64) -> Result<Option<Stored>, WalError> {
-        let place = {
-            let wal = lock(wal);
-            wal.containing(index).map(|first| (first, wal.path(first)))
-        };
+    /// Returns the entry at `index`, which is in the segment at `place` if anywhere; `None` if there is none.
+    pub(crate) fn find(&self, place: Option<(u64, PathBuf)>, index: u64) -> Result<Option<Raw>, WalError> {
         let Some((first, path)) = place else {
             return Ok(None);
         };
@@ -126,14 +126,14 @@ fn find_from(
     hint: Option<u64>,
     index: u64,
     passed: &mut Vec<(u64, u64)>,
-) -> Result<Option<Stored>, WalError> {
+) -> Result<Option<Raw>, WalError> {
     let mut offset = hint.unwrap_or(segment.batches);
     while let Some(header) = segment.header(offset)? {
         if index < header.first {
             return Ok(None);
         }
         if index < header.end() {
-            return segment.stored(offset, &header, index).map(Some);
+            return segment.raw(offset, &header, index).map(Some);
         }
         passed.push((header.first, offset));
         offset = offset.saturating_add(header.length());
@@ -197,11 +197,11 @@ impl Segment {
         Ok(bytes)
     }
 
-    fn stored(&self, offset: u64, header: &Header, index: u64) -> Result<Stored, WalError> {
+    fn raw(&self, offset: u64, header: &Header, index: u64) -> Result<Raw, WalError> {
         let bytes = self.body(offset, header)?;
         let frames = batch::frames(header, &bytes).map_err(|why| self.bad(offset, why))?;
         let frame = frames.get(length(index - header.first)).ok_or_else(|| self.bad(offset, BadBatch::Count))?;
-        Ok(stored(frame, index))
+        Ok(raw(frame, index))
     }
 
     /// Returns where, after `offset`, some batch of this segment begins that is not older than number `seq`.
@@ -210,7 +210,7 @@ impl Segment {
         let end = self.file.metadata().map_err(failed)?.len();
         let mut at = offset + BLOCK;
         while at < end {
-            let belongs = |header: &Header| header.segment == self.start.chain.segment && header.seq >= seq;
+            let belongs = |header: &Header| header.segment == self.start.position.segment && header.seq >= seq;
             if self.header(at)?.as_ref().is_some_and(belongs) {
                 return Ok(Some(at));
             }
@@ -258,15 +258,23 @@ impl Batch {
     }
 
     /// Returns the entries with their indices.
-    pub(crate) fn entries(&self) -> Result<Vec<Stored>, BadBatch> {
+    pub(crate) fn entries(&self) -> Result<Vec<Raw>, BadBatch> {
         let frames = batch::frames(&self.header, &self.body)?;
         let entries = (self.header.first..).zip(&frames);
-        Ok(entries.map(|(index, frame)| stored(frame, index)).collect())
+        Ok(entries.map(|(index, frame)| raw(frame, index)).collect())
     }
 }
 
-fn stored(frame: &Frame<'_>, index: u64) -> Stored {
-    Stored { index, leaf: frame.leaf.to_vec(), salt: frame.salt, private: frame.private.to_vec() }
+/// An entry in the bytes that a segment has.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    pub(crate) index: u64,
+    pub(crate) leaf: Vec<u8>,
+    pub(crate) sealed: Vec<u8>,
+}
+
+fn raw(frame: &Frame<'_>, index: u64) -> Raw {
+    Raw { index, leaf: frame.leaf.to_vec(), sealed: frame.sealed.to_vec() }
 }
 
 /// What comes next in the log.
@@ -286,7 +294,7 @@ pub(crate) struct Walker {
     pub(crate) segment: Segment,
     pub(crate) first: u64,
     pub(crate) offset: u64,
-    pub(crate) chain: Chain,
+    pub(crate) position: Position,
 }
 
 impl Walker {
@@ -296,11 +304,11 @@ impl Walker {
             return Ok(None);
         };
         let segment = Segment::open(&wal.path(first))?;
-        if segment.start.chain.tree.size() != first {
+        if segment.start.position.tree.size() != first {
             return Err(start_error(&segment, "its name tells another first entry"));
         }
-        let (offset, chain) = (segment.batches, segment.start.chain.clone());
-        Ok(Some(Self { segment, first, offset, chain }))
+        let (offset, position) = (segment.batches, segment.start.position.clone());
+        Ok(Some(Self { segment, first, offset, position }))
     }
 
     /// Reads the next batch. After [`Step::End`] or [`Step::Bad`] it can be asked again, should there be more by then.
@@ -323,11 +331,11 @@ impl Walker {
             let end = self.segment.written_end_of_block(self.offset)?;
             return Ok(if end { Step::End } else { Step::Bad(BadBatch::Header) });
         };
-        if let Err(why) = self.chain.place(&header) {
+        if let Err(why) = self.position.place(&header) {
             return Ok(Step::Bad(why));
         }
         let body = self.segment.body(self.offset, &header)?;
-        let leaves = match self.chain.check(&header, &body) {
+        let leaves = match self.position.check(&header, &body) {
             Err(why) => return Ok(Step::Bad(why)),
             Ok(frames) => places(&frames),
         };
@@ -338,14 +346,14 @@ impl Walker {
     /// Goes on to the segment that begins at `first`, which must begin where this one ends.
     fn enter(&mut self, wal: &Wal, first: u64) -> Result<(), WalError> {
         let segment = Segment::open(&wal.path(first))?;
-        let mut expected = self.chain.clone();
+        let mut expected = self.position.clone();
         expected.segment += 1;
-        let found = &segment.start.chain;
+        let found = &segment.start.position;
         expected.epoch = found.epoch.max(expected.epoch);
         if *found != expected {
             return Err(start_error(&segment, "it does not continue the segment before"));
         }
-        self.chain = expected;
+        self.position = expected;
         self.offset = segment.batches;
         self.first = first;
         self.segment = segment;

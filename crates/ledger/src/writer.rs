@@ -1,6 +1,8 @@
 //! The one thread that writes: takes all that waits, writes it as one batch, syncs, tells the waiters, again.
 //!
 //! What a crash leaves at each step of a commit:
+//! - while the keys are written that the batch is the first to use: slots that no whole batch counts, overwritten by the
+//!   next opening;
 //! - before or during the write of the batch: a torn tail, cut by recovery; nobody was told;
 //! - after the sync, before the waiters are told: a whole batch; recovery keeps it;
 //! - while a new segment is made: a file that is not named a segment yet, removed by recovery. A segment gets its
@@ -15,7 +17,7 @@ use std::{
 };
 
 use crate::{
-    batch::{self, Chain, Header},
+    batch::{self, Header, Position},
     bytes::{pad, size},
     calls::OpenCalls,
     queue::{Work, lock},
@@ -42,7 +44,7 @@ impl Tail {
         let header = start.encode();
         spare.file.write_at(&header, 0)?;
         spare.file.sync()?;
-        let first = start.chain.tree.size();
+        let first = start.position.tree.size();
         let path = wal.path(first);
         storage.rename(&spare.path, &path)?;
         storage.sync_dir(parent(&path))?;
@@ -70,6 +72,7 @@ impl Writer {
                 Ok(batch) => self.publish(&batch, &mut work, started.elapsed()),
                 Err(error) => {
                     tracing::error!(%error, "cannot write the log: it takes nothing more until the process starts anew");
+                    self.shared.queue.fence();
                     work.slots.iter().for_each(|slot| slot.fenced());
                     return;
                 }
@@ -85,7 +88,8 @@ impl Writer {
         if !self.fits(length) {
             self.roll(length)?;
         }
-        let header = self.chain().append(&work.leaves, frames);
+        self.position().slots = self.shared.vault.flush()?;
+        let header = self.position().append(&work.leaves, frames);
         if let Some(place) = work.bytes.get_mut(..batch::HEADER) {
             place.copy_from_slice(&header.encode());
         }
@@ -99,8 +103,8 @@ impl Writer {
         Ok(header)
     }
 
-    fn chain(&mut self) -> &mut Chain {
-        &mut self.tail.start.chain
+    fn position(&mut self) -> &mut Position {
+        &mut self.tail.start.position
     }
 
     /// A segment takes at least one batch, however long its header is.
@@ -112,7 +116,7 @@ impl Writer {
     fn roll(&mut self, length: u64) -> io::Result<()> {
         let spare = self.spares.take().ok_or_else(|| io::Error::other("the log was closed before there was room"))?;
         let mut start = std::mem::take(&mut self.tail.start);
-        start.chain.segment += 1;
+        start.position.segment += 1;
         let storage = self.shared.storage.as_ref();
         // Readers list the segments under this lock, so it is held only to add the new one.
         let mut wal = lock(&self.shared.wal).clone();
@@ -126,8 +130,7 @@ impl Writer {
     fn publish(&self, batch: &Header, work: &mut Work, took: Duration) {
         let size = batch.end();
         self.shared.status.committed(size, batch.root, took);
-        self.shared.queue.committed(size);
-        work.slots.iter().for_each(|slot| slot.durable());
+        self.shared.told.durable(size, &mut work.slots, |told| self.shared.queue.committed(told));
         work.clear();
     }
 }
@@ -138,5 +141,6 @@ struct FenceOnExit(Arc<Shared>);
 impl Drop for FenceOnExit {
     fn drop(&mut self) {
         self.0.queue.fence();
+        self.0.told.fence();
     }
 }

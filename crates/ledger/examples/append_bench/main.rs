@@ -2,12 +2,13 @@
 //!
 //! ```sh
 //! cargo run --release -p ledger --example append_bench -- [--seconds N] [--rounds N] [--dir DIR]
-//!     [--postgres DIR] [--out DIR]
+//!     [--postgres DIR] [--witness-log DIR] [--out DIR]
 //! ```
 //! Each round measures, one after another, so that all see the same neighbors: the floor (4 KiB written and synced in
 //! a file that was written before, one at a time), one `fsync` per record (a growing file of hash-chained records),
 //! the log with 1, 64 and 256 entries outstanding, and, with `--postgres`, a hash chain kept by a function of
-//! PostgreSQL with 1 and 64 clients, and plain inserts of 64 clients. Entries are made as a gateway makes them: encoded, salted,
+//! PostgreSQL with 1 and 64 clients, and plain inserts of 64 clients; with `--witness-log`, the journal of that package with
+//! a sync after each record, after 64, and with none. Entries are made as a gateway makes them: encoded, salted,
 //! committed to and hashed by the submitter. `cpu` is that of this whole process, callers included.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
@@ -16,8 +17,10 @@ mod ours;
 mod postgres;
 mod report;
 mod run;
+mod witness_log;
 
 use std::{
+    fmt::Write as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -25,6 +28,7 @@ use std::{
 use postgres::{Database, Statement};
 use report::Report;
 use run::Run;
+use witness_log::WitnessLog;
 
 /// What goes wrong ends the measurement.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -53,6 +57,7 @@ usage: append_bench [OPTION ...]
   --rounds N      rounds; figures are medians over them (3)
   --dir DIR       measures the disk that this folder is on (the folder for temporary files)
   --postgres DIR  also measures the PostgreSQL unpacked here (`cargo xtask bench install postgres`)
+  --witness-log DIR  also measures witness-log in this Python environment (`cargo xtask bench install witness-log`)
   --out DIR       writes ledger.json and ledger.md there";
 
 struct Settings {
@@ -60,13 +65,15 @@ struct Settings {
     rounds: usize,
     dir: PathBuf,
     postgres: Option<PathBuf>,
+    witness_log: Option<PathBuf>,
     out: Option<PathBuf>,
 }
 
 impl Settings {
     /// Reads the options; `None` if they ask for help.
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, Failure> {
-        let mut settings = Self { seconds: 3.0, rounds: 3, dir: std::env::temp_dir(), postgres: None, out: None };
+        let dir = std::env::temp_dir();
+        let mut settings = Self { seconds: 3.0, rounds: 3, dir, postgres: None, witness_log: None, out: None };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value"));
             match word.as_str() {
@@ -74,6 +81,7 @@ impl Settings {
                 "--rounds" => settings.rounds = value()?.parse()?,
                 "--dir" => settings.dir = value()?.into(),
                 "--postgres" => settings.postgres = Some(value()?.into()),
+                "--witness-log" => settings.witness_log = Some(value()?.into()),
                 "--out" => settings.out = Some(value()?.into()),
                 "--help" | "-h" => return Ok(None),
                 other => return Err(format!("`{other}` is not an option\n{USAGE}").into()),
@@ -86,19 +94,25 @@ impl Settings {
 fn measure(settings: &Settings, place: &Path) -> Result<Report, Failure> {
     let database =
         settings.postgres.as_deref().map(|root| Database::start(root, &place.join("postgres"))).transpose()?;
+    let witness_log = settings.witness_log.as_deref().map(WitnessLog::find).transpose()?;
     let time = Duration::from_secs_f64(settings.seconds);
     let mut runs = Vec::new();
     for round in 0..settings.rounds {
-        for run in one_round(place, time, database.as_ref())? {
+        for run in one_round(place, time, (database.as_ref(), witness_log.as_ref()))? {
             runs.push(Run { round, ..run });
         }
     }
     let submit = ours::submit_cost(&place.join("submit"))?;
     let version = database.as_ref().map(Database::version).transpose()?;
-    Ok(Report { runs, submit, postgres: version, seconds: settings.seconds })
+    let witness_log = witness_log.map(|found| found.version);
+    Ok(Report { runs, submit, postgres: version, witness_log, seconds: settings.seconds })
 }
 
-fn one_round(place: &Path, time: Duration, database: Option<&Database>) -> Result<Vec<Run>, Failure> {
+fn one_round(
+    place: &Path,
+    time: Duration,
+    (database, witness_log): (Option<&Database>, Option<&WitnessLog>),
+) -> Result<Vec<Run>, Failure> {
     let mut runs = vec![disk::floor(place, time)?, disk::sync_each(place, time)?];
     for outstanding in ours::OUTSTANDING {
         let dir = place.join(format!("ours-{outstanding}"));
@@ -110,5 +124,20 @@ fn one_round(place: &Path, time: Duration, database: Option<&Database>) -> Resul
             runs.push(database.run(statement, time)?);
         }
     }
+    if let Some(witness_log) = witness_log {
+        for per_sync in witness_log::PER_SYNC {
+            runs.push(witness_log.run(place, per_sync, time)?);
+        }
+    }
     Ok(runs)
+}
+
+/// Returns bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }

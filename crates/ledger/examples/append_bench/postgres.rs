@@ -1,7 +1,6 @@
 //! What a team without a log would build: a hash chain in a database, kept by a function that locks its head.
 
 use std::{
-    fmt::Write as _,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    Failure, ours,
+    Failure, hex, ours,
     run::{self, Run},
 };
 
@@ -218,13 +217,4 @@ fn succeed(command: &mut Command) -> Result<String, Failure> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(format!("`{shown}` failed: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::{Failure, disk, ours, postgres::Statement, run::Run};
+use crate::{Failure, disk, ours, postgres::Statement, run::Run, witness_log};
 
 /// All rounds.
 pub(crate) struct Report {
@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) submit: Duration,
     /// The version of PostgreSQL, if it was measured.
     pub(crate) postgres: Option<String>,
+    /// That of witness-log, if it was measured.
+    pub(crate) witness_log: Option<String>,
     /// How long each measurement took.
     pub(crate) seconds: f64,
 }
@@ -71,11 +73,13 @@ impl Report {
                 "name": run.name, "round": run.round + 1, "appends": run.appends, "commits": run.commits,
                 "appends_per_second": run.per_second(), "p50_ms": millis(run.p50), "p99_ms": millis(run.p99),
                 "cpu_us_per_append": run.cpu_micros(),
+                "bytes_per_record": run.stored,
             })
         };
         let ratio = |Ratio { about, spread }: Ratio| json!({"about": about, "median": spread.median, "min": spread.least, "max": spread.most});
         json!({
             "measurement": "ledger", "seconds": self.seconds, "postgres": self.postgres,
+            "witness_log": self.witness_log,
             "submit_us": self.submit.as_secs_f64() * 1e6,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
             "ratios": self.ratios().into_iter().map(ratio).collect::<Vec<_>>(),
@@ -107,9 +111,16 @@ impl Report {
         for Ratio { about, spread } in self.ratios() {
             text += &format!("- {about}: **{:.2}** ({:.2}..{:.2})\n", spread.median, spread.least, spread.most);
         }
-        match &self.postgres {
-            Some(version) => text + &format!("\nPostgreSQL {version}, `fsync` and `synchronous_commit` on.\n"),
-            None => text + "\nPostgreSQL: not run.\n",
+        text += &match &self.postgres {
+            Some(version) => format!("\nPostgreSQL {version}, `fsync` and `synchronous_commit` on.\n"),
+            None => "\nPostgreSQL: not run.\n".to_owned(),
+        };
+        let stored = self.of(&witness_log::name(1)).first().and_then(|run| run.stored);
+        match (&self.witness_log, stored) {
+            (Some(version), Some(bytes)) => {
+                text + &format!("\nwitness-log {version}: {bytes:.0} bytes on disk for each record.\n")
+            }
+            _ => text + "\nwitness-log: not run.\n",
         }
     }
 
@@ -127,6 +138,7 @@ impl Report {
         let ours = ours::name;
         let rate = Run::per_second as fn(&Run) -> f64;
         let p50 = (|run: &Run| millis(run.p50)) as fn(&Run) -> f64;
+        let [alone_there, many_there] = [1, 64].map(witness_log::name);
         let [alone, chain] = [Statement::ChainAlone, Statement::Chain].map(Statement::name);
         let all = [
             ("median latency of one entry alone, over the floor", ours(1), disk::FLOOR, p50),
@@ -137,6 +149,13 @@ impl Report {
                 "records per second with 64 outstanding, over PostgreSQL's plain insert",
                 ours(64),
                 Statement::Insert.name(),
+                rate,
+            ),
+            ("records per second with 64 outstanding, over witness-log with a sync each", ours(64), &alone_there, rate),
+            (
+                "records per second with 64 outstanding, over witness-log with a sync per 64",
+                ours(64),
+                &many_there,
                 rate,
             ),
         ];

@@ -22,6 +22,8 @@ pub(crate) struct Run {
     pub(crate) p50: Duration,
     /// 99th percentile of the same.
     pub(crate) p99: Duration,
+    /// Bytes on disk of one record, where they were looked at.
+    pub(crate) stored: Option<f64>,
 }
 
 impl Run {
@@ -68,7 +70,17 @@ pub(crate) fn of_latencies(name: &str, mut latencies: Vec<Duration>, commits: Op
         latencies.get(place).copied().unwrap_or_default()
     };
     let (p50, p99) = (at(50), at(99));
-    Run { name: name.to_owned(), round: 0, appends: latencies.len(), commits, elapsed, cpu: None, p50, p99 }
+    Run {
+        name: name.to_owned(),
+        round: 0,
+        appends: latencies.len(),
+        commits,
+        elapsed,
+        cpu: None,
+        p50,
+        p99,
+        stored: None,
+    }
 }
 
 /// Returns the processor time of this process, from `/proc` in ticks of 10 ms.

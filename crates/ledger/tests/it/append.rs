@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use ledger::{Ledger, LookupError, OpenError, Reader, Recovery, Unavailable};
 use proof::{
-    entry::{Kind, Outcome},
+    entry::{Class, Kind, Outcome},
     note::VerifierKey,
     receipt::Receipt,
 };
@@ -19,7 +19,7 @@ fn a_new_log_begins_with_genesis_and_start_and_ends_with_stop() {
     assert_eq!(recovery, Recovery::default());
     assert_eq!(put(&ledger, "hello"), 2);
     ledger.stop().unwrap();
-    let kinds = [Kind::Genesis, Kind::Start, Kind::Admin, Kind::Stop];
+    let kinds = [Kind::Genesis, Kind::Start, Kind::Admin, Kind::Heads, Kind::Stop];
     assert_eq!(world.kinds(), kinds);
     assert_eq!(refusal(ledger.append(note("late"))), Unavailable::Fenced);
 }
@@ -29,7 +29,7 @@ fn genesis_commits_to_the_origin_and_the_key_of_the_log() {
     let world = World::new();
     let ledger = world.open();
     let genesis = ledger.stored(0).unwrap();
-    let private = String::from_utf8(genesis.private).unwrap();
+    let private = String::from_utf8(genesis.main().unwrap().to_vec()).unwrap();
     assert!(private.contains(ORIGIN) && private.contains(&ledger.verifier_key()));
 }
 
@@ -46,7 +46,7 @@ fn what_was_submitted_survives_a_drop_without_stop() {
     assert_eq!(recovery.entries, 1_002);
     assert!(recovery.unclean);
     assert_eq!(recovery.torn_bytes, 0);
-    assert_eq!(ledger.stored(index).unwrap().private, b"entry 999");
+    assert_eq!(ledger.stored(index).unwrap().main().unwrap(), b"entry 999");
 }
 
 #[test]
@@ -54,13 +54,13 @@ fn a_log_can_be_opened_and_closed_again_and_again() {
     let world = World::new();
     for round in 0..5 {
         let (ledger, recovery) = world.try_open().unwrap();
-        assert_eq!(recovery.entries, if round == 0 { 0 } else { 4 + 3 * (round - 1) });
+        assert_eq!(recovery.entries, if round == 0 { 0 } else { 5 + 4 * (round - 1) });
         assert!(!recovery.unclean);
         put(&ledger, "round");
         ledger.stop().unwrap();
         ledger.stop().unwrap();
     }
-    assert_eq!(world.entries().len(), 16);
+    assert_eq!(world.entries().len(), 21);
 }
 
 #[test]
@@ -86,9 +86,12 @@ fn an_open_call_is_closed_as_interrupted_by_the_next_opening() {
     assert_eq!(close.call, Some([2; 16]));
     assert_eq!(close.subject, Some(pseudonym));
     assert_eq!(close.model.as_deref(), Some("mythos-5"));
+    assert_eq!(close.lease, Some(256));
+    let back: Vec<_> = close.links.iter().flatten().map(|link| (link.class, link.seq, link.back)).collect();
+    assert_eq!(back, [(Class::Subject, 2, 2), (Class::Model, 2, 2)]);
     assert_eq!(start.kind, Kind::Start);
     let start = ledger.stored(entries.len() as u64 - 1).unwrap();
-    let said: serde_json::Value = serde_json::from_slice(&start.private).unwrap();
+    let said: serde_json::Value = serde_json::from_slice(start.main().unwrap()).unwrap();
     assert_eq!(said, serde_json::json!({ "interrupted": 1, "unclean": true }));
     drop(ledger);
     assert_eq!(world.try_open().unwrap().1.interrupted, 0);
@@ -103,9 +106,10 @@ fn a_call_that_stays_open_over_many_segments_is_found_without_reading_them() {
     for round in 0..200 {
         put(&ledger, &format!("{round} {}", "x".repeat(3_000)));
     }
-    until("all is signed", || {
+    drop(ledger.heads().unwrap().wait().unwrap());
+    until("all is signed and where the chains stand is saved", || {
         let health = ledger.health();
-        health.checkpoint == health.durable
+        health.checkpoint == health.durable && world.dir().join("wal/heads").exists()
     });
     drop(ledger);
     let segments = segments(world.dir());
@@ -169,7 +173,7 @@ fn the_same_subject_has_the_same_pseudonym_for_the_life_of_the_log() {
 fn secrets_are_readable_by_their_owner_alone() {
     let world = World::new();
     let _ledger = world.open();
-    for name in ["key", "pseudonym.key", "wal/00000000000000000000.seg"] {
+    for name in ["key", "pseudonym.key", "vault/1.kek", "vault/1.keys", "wal/00000000000000000000.seg"] {
         let data = std::fs::metadata(world.dir().join(name)).unwrap();
         assert_eq!(data.permissions().mode() & 0o777, 0o600, "{name}");
     }

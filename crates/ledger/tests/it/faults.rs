@@ -23,7 +23,7 @@ const EROFS: i32 = 30;
 
 /// What is asked of the storage.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Op {
+pub(crate) enum Op {
     Create,
     Open,
     Write,
@@ -36,19 +36,19 @@ enum Op {
 
 /// What a fault does to one operation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fault {
+pub(crate) enum Fault {
     /// It answers with this error and does nothing.
     Refuse(i32),
     /// It is done and answers with this error all the same.
     Forget(i32),
-    /// It writes the bytes with one bit of the last leaf turned over.
-    Flip,
+    /// It writes the bytes with one bit turned over: of the byte this far into them, or of the last that is not zero.
+    Flip(Option<usize>),
 }
 
-type Plan = Box<dyn Fn(usize, Op, &Path) -> Option<Fault> + Send + Sync>;
+pub(crate) type Plan = Box<dyn Fn(usize, Op, &Path) -> Option<Fault> + Send + Sync>;
 
 /// The disk, with faults by plan. Nothing is really synced: the power stays on in these tests.
-struct Faulty {
+pub(crate) struct Faulty {
     plan: Plan,
     done: AtomicUsize,
 }
@@ -60,7 +60,7 @@ impl fmt::Debug for Faulty {
 }
 
 impl Faulty {
-    fn new(plan: impl Fn(usize, Op, &Path) -> Option<Fault> + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(plan: impl Fn(usize, Op, &Path) -> Option<Fault> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { plan: Box::new(plan), done: AtomicUsize::new(0) })
     }
 
@@ -72,7 +72,7 @@ impl Faulty {
                 act()?;
                 Err(io::Error::from_raw_os_error(code))
             }
-            Some(Fault::Flip) | None => act(),
+            Some(Fault::Flip(_)) | None => act(),
         }
     }
 }
@@ -130,10 +130,11 @@ impl StorageFile for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let path = self.path.lock().unwrap().clone();
         let number = self.storage.done.load(Ordering::SeqCst);
-        if (self.storage.plan)(number, Op::Write, &path) == Some(Fault::Flip) {
+        if let Some(Fault::Flip(at)) = (self.storage.plan)(number, Op::Write, &path) {
             let mut bytes = bytes.to_vec();
-            let last = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
-            bytes[last] ^= 1;
+            let last = || bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+            let at = at.map_or_else(last, |at| at % bytes.len());
+            bytes[at] ^= 1 << (at % 8);
             return self.file.write_at(&bytes, offset);
         }
         self.storage.run(Op::Write, &path, || self.file.write_at(bytes, offset))
@@ -145,7 +146,7 @@ impl StorageFile for FaultyFile {
     }
 }
 
-fn open(world: &World, storage: &Arc<Faulty>) -> Result<Ledger, OpenError> {
+pub(crate) fn open(world: &World, storage: &Arc<Faulty>) -> Result<Ledger, OpenError> {
     let storage = Arc::new(Handle(Arc::clone(storage)));
     let opened = Ledger::open_on(storage, world.dir(), world.options.clone(), world.clock());
     opened.map(|(ledger, _)| ledger)
@@ -172,7 +173,7 @@ fn check(world: &World, kept: &[(u64, String)], when: &str) {
     let ledger = ledger.unwrap_or_else(|error| panic!("{when}: {error}"));
     for (index, text) in kept {
         let stored = ledger.stored(*index).unwrap();
-        assert_eq!(stored.private, text.as_bytes(), "{when}");
+        assert_eq!(stored.main().unwrap(), text.as_bytes(), "{when}");
     }
     let last = kept.last().map_or(0, |(index, _)| *index);
     until("the log signs again", || ledger.health().checkpoint > last);
@@ -184,7 +185,7 @@ fn first_segment(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "1.pre")
 }
 
-fn quick() -> World {
+pub(crate) fn quick() -> World {
     let mut world = World::new();
     world.options.segment_bytes = 64 << 10;
     world.options.checkpoint_every = Duration::from_millis(3);
@@ -240,7 +241,7 @@ fn a_failed_sync_fences_the_log_for_good_and_tells_everyone_who_waits() {
     assert_eq!(refusal(ledger.append(note("x"))), Unavailable::Fenced);
     assert_eq!(ledger.stop(), Err(Unavailable::Fenced));
     drop(ledger);
-    assert_eq!(world.open().stored(kept).unwrap().private, b"before");
+    assert_eq!(world.open().stored(kept).unwrap().main().unwrap(), b"before");
 }
 
 #[test]
@@ -320,7 +321,7 @@ fn a_bit_that_flips_on_the_way_to_the_disk_is_not_signed() {
     let storage = Faulty::new(move |_, op, path| {
         let segment = path.extension().is_some_and(|e| e == "pre" || e == "seg");
         let flips = op == Op::Write && segment && flag.swap(false, Ordering::SeqCst);
-        flips.then_some(Fault::Flip)
+        flips.then_some(Fault::Flip(None))
     });
     // A new log writes its first segment under the spare's name, so it is opened once before.
     drop(open(&world, &Faulty::new(|_, _, _| None)).unwrap());

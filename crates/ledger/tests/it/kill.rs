@@ -83,14 +83,15 @@ fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     for (index, round) in kept {
         let stored = &entries[usize::try_from(index).unwrap()];
         assert_eq!(stored.index, index);
-        let text = String::from_utf8(stored.private.clone()).unwrap();
+        let text = String::from_utf8(stored.main().unwrap().to_vec()).unwrap();
         assert_eq!(text.split(' ').next(), Some(round.as_str()), "entry {index}");
     }
     let starts = entries.iter().map(decode).filter(|entry| entry.kind == proof::entry::Kind::Start);
     assert_eq!(starts.count(), 21);
     ledger.stop().unwrap();
     let size = Reader::open(dir.path()).unwrap().checkpoint_size().unwrap();
-    assert_eq!(size, entries.len() as u64 + 1);
+    // A heads entry and the stop.
+    assert_eq!(size, entries.len() as u64 + 2);
 }
 
 #[test]

@@ -7,7 +7,14 @@
 )]
 
 mod append;
+mod cosign;
+mod evidence;
 mod faults;
+mod inject;
+mod kept;
 mod kill;
 mod power;
+mod quorum;
+mod rekey;
+mod sequence;
 mod world;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ledger::{Draft, Ledger, OpenError, Options, Pending, Reader, Recovery, Stored, Unavailable};
-use proof::entry::{Entry, Kind, Outcome};
+use proof::entry::{Class, Entry, Kind, Outcome};
 use terms::{Clock, ManualClock, Moment};
 
 pub(crate) const ORIGIN: &str = "log.larkspur.example/exeat/1";
@@ -65,6 +65,7 @@ pub(crate) fn options() -> Options {
         segment_bytes: 128 << 10,
         queue_entries: 10_000,
         checkpoint_every: Duration::from_millis(20),
+        heads_every: Duration::from_secs(3_600),
     }
 }
 
@@ -85,7 +86,7 @@ pub(crate) fn decode(stored: &Stored) -> Entry {
 pub(crate) fn note(text: &str) -> Draft {
     let mut entry = Entry::new(Kind::Admin);
     entry.code = Some("test.note".to_owned());
-    Draft { entry, private: text.as_bytes().to_vec().into() }
+    Draft::new(entry, text.as_bytes().to_vec())
 }
 
 pub(crate) fn opening(ledger: &Ledger, call: u8) -> Draft {
@@ -93,7 +94,9 @@ pub(crate) fn opening(ledger: &Ledger, call: u8) -> Draft {
     entry.call = Some([call; 16]);
     entry.subject = Some(ledger.pseudonym("ada"));
     entry.model = Some("mythos-5".to_owned());
-    Draft { entry, private: b"{}".to_vec().into() }
+    entry.lease = Some(256);
+    Draft::new(entry, "{}")
+        .on([ledger.chain(Class::Subject, "ada"), ledger.chain(Class::Model, "model:mythos-5")].into())
 }
 
 pub(crate) fn closing(call: u8, opened: u64) -> Draft {
@@ -101,7 +104,7 @@ pub(crate) fn closing(call: u8, opened: u64) -> Draft {
     entry.call = Some([call; 16]);
     entry.opened = Some(opened);
     entry.outcome = Some(Outcome::Completed);
-    Draft { entry, private: Vec::new().into() }
+    Draft::new(entry, "")
 }
 
 pub(crate) fn put(ledger: &Ledger, text: &str) -> u64 {

@@ -1,0 +1,102 @@
+//! An entry on its way into the queue: committed to and sealed, not numbered yet.
+
+use std::sync::Arc;
+
+use proof::{
+    commit::{Field, Fields},
+    entry::{ENTRY_VERSION, Entry, FACTS_BYTES_MAX, Kind},
+};
+
+use crate::{
+    chains, frame,
+    handle::{Draft, Unavailable},
+    nonces::Nonces,
+    seal,
+    vault::{self, NOBODY, NoKey, Owner, Vault},
+};
+
+/// What it takes to seal an entry.
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    vault: Arc<Vault>,
+    nonces: Nonces,
+}
+
+impl Sealer {
+    pub(crate) fn new(vault: Arc<Vault>) -> Self {
+        Self { vault, nonces: Nonces::default() }
+    }
+}
+
+/// An entry with everything but its index, its places in chains, and perhaps a later time.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) entry: Entry,
+    pub(crate) sealed: Vec<u8>,
+    fields: Fields,
+    /// The most bytes the leaf can take, whatever its numbers will be.
+    leaf_max: usize,
+}
+
+impl Ready {
+    /// Prepares a draft for the time `at_ms`.
+    pub(crate) fn new(sealer: &Sealer, draft: Draft, at_ms: u64) -> Result<Self, Unavailable> {
+        let Draft { mut entry, private, chains } = draft;
+        check_facts(&entry, &private)?;
+        let links = chains::unnumbered(entry.kind, &chains).ok_or(Unavailable::TooLong)?;
+        entry.version = ENTRY_VERSION;
+        entry.at_ms = at_ms;
+        entry.links = Some(links).filter(|links| !links.is_empty());
+        (entry.private, entry.key_epoch, entry.nonce) = (None, None, None);
+        let mut ready = Self { entry, sealed: Vec::new(), fields: private, leaf_max: 0 };
+        ready.seal(sealer)?;
+        // A leaf that is refused for its length is refused whatever its numbers are.
+        ready.leaf_max = ready.entry.encode().map_err(|_| Unavailable::TooLong)?.len();
+        Ok(ready)
+    }
+
+    /// Prepares it once more, for a time in another epoch.
+    pub(crate) fn again(mut self, sealer: &Sealer, at_ms: u64) -> Result<Self, Unavailable> {
+        self.entry.at_ms = at_ms;
+        self.seal(sealer)?;
+        Ok(self)
+    }
+
+    /// Returns true if the private part was sealed for the epoch of this time.
+    pub(crate) fn is_for(&self, at_ms: u64) -> bool {
+        self.entry.key_epoch.is_none_or(|epoch| epoch == vault::epoch(at_ms))
+    }
+
+    /// Returns the most bytes its frame can take.
+    pub(crate) fn longest(&self) -> usize {
+        frame::HEAD + self.leaf_max + self.sealed.len()
+    }
+
+    /// Commits to the private part and seals it.
+    fn seal(&mut self, sealer: &Sealer) -> Result<(), Unavailable> {
+        if self.fields.is_empty() {
+            return Ok(());
+        }
+        let entry = &mut self.entry;
+        let owner = Owner { subject: entry.subject.unwrap_or(NOBODY), epoch: vault::epoch(entry.at_ms) };
+        let key = sealer.vault.obtain(owner).map_err(|why| match why {
+            // Keys are destroyed of epochs that have ended, so the clock is in one of those.
+            NoKey::Destroyed => Unavailable::ClockBehind,
+            NoKey::Unknown => Unavailable::Fenced,
+        })?;
+        if !matches!(entry.kind, Kind::Open | Kind::Close | Kind::Refusal) {
+            entry.nonce = Some(sealer.nonces.draw().map_err(|_| Unavailable::Fenced)?);
+        }
+        entry.key_epoch = Some(owner.epoch);
+        entry.private = key.commit(entry, &self.fields);
+        self.sealed = seal::seal(&key, entry, &self.fields).ok_or(Unavailable::TooLong)?;
+        Ok(())
+    }
+}
+
+/// No verifier takes longer facts: the call that rests on them is not served.
+fn check_facts(entry: &Entry, private: &Fields) -> Result<(), Unavailable> {
+    let has_facts = matches!(entry.kind, Kind::Open | Kind::Close | Kind::Refusal | Kind::Redecision);
+    let is_long = private.get(Field::Main).is_some_and(|facts| facts.len() > FACTS_BYTES_MAX);
+    if has_facts && is_long { Err(Unavailable::TooLong) } else { Ok(()) }
+}
