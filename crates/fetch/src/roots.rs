@@ -34,7 +34,7 @@ impl Roots {
     ///
     /// Never; the same form as its siblings.
     pub fn nobody() -> Result<Self, BadRoots> {
-        Self::new(Vec::new())
+        Self::trusting(RootCertStore::empty())
     }
 
     /// Trusts the authorities in a PEM file and nobody else.
@@ -53,16 +53,21 @@ impl Roots {
     }
 
     /// Returns the TLS configuration: TLS 1.2 or 1.3, HTTP/1.1.
-    pub(crate) fn config(&self) -> &Arc<ClientConfig> {
+    #[must_use]
+    pub fn config(&self) -> &Arc<ClientConfig> {
         &self.0
     }
 
     fn new(roots: Vec<CertificateDer<'static>>) -> Result<Self, BadRoots> {
         let mut store = RootCertStore::empty();
         let (added, ignored) = store.add_parsable_certificates(roots);
-        if added == 0 {
+        if added == 0 && ignored > 0 {
             return Err(BadRoots(format!("none of {ignored} certificates can be used as an authority")));
         }
+        Self::trusting(store)
+    }
+
+    fn trusting(store: RootCertStore) -> Result<Self, BadRoots> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = builder.map_err(|error| BadRoots(format!("cannot set up TLS: {error}")))?;
@@ -75,5 +80,16 @@ impl Roots {
 impl fmt::Debug for Roots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Roots")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_be_trusted_and_bytes_that_are_no_certificate_cannot() {
+        assert!(Roots::nobody().is_ok());
+        assert!(Roots::new(vec![CertificateDer::from(vec![1, 2, 3])]).is_err());
     }
 }

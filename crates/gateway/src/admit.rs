@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use http::Response;
-use policy::{Code, Determination, Permit, Refusal};
+use policy::{Code, Permit, Refusal};
 
 use crate::{
     Call, Output, Problem, Worker,
@@ -40,8 +40,19 @@ impl Drop for Slot {
 ///
 /// # Errors
 ///
-/// [`Problem::ModelUnknown`] if the name is neither a version nor an alias.
+/// [`Problem::ModelUnknown`] if the name is neither a version nor an alias; [`Problem::PermissionDenied`] if no entry can
+/// stand in the chains of all whom the call is about: it could not be recorded, so it is refused.
 pub(crate) fn decide(worker: &Worker, caller: &Caller, requested: &str) -> Result<Arc<Decided>, Problem> {
+    let decided = decided(worker, caller, requested)?;
+    if decided.party.fits() {
+        return Ok(decided);
+    }
+    tracing::warn!(key = %caller.id(), "a caller is with more organizations than an entry can name");
+    let message = "the caller is with more organizations than one record can name: end affiliations that are over";
+    Err(Problem::PermissionDenied { code: "too_many_organizations", message: message.to_owned(), hold: false })
+}
+
+fn decided(worker: &Worker, caller: &Caller, requested: &str) -> Result<Arc<Decided>, Problem> {
     let shared = worker.shared();
     let snapshot = shared.snapshot.load();
     let in_force = shared.in_force(&snapshot);
@@ -49,8 +60,7 @@ pub(crate) fn decide(worker: &Worker, caller: &Caller, requested: &str) -> Resul
     if let Some(held) = worker.memory().recall(caller.id(), requested, seen, now) {
         return Ok(held);
     }
-    let pseudonym = |holder: &str| shared.ledger.pseudonym(holder);
-    let decided = decide::decide(in_force, pseudonym, caller, requested, now)
+    let decided = decide::decide(in_force, &shared.ledger, caller, requested, now)
         .map(Arc::new)
         .ok_or_else(|| Problem::ModelUnknown { name: requested.to_owned() })?;
     worker.memory().keep(caller.id().clone(), requested.to_owned(), now, Arc::clone(&decided));
@@ -103,8 +113,7 @@ fn step_up(worker: &Worker, caller: &Caller, requested: &str) -> Option<Problem>
     let problem = shared.oauth.step_up(caller, now)?;
     let snapshot = shared.snapshot.load();
     let in_force = shared.in_force(&snapshot);
-    let fresh = decide::decide(in_force, |_| [0; 16], &caller.as_if_fresh(), requested, now)?;
-    matches!(fresh.resolution.determination, Determination::Permit(_)).then_some(problem)
+    decide::would_permit(in_force, &caller.as_if_fresh(), requested, now).then_some(problem)
 }
 
 /// Enters a permitted call among the live ones, where any change from now on finds it.

@@ -1,6 +1,6 @@
 //! One call as it came in: route, caller's wishes, body.
 
-use std::time::Duration;
+use std::{cell::OnceCell, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri};
@@ -10,7 +10,7 @@ use terms::CallId;
 
 use crate::{
     config::Limits,
-    dialect::{Peek, Problem, Route, peek, refers_to_stored},
+    dialect::{Peek, Problem, Route, peek, refers_to_stored, with_model},
     listener::Peer,
 };
 
@@ -24,6 +24,8 @@ pub struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) peek: Option<Peek>,
+    /// The body under another name of the model, and that name: the first that was asked for.
+    renamed: OnceCell<(String, Bytes)>,
 }
 
 /// A request whose head is here and whose body has not been read.
@@ -39,6 +41,16 @@ pub(crate) struct Incoming {
     pub(crate) peer: Peer,
     /// The body.
     pub(crate) body: Body,
+}
+
+impl Call {
+    /// Returns the body as it goes to a server that knows the model as `model`: as it came in, but for that name.
+    /// It is copied once for each name, if the servers of the model know it by no more than one.
+    pub(crate) fn body_for(&self, model: &str) -> Bytes {
+        let Some(peek) = self.peek.as_ref().filter(|peek| peek.model != model) else { return self.body.clone() };
+        let (name, renamed) = self.renamed.get_or_init(|| (model.to_owned(), with_model(&self.body, peek, model)));
+        if name == model { renamed.clone() } else { with_model(&self.body, peek, model) }
+    }
 }
 
 impl Incoming {
@@ -67,7 +79,11 @@ impl Incoming {
                 what: "input that is stored upstream (files, items, prompts, conversations)",
             });
         }
-        Ok(Call { id, route, method: parts.method, uri: parts.uri, headers: parts.headers, body, peek })
+        if peek.as_ref().is_some_and(|peek| peek.background) {
+            return Err(Problem::NotOffered { what: "background responses, which go on where no recall reaches them" });
+        }
+        let renamed = OnceCell::new();
+        Ok(Call { id, route, method: parts.method, uri: parts.uri, headers: parts.headers, body, peek, renamed })
     }
 }
 
@@ -102,4 +118,27 @@ async fn collect(mut body: Limited<Body>) -> Result<Bytes, Box<dyn std::error::E
         }
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+#[cfg(test)]
+mod tests {
+    use terms::Dialect;
+
+    use super::*;
+    use crate::dialect::Operation;
+
+    #[test]
+    fn a_body_is_copied_once_for_another_name_of_its_model_and_not_at_all_for_its_own() {
+        let route = Route { dialect: Dialect::Openai, operation: Operation::ChatCompletions };
+        let body = Bytes::from_static(br#"{"model":"assistant","x":1}"#);
+        let peek = Some(peek(&route, &body).unwrap());
+        let (method, uri, headers) = (Method::POST, Uri::from_static("/"), HeaderMap::new());
+        let call = Call { id: CallId([1; 16]), route, method, uri, headers, body, peek, renamed: OnceCell::new() };
+        assert_eq!(call.body_for("assistant").as_ptr(), call.body.as_ptr());
+        let named = call.body_for("nova-1");
+        assert_eq!(named.as_ref(), br#"{"model":"nova-1","x":1}"#);
+        assert_eq!(call.body_for("nova-1").as_ptr(), named.as_ptr());
+        assert_eq!(call.body_for("their-name").as_ref(), br#"{"model":"their-name","x":1}"#);
+        assert_eq!(call.body_for("nova-1").as_ptr(), named.as_ptr());
+    }
 }

@@ -10,6 +10,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     path::PathBuf,
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -19,6 +20,7 @@ use terms::{Dialect, ModelVersionId};
 
 pub use self::credentials::{ClientCertificates, IntrospectionSettings, IssuerSettings, TokenSettings};
 pub(crate) use self::{credentials::Credentials, url::EndpointUrl};
+use crate::content::Content;
 
 /// Everything about the data path, as typed by an operator.
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
@@ -52,6 +54,19 @@ pub struct Settings {
     pub limits: Limits,
     /// Where each model version is served.
     pub upstreams: Vec<UpstreamSettings>,
+    /// Whether a model server is called only once the opening entry of the call is durable; false unless set.
+    ///
+    /// Otherwise the model works while the disk does, and its answer is thrown away if the entry does not become durable.
+    /// Costs each call the time of one commit before its first byte.
+    pub strict: bool,
+    /// Stream events with output that an entry allows a call to deliver before the next must be durable; 4,096 unless
+    /// set.
+    ///
+    /// A call that a crash left open delivered no more than the last of its entries allows. At 100 events a second another
+    /// is written every 40 s, 20 s before it is needed.
+    pub lease_events: u64,
+    /// Whether request and response bodies are kept with the record, and for whom; not kept unless set.
+    pub content: Option<ContentSettings>,
     /// How long calls in flight may finish after a shutdown signal, in seconds; 30 unless set, at most 3,600.
     ///
     /// 30 is what Kubernetes grants a pod between SIGTERM and SIGKILL.
@@ -66,6 +81,19 @@ pub struct TlsSettings {
     pub cert_chain: PathBuf,
     /// The private key of the first certificate: PKCS #8, PKCS #1 or SEC 1.
     pub key: PathBuf,
+}
+
+/// Bodies that are kept, sealed to a key whose private half the gateway does not have.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContentSettings {
+    /// The X25519 public key of whoever may open them: 32 bytes in base64, with padding.
+    pub escrow_key: String,
+    /// The longest body that is kept, in bytes, 1 KiB to 4 MiB; 1 MiB unless set. Of a longer one the record says so.
+    ///
+    /// A call that is live holds this much of its response in memory.
+    #[serde(default = "mebibyte")]
+    pub max_bytes: usize,
 }
 
 /// Bounds on what clients may occupy. Every one is for this process.
@@ -159,6 +187,10 @@ pub struct UpstreamSettings {
     /// PEM file of the certificate authorities to trust instead of the operating system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// The origin of the log of the meter in front of those of its servers that name none of their own. They answer nothing
+    /// without a ticket; none is sent unless set.
+    #[serde(default)]
+    pub meter: Option<String>,
 }
 
 /// One server of a model version.
@@ -184,6 +216,10 @@ pub struct EndpointSettings {
     /// Its share of calls relative to the others, 1 to 1,000; 1 unless set.
     #[serde(default = "one")]
     pub weight: u32,
+    /// The origin of the log of the meter in front of this server; the model's unless set. A meter takes the ticket of a
+    /// call once: where it passed a call on that failed, no other server behind it is tried.
+    #[serde(default)]
+    pub meter: Option<String>,
 }
 
 /// One thing to correct in the settings.
@@ -206,7 +242,19 @@ pub struct Checked {
     workers: NonZeroUsize,
     limits: Limits,
     upstreams: Vec<CheckedUpstream>,
+    recording: Recording,
     drain: Duration,
+}
+
+/// How calls are recorded.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Recording {
+    /// No model server is called before the opening entry is durable.
+    pub(crate) strict: bool,
+    /// Events with output that one entry allows, at least one.
+    pub(crate) lease_events: u64,
+    /// How bodies are kept, if they are.
+    pub(crate) content: Option<Arc<Content>>,
 }
 
 /// Where one model version is served, every URL parsed.
@@ -282,8 +330,23 @@ impl Checked {
         self.upstreams.iter().map(|up| &up.settings.model)
     }
 
+    pub(crate) fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// Returns the model versions of which a server is behind a meter.
+    pub(crate) fn metered(&self) -> impl Iterator<Item = &ModelVersionId> {
+        self.upstreams.iter().filter(|up| up.is_metered()).map(|up| &up.settings.model)
+    }
+
     pub(crate) fn upstreams(&self) -> &[CheckedUpstream] {
         &self.upstreams
+    }
+}
+
+impl CheckedUpstream {
+    fn is_metered(&self) -> bool {
+        self.settings.meter.is_some() || self.endpoints.iter().any(|endpoint| endpoint.settings.meter.is_some())
     }
 }
 
@@ -302,6 +365,9 @@ impl Default for Settings {
             workers: thread::available_parallelism().map_or(1, |cores| cores.get().min(256)),
             limits: Limits::default(),
             upstreams: Vec::new(),
+            strict: false,
+            lease_events: 4_096,
+            content: None,
             drain_seconds: 30,
         }
     }
@@ -344,6 +410,7 @@ impl UpstreamSettings {
             health_path: None,
             health_seconds: five(),
             ca_file: None,
+            meter: None,
         }
     }
 }
@@ -359,12 +426,17 @@ impl EndpointSettings {
             api_key_env: None,
             api_key_file: None,
             weight: one(),
+            meter: None,
         }
     }
 }
 
 fn one() -> u32 {
     1
+}
+
+fn mebibyte() -> usize {
+    1 << 20
 }
 
 fn five() -> u64 {

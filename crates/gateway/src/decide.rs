@@ -4,12 +4,15 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use identity::{Directory, Holder, Resolved};
+use ledger::Ledger;
 use policy::{CallerFacts, CredentialFacts, Facts, Reliance, Resolution, Snapshot, resolve};
 use terms::{KeyId, ModelVersionId, Moment, Person};
 
 use crate::{
     authenticate::{Caller, EndUser, Standing},
+    grounds::Grounds,
     lease::Subject,
+    party::Party,
     tally::{Account, Tally},
 };
 
@@ -18,16 +21,16 @@ use crate::{
 const REMEMBERED_MAX: usize = 4_096;
 
 /// What was decided about one call, and on what.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Decided {
     /// The determination and what was passed over.
     pub(crate) resolution: Resolution,
-    /// The facts, serialized as they are recorded.
-    pub(crate) facts: Bytes,
+    /// The facts, as they are recorded.
+    pub(crate) grounds: Grounds,
     /// What the call depends on.
     pub(crate) subjects: Arc<[Subject]>,
-    /// The pseudonym of whoever stands behind it.
-    pub(crate) pseudonym: [u8; 16],
+    /// As whom the log knows it.
+    pub(crate) party: Party,
     /// The accounts of the capped licenses that permit it; none if nothing permits or no cap is set.
     pub(crate) accounts: Vec<Arc<Account>>,
     /// Up to when it holds if nothing changes.
@@ -112,32 +115,43 @@ impl Memory {
     }
 }
 
-/// Decides a call for a requested name; `None` if nobody knows the name.
+/// Decides a call for a requested name, which `ledger` will record; `None` if nobody knows the name.
 pub(crate) fn decide(
     in_force: InForce<'_>,
-    pseudonym: impl Fn(&str) -> [u8; 16],
+    ledger: &Ledger,
     caller: &Caller,
     requested: &str,
     now: Moment,
 ) -> Option<Decided> {
     let seen = Seen::now(in_force);
-    let first = first_candidate(in_force.snapshot, requested)?;
-    let Gathered { facts, holder, until } = gather(in_force, caller, first, now);
-    let resolution = resolve(in_force.snapshot, &facts, requested)?;
+    let (Gathered { facts, holder, until }, resolution) = resolved(in_force, caller, requested, now)?;
     let (model, accounts) = match &resolution.determination {
         policy::Determination::Permit(permit) => (permit.model().clone(), in_force.tally.named_by(permit.basis())),
         policy::Determination::Refuse(refusal) => (refusal.model().clone(), Vec::new()),
     };
     let facts = Facts { model, ..facts };
     Some(Decided {
-        facts: serialized(&facts),
+        grounds: Grounds::new(serialized(&facts)),
         subjects: subjects(&facts, caller, &holder).into(),
-        pseudonym: pseudonym(&spelled(&holder, caller.credential_id())),
+        party: Party::of(ledger, &spelled(&holder, caller.credential_id()), &facts),
         until: until.min(resolution.valid_until),
         resolution,
         accounts,
         seen,
     })
+}
+
+/// Returns whether a call would be permitted now; nothing is recorded.
+pub(crate) fn would_permit(in_force: InForce<'_>, caller: &Caller, requested: &str, now: Moment) -> bool {
+    let resolved = resolved(in_force, caller, requested, now);
+    resolved.is_some_and(|(_, resolution)| matches!(resolution.determination, policy::Determination::Permit(_)))
+}
+
+fn resolved(in_force: InForce<'_>, caller: &Caller, requested: &str, now: Moment) -> Option<(Gathered, Resolution)> {
+    let first = first_candidate(in_force.snapshot, requested)?;
+    let gathered = gather(in_force, caller, first, now);
+    let resolution = resolve(in_force.snapshot, &gathered.facts, requested)?;
+    Some((gathered, resolution))
 }
 
 /// Gathers what is known about a credential now, for one model version. It may have been presented a while ago: what

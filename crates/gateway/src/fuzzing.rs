@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
+use terms::Dialect;
 
-use crate::dialect::{Splitter, peek, route, with_model};
+use crate::dialect::{Meter, Operation, Splitter, peek, route, with_model};
 
 /// Takes `METHOD PATH\n` and a body as an OpenAI request.
 pub fn openai(bytes: &[u8]) {
@@ -17,14 +18,24 @@ pub fn anthropic(bytes: &[u8]) {
     request(bytes, &headers);
 }
 
-/// Takes a stream whose first byte is the size of its chunks: what comes out must be what went in.
+/// Takes a stream whose first byte is the size of its chunks: what comes out must be what went in. It is metered in every
+/// form.
 pub fn sse(bytes: &[u8]) {
     let Some((size, stream)) = bytes.split_first() else { return };
     let mut splitter = Splitter::new(64);
+    let forms = [
+        (Dialect::Openai, Operation::ChatCompletions),
+        (Dialect::Openai, Operation::Responses),
+        (Dialect::Anthropic, Operation::Messages),
+    ];
+    let mut meters = forms.map(|(dialect, operation)| Meter::new(dialect, &operation));
     let mut out = Vec::new();
     for chunk in stream.chunks(usize::from(*size).max(1)) {
         splitter.push(Bytes::copy_from_slice(chunk));
         while let Some(frame) = splitter.next_frame() {
+            for meter in &mut meters {
+                meter.event(&frame);
+            }
             out.extend_from_slice(&frame.into_bytes());
         }
     }

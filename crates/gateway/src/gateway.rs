@@ -12,6 +12,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use identity::{Change, Directory, Pepper};
+use jose::SigningKey;
 use ledger::Ledger;
 use policy::Snapshot;
 use terms::{Clock, KeyId, ModelVersionId};
@@ -19,7 +20,8 @@ use terms::{Clock, KeyId, ModelVersionId};
 use crate::{
     aside::Aside,
     authenticate::{OwnTokens, ResourceServer},
-    config::{Checked, Limits},
+    closing::Unclosed,
+    config::{Checked, Limits, Recording},
     decide::InForce,
     lease::Leases,
     listener::{self, Listeners},
@@ -53,6 +55,8 @@ pub struct Parts {
     pub client: fetch::Client,
     /// The keys of tokens that this deployment issues itself, if it does.
     pub own_tokens: Option<OwnTokens>,
+    /// The key that signs tickets for meters; needed if a model version is behind one.
+    pub ticket_key: Option<SigningKey>,
     /// Who answers the few paths that are no calls to a model but that SDKs ask of the same server.
     pub aside: Option<Arc<dyn Aside>>,
 }
@@ -66,6 +70,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) pepper: Pepper,
     pub(crate) oauth: Arc<ResourceServer>,
+    pub(crate) ticket_key: Option<SigningKey>,
     pub(crate) aside: Option<Arc<dyn Aside>>,
     pub(crate) asides: Arc<AtomicUsize>,
     pub(crate) aside_bodies: Arc<AtomicUsize>,
@@ -75,8 +80,10 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) fleet: Arc<ArcSwap<Fleet>>,
     pub(crate) limits: ArcSwap<Limits>,
+    pub(crate) recording: ArcSwap<Recording>,
     pub(crate) in_flight: Arc<AtomicUsize>,
     pub(crate) responses: Responses,
+    pub(crate) unclosed: Unclosed,
     pub(crate) draining: AtomicBool,
 }
 
@@ -124,7 +131,11 @@ impl Gateway {
     ///
     /// [`StartError`]: nothing serves; mend what it names and start again.
     pub fn start(parts: Parts) -> Result<Self, StartError> {
-        let Parts { settings, directory, snapshot, ledger, clock, pepper, monitor, client, own_tokens, aside } = parts;
+        let Parts { settings, directory, snapshot, ledger, clock, pepper, monitor, client, .. } = parts;
+        let Parts { own_tokens, ticket_key, aside, .. } = parts;
+        if let Some(model) = settings.metered().next().filter(|_| ticket_key.is_none()) {
+            return Err(StartError::Upstream(no_ticket_key(model)));
+        }
         let metrics = Metrics::new();
         let oauth = ResourceServer::new(settings.credentials(), own_tokens, client, metrics.tokens());
         let oauth = oauth.map_err(StartError::Credentials)?;
@@ -136,6 +147,7 @@ impl Gateway {
             clock,
             pepper,
             oauth: Arc::new(oauth),
+            ticket_key,
             aside,
             asides: Arc::default(),
             aside_bodies: Arc::default(),
@@ -145,8 +157,10 @@ impl Gateway {
             metrics,
             fleet: Arc::new(ArcSwap::from_pointee(fleet)),
             limits: ArcSwap::from_pointee(settings.limits().clone()),
+            recording: ArcSwap::from_pointee(settings.recording().clone()),
             in_flight: Arc::default(),
             responses: Responses::default(),
+            unclosed: Unclosed::default(),
             draining: AtomicBool::new(false),
         });
         shared.follow(&snapshot);
@@ -204,6 +218,9 @@ impl Gateway {
         if fixed(now.limits()) != fixed(settings.limits()) {
             return Err(ReloadError::NeedsRestart("limits of connections"));
         }
+        if let Some(model) = settings.metered().next().filter(|_| self.shared.ticket_key.is_none()) {
+            return Err(ReloadError::Upstream(no_ticket_key(model)));
+        }
         let fleet = self.shared.fleet.load().renewed(&settings);
         let fleet = fleet.map_err(|error| ReloadError::Upstream(error.to_string()))?;
         if let Some(listeners) = self.listeners().as_ref() {
@@ -211,6 +228,7 @@ impl Gateway {
         }
         self.shared.fleet.store(Arc::new(fleet));
         self.shared.limits.store(Arc::new(settings.limits().clone()));
+        self.shared.recording.store(Arc::new(settings.recording().clone()));
         self.settings.store(Arc::new(settings));
         Ok(())
     }
@@ -253,7 +271,10 @@ impl Gateway {
     pub fn drain(&self, bound: Duration) -> bool {
         self.shared.draining.store(true, Ordering::SeqCst);
         let listeners = self.listeners().take();
-        listeners.is_none_or(|listeners| listeners.drain(bound))
+        let finished = listeners.is_none_or(|listeners| listeners.drain(bound));
+        // The workers are gone by now. What is left stays open and is closed as interrupted by the next start.
+        self.shared.close_waiting();
+        finished
     }
 
     fn listeners(&self) -> MutexGuard<'_, Option<Listeners>> {
@@ -281,6 +302,10 @@ impl Shared {
             None => Ok(()),
         }
     }
+}
+
+fn no_ticket_key(model: &ModelVersionId) -> String {
+    format!("`{model}` is behind a meter, and there is no key to sign tickets with")
 }
 
 /// Returns the limits that the listener takes at its start, in the order of [`Limits`].

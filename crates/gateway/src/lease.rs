@@ -20,7 +20,7 @@ use terms::{
 };
 use tokio::sync::Notify;
 
-use crate::{authenticate::Caller, tally::Tab};
+use crate::{authenticate::Caller, party::Party, tally::Tab};
 
 /// Something that calls depend on and that can change.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -98,7 +98,7 @@ pub(crate) struct Live {
     /// What it uses under capped licenses.
     pub(crate) tab: Tab,
     place: Place,
-    opened: OnceLock<u64>,
+    opened: OnceLock<(u64, Party)>,
     permit: Mutex<Permit>,
     recalled: OnceLock<Recall>,
     waker: AtomicWaker,
@@ -138,15 +138,21 @@ impl Live {
         std::future::poll_fn(|cx| self.poll_recalled(cx)).await
     }
 
-    /// Learns the index of the opening entry.
-    pub(crate) fn opened_at(&self, index: u64) {
+    /// Learns the index of the opening entry, whom that is about and which permit it names. Returns true if the call was
+    /// decided again since, on another legal basis: it runs on the permit of the entry then, and must be decided again.
+    #[must_use = "a call that goes on under another basis than its entries say must be decided again"]
+    pub(crate) fn opened_at(&self, index: u64, party: Party, permit: Permit) -> bool {
+        let mut held = lock(&self.permit);
         // Only the call's own task learns it, and only once.
-        let _ = self.opened.set(index);
+        let _ = self.opened.set((index, party));
+        let changed = held.basis() != permit.basis();
+        *held = permit;
+        changed
     }
 
-    /// Returns the index of the opening entry, once it was submitted.
-    pub(crate) fn opened(&self) -> Option<u64> {
-        self.opened.get().copied()
+    /// Returns the index of the opening entry and whom it is about, once it was submitted.
+    pub(crate) fn opened(&self) -> Option<(u64, &Party)> {
+        self.opened.get().map(|(index, party)| (*index, party))
     }
 
     /// Returns the legal bases it runs on.
@@ -154,12 +160,13 @@ impl Live {
         lock(&self.permit).basis().to_vec()
     }
 
-    /// Puts a newer permit in place of the one it runs on; returns true if the legal basis changed.
+    /// Puts a newer permit in place of the one it runs on; returns true if its entries name another legal basis. A call
+    /// that is not open yet has none, see [`Live::opened_at`].
     fn replace(&self, permit: Permit) -> bool {
         let mut held = lock(&self.permit);
         let changed = held.basis() != permit.basis();
         *held = permit;
-        changed
+        changed && self.opened.get().is_some()
     }
 }
 
@@ -312,7 +319,8 @@ impl Leases {
         }
     }
 
-    /// Puts a newer permit, which holds up to `until`, under a live call; returns true if its legal basis changed.
+    /// Puts a newer permit, which holds up to `until`, under a live call; returns true if it is open and its entries name
+    /// another legal basis.
     pub(crate) fn renew(&self, live: &Live, permit: Permit, until: Moment) -> bool {
         if let Some(shard) = self.shards.get(live.place.worker) {
             shard.reschedule(live.place.slot, until);

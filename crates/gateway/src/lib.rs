@@ -36,20 +36,27 @@
 mod admit;
 mod aside;
 mod authenticate;
+mod bulk;
 mod call;
 mod challenge;
+mod closing;
 mod config;
+mod content;
 mod decide;
+mod delivered;
 mod dialect;
 mod forward;
 mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod grounds;
 mod lease;
 mod listener;
 mod metrics;
 mod models;
+mod party;
+mod reading;
 mod recall;
 mod receipt;
 mod record;
@@ -59,6 +66,7 @@ mod service;
 mod settle;
 mod stream;
 mod tally;
+mod ticket;
 mod upstream;
 
 use ::http::Response;
@@ -72,13 +80,14 @@ pub use crate::{
     authenticate::{OwnKeys, OwnTokens},
     call::Call,
     config::{
-        Checked, ClientCertificates, EndpointSettings, Fault, IntrospectionSettings, IssuerSettings, Limits, Settings,
-        TlsSettings, TokenSettings, UpstreamSettings,
+        Checked, ClientCertificates, ContentSettings, EndpointSettings, Fault, IntrospectionSettings, IssuerSettings,
+        Limits, Settings, TlsSettings, TokenSettings, UpstreamSettings,
     },
     dialect::{Challenge, Problem},
-    forward::{Reply, forward},
+    forward::{Reply, Submitted, forward},
     gateway::{Gateway, Parts, ReloadError, StartError},
     listener::is_http2,
+    reading::{Asked, Count, Unreadable, Used},
     recall::Effect,
     screen::{Monitor, Unmonitored, Verdict},
     service::Worker,
@@ -107,9 +116,14 @@ async fn serve_call(worker: &Worker, incoming: Incoming) -> Result<Response<Outp
     };
     let lease = admit::enter(worker, &call, &caller, &decided, &permit)?;
     screen::screen(worker.monitor(), call.id, &permit, &call.body)?;
-    let (pending, settlement) = record::submit(worker.shared(), call.id, permit, &decided, &requested)?;
+    let (pending, settlement) = record::submit(worker.shared(), &call, permit, &decided, &requested).await?;
     let live = Live::new(worker, &call, &caller, decided, lease, settlement, slot);
+    if worker.is_strict() {
+        let (recorded, live) = live.recorded(pending).await?;
+        let reply = forward(worker, &recorded, &call, &live).await;
+        return relay(recorded, reply, live).await;
+    }
     let reply = forward(worker, &pending, &call, &live).await;
-    let recorded = record::durable(pending).await?;
+    let (recorded, live) = live.recorded(pending).await?;
     relay(recorded, reply, live).await
 }

@@ -1,23 +1,23 @@
 //! A change cuts live calls: finds the ones it touches and asks the same `policy::decide` again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map},
     sync::Arc,
     time::Duration,
 };
 
-use bytes::Bytes;
 use identity::Change;
 use policy::{Determination, Directive, License, Permit, Snapshot, SnapshotDocument, decide};
-use proof::entry::Kind;
+use proof::entry::{Entry, Kind};
 use terms::{KeyId, ModelFamily, ModelVersion, ModelVersionId, Moment};
 
 use crate::{
     Shared,
     authenticate::Caller,
     decide::{Gathered, Seen, gather, serialized, subjects},
+    grounds::Grounds,
     lease::{Live, Recall, Subject},
-    record::{draft, spelled},
+    record::spelled,
 };
 
 /// The longest a worker waits before it looks at its clock again. A clock that jumps ahead, as after a
@@ -46,7 +46,7 @@ struct Answer {
     seen: Seen,
     determination: Determination,
     subjects: Arc<[Subject]>,
-    facts: Bytes,
+    grounds: Grounds,
     until: Moment,
 }
 
@@ -59,7 +59,7 @@ impl Answer {
             Determination::Refuse(_) => *until,
         };
         let subjects = subjects(facts, caller, holder).into();
-        Self { seen, determination, subjects, facts: serialized(facts), until }
+        Self { seen, determination, subjects, grounds: Grounds::new(serialized(facts)), until }
     }
 }
 
@@ -136,7 +136,7 @@ impl Shared {
     fn answer<'a>(&self, answers: &'a mut Answers, live: &Live, snapshot: &Snapshot, seen: Seen) -> &'a Answer {
         let question = (live.caller.id().clone(), live.model.clone());
         match answers.0.entry(question) {
-            Entry::Occupied(known) if known.get().seen == seen => known.into_mut(),
+            btree_map::Entry::Occupied(known) if known.get().seen == seen => known.into_mut(),
             entry => {
                 let gathered = gather(self.in_force(snapshot), &live.caller, live.model.clone(), self.clock.now());
                 entry.insert_entry(Answer::new(snapshot, &live.caller, &gathered, seen)).into_mut()
@@ -155,7 +155,9 @@ impl Shared {
                 let message = "the permit now demands what this gateway cannot do";
                 self.recall(live, Recall::stopped("obligation_unmet", message, *permit.snapshot()))
             }
-            Determination::Refuse(refusal) => self.recall(live, Recall::refused(refusal, answer.facts.clone())),
+            Determination::Refuse(refusal) => {
+                self.recall(live, Recall::refused(refusal, answer.grounds.facts().clone()))
+            }
         }
     }
 
@@ -166,9 +168,8 @@ impl Shared {
 
     /// Lets a call go on under a newer permit; another legal basis is recorded.
     fn renew(&self, live: &Live, permit: Permit, answer: &Answer) {
-        let mut entry = proof::entry::Entry::new(Kind::Redecision);
+        let mut entry = Entry::new(Kind::Redecision);
         entry.call = Some(live.call.0);
-        entry.opened = live.opened();
         entry.model = Some(permit.model().as_str().to_owned());
         entry.snapshot = Some(*permit.snapshot());
         entry.basis = Some(spelled(permit.basis()));
@@ -176,7 +177,10 @@ impl Shared {
         if !self.leases.renew(live, permit, answer.until) {
             return;
         }
-        if let Err(error) = self.ledger.append(draft(entry, answer.facts.clone())) {
+        let Some((opened, party)) = live.opened() else { return };
+        entry.opened = Some(opened);
+        let append = |draft| self.ledger.append(draft);
+        if let Err(error) = answer.grounds.submit(entry, party, (&self.ledger, self.clock.now()), append) {
             tracing::error!(call = %live.call, %error, "a re-decision could not be recorded");
         }
     }

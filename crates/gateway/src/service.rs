@@ -19,6 +19,7 @@ use crate::{
     aside,
     authenticate::holds_proof,
     call, challenge,
+    closing::close_again,
     config::Limits,
     decide::Memory,
     dialect::{Operation, Route, dialect_of, is_aside, request_id_header, route},
@@ -52,10 +53,11 @@ pub struct Worker {
 
 impl Worker {
     /// Starts worker number `id` on its own thread, inside a `LocalSet`: it watches the time of its calls, and the
-    /// first one also the health of the upstreams.
+    /// first one also the health of the upstreams and the closing entries that wait.
     pub(crate) fn start(id: usize, shared: Arc<Shared>) -> Rc<Self> {
         spawn_local(watch_time(Arc::clone(&shared), id));
         if id == 0 {
+            spawn_local(close_again(Arc::clone(&shared)));
             spawn_local(upstream::watch(Arc::clone(&shared.fleet)));
             spawn_local(Arc::clone(&shared.oauth).keep_keys());
         }
@@ -149,6 +151,11 @@ impl Worker {
 
     pub(crate) fn monitor(&self) -> &dyn Monitor {
         self.shared.monitor.as_ref()
+    }
+
+    /// Returns true if a model server is called only once the opening entry is durable.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.shared.recording.load().strict
     }
 
     pub(crate) fn limits(&self) -> Arc<Limits> {

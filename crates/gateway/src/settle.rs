@@ -1,17 +1,26 @@
 //! Closes every opened call with what came of it, exactly once, whatever happens.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
+use bytes::Bytes;
+use ledger::{Draft, Ledger};
 use policy::Permit;
-use proof::entry::{Entry, Kind, Outcome, Usage};
+use proof::{
+    commit::Field,
+    entry::{Entry, Kind, Outcome, Usage, meter_id},
+};
 use terms::{CallId, ModelVersionId, Moment};
 
 use crate::{
-    Shared,
+    Problem, Shared,
+    closing::{Closing, Submit, Submitted},
+    config::Recording,
+    delivered::Delivered,
     lease::{Live, Recall},
     metrics::CallLabels,
-    record::{draft, spelled},
-    tally::{Settled, used, used_so_far},
+    party::Party,
+    record::{Durable, spelled, unavailable, with},
+    tally::{used, used_so_far},
     upstream::Endpoint,
 };
 
@@ -20,30 +29,41 @@ use crate::{
 pub(crate) struct Settlement {
     shared: Arc<Shared>,
     call: CallId,
-    subject: [u8; 16],
+    party: Party,
     model: ModelVersionId,
     began: Moment,
     opened: Option<u64>,
+    lease: u64,
     server: Option<Arc<Endpoint>>,
+    /// The meter of the endpoint that was asked last; whoever waits for its answer may be gone at any moment.
+    meter: Cell<Option<[u8; 8]>>,
     live: Option<Arc<Live>>,
     /// What was used so far; kept up to date by whoever relays.
     pub(crate) usage: Usage,
+    /// What was delivered so far; kept up to date by whoever relays.
+    pub(crate) delivered: Delivered,
+    /// What the upstream called its response, once it is known.
+    pub(crate) response_id: Option<String>,
 }
 
 impl Settlement {
-    /// Takes on the duty for a call that is about to be opened.
-    pub(crate) fn new(shared: Arc<Shared>, call: CallId, subject: [u8; 16], permit: &Permit) -> Self {
+    /// Takes on the duty for a call that is about to be opened and is recorded as `recording` says.
+    pub(crate) fn new(shared: Arc<Shared>, call: CallId, party: Party, permit: &Permit, recording: &Recording) -> Self {
         let began = shared.clock.now();
         Self {
             shared,
             call,
-            subject,
+            party,
             model: permit.model().clone(),
             began,
             opened: None,
+            lease: recording.lease_events,
             server: None,
+            meter: Cell::new(None),
             live: None,
             usage: Usage::default(),
+            delivered: Delivered::new(recording.content.clone()),
+            response_id: None,
         }
     }
 
@@ -65,58 +85,99 @@ impl Settlement {
         }
     }
 
+    /// Learns that the call is sent to an endpoint with the ticket of the meter whose log this is, or without one.
+    pub(crate) fn goes_to(&self, meter: Option<&str>) {
+        self.meter.set(meter.map(meter_id));
+    }
+
     /// Learns which endpoint answered, for the operator's log.
     pub(crate) fn served_by(&mut self, endpoint: Arc<Endpoint>) {
         self.server = Some(endpoint);
     }
 
-    /// Returns the index of the opening entry, until the call is closed.
-    pub(crate) fn opened(&self) -> Option<u64> {
-        self.opened
+    /// Returns the index of the opening entry and whom it is about, until the call is closed.
+    pub(crate) fn opened(&self) -> Option<(u64, &Party)> {
+        self.opened.map(|index| (index, &self.party))
     }
 
-    /// Closes the call.
+    /// Returns true once the closing entry was submitted.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.opened.is_none()
+    }
+
+    /// Returns how many events the opening entry allows.
+    pub(crate) fn lease(&self) -> u64 {
+        self.lease
+    }
+
+    /// Submits an entry that allows `lease` events in all.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem::LedgerUnavailable`]: nothing was submitted.
+    pub(crate) fn extend(&self, lease: u64) -> Result<Durable, Problem> {
+        let mut entry = self.about(Kind::Lease);
+        entry.opened = self.opened;
+        entry.lease = Some(lease);
+        self.shared.ledger.append(self.draft(entry, Bytes::new())).map(Durable::of).map_err(unavailable)
+    }
+
+    /// Closes the call before its last event; that may leave once what this returns has come true.
+    pub(crate) fn end(&mut self, outcome: Outcome, code: Option<String>) -> Durable {
+        let closed = self.write(outcome, code, None, Ledger::append);
+        closed.map_or_else(|| Durable::new(async { Err(Problem::LedgerUnavailable) }), Submitted::durable)
+    }
+
+    /// Closes the call; nobody waits for it.
     pub(crate) fn close(mut self, outcome: Outcome, code: Option<String>) {
-        self.write(outcome, code, None);
+        self.write(outcome, code, None, Ledger::close);
     }
 
-    /// Closes the call as cut, with the facts on which it was decided.
+    /// Closes the call as cut, with the facts on which it was decided; nobody waits for it.
     pub(crate) fn cut(mut self, recall: &Recall) {
         self.shared.metrics.cut(recall.at.elapsed());
-        self.write(Outcome::Cut, Some(recall.code.to_owned()), Some(recall));
+        self.write(Outcome::Cut, Some(recall.code.to_owned()), Some(recall), Ledger::close);
     }
 
-    fn write(&mut self, outcome: Outcome, code: Option<String>, recall: Option<&Recall>) {
-        let Some(opened) = self.opened.take() else { return };
+    /// Submits the closing entry, once; `None` if that was done before or the ledger will never take it.
+    fn write(
+        &mut self,
+        outcome: Outcome,
+        code: Option<String>,
+        recall: Option<&Recall>,
+        submit: Submit,
+    ) -> Option<Submitted> {
+        let opened = self.opened.take()?;
         self.observe(outcome, code.as_deref(), opened);
-        let mut entry = Entry::new(Kind::Close);
-        entry.call = Some(self.call.0);
+        let mut entry = self.about(Kind::Close);
         entry.opened = Some(opened);
-        entry.subject = Some(self.subject);
-        entry.model = Some(self.model.as_str().to_owned());
         entry.outcome = Some(outcome);
         entry.code = code;
         entry.usage = Some(self.usage);
+        entry.meter = self.meter.get();
         if let Some(recall) = recall {
             entry.snapshot = Some(recall.snapshot);
             entry.basis = Some(spelled(&recall.denied_by));
         }
-        let private = recall.map(|recall| recall.facts.clone()).unwrap_or_default();
-        let closed = self.shared.ledger.close(draft(entry, private)).map(|pending| pending.index());
-        self.settle(outcome, closed.as_ref().ok().copied());
-        if let Err(error) = closed {
-            // The opening entry is durable; recovery closes the call as interrupted.
-            tracing::error!(call = %self.call, %error, "a call could not be closed in the ledger");
+        let facts = recall.map(|recall| recall.facts.clone()).unwrap_or_default();
+        let response_id = self.response_id.take().map(|id| (Field::UpstreamId, id.into()));
+        let fields = self.delivered.fields(self.call).into_iter().chain(response_id);
+        let draft = with(self.draft(entry, facts), fields);
+        let live = self.live.clone().filter(|live| live.tab.is_open());
+        self.shared.close(Closing { call: self.call, draft, live, tokens: used(&self.usage, outcome) }, submit)
+    }
+
+    fn about(&self, kind: Kind) -> Entry {
+        Entry {
+            call: Some(self.call.0),
+            subject: Some(self.party.subject),
+            model: Some(self.model.as_str().to_owned()),
+            ..Entry::new(kind)
         }
     }
 
-    /// Settles what the call used under capped licenses. The closing entry is submitted by now, so whoever counts from
-    /// the ledger either finds it there or is told of it here.
-    fn settle(&self, outcome: Outcome, index: Option<u64>) {
-        if let Some(live) = self.live.as_ref().filter(|live| live.tab.is_open()) {
-            let (at, tokens) = (self.shared.clock.now(), used(&self.usage, outcome));
-            self.shared.settle(live, Settled { index: index.unwrap_or(u64::MAX), at, tokens });
-        }
+    fn draft(&self, entry: Entry, main: Bytes) -> Draft {
+        Draft::new(entry, main).on(Arc::clone(&self.party.chains))
     }
 
     fn observe(&self, outcome: Outcome, code: Option<&str>, opened: u64) {
@@ -141,6 +202,6 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        self.write(Outcome::ClientGone, None, None);
+        self.write(Outcome::ClientGone, None, None, Ledger::close);
     }
 }

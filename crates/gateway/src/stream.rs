@@ -1,5 +1,9 @@
 //! Relays an upstream's response: unchanged, whole events at a time, and no further than the permit holds.
 
+mod allowance;
+mod events;
+mod whole;
+
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -10,32 +14,24 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use ledger::Recorded;
-use policy::Permit;
+use ledger::{Pending, Recorded};
+use policy::{Determination, Permit};
 use proof::entry::{Outcome, Usage};
 use terms::{CallId, Dialect};
 
+use self::{events::Relay, whole::Held};
 use crate::{
     Call, Problem, Shared, Worker,
     admit::Slot,
     authenticate::Caller,
     decide::Decided,
-    dialect::{
-        Frame as Event, Meter, Metered, Operation, Shape, Splitter, error_event, failure_event, request_id_header,
-        validate_sse,
-    },
+    dialect::{Meter, Metered, Operation, request_id_header},
     forward::{Failure, Reply},
     lease::{Lease, Recall},
-    receipt,
-    screen::Verdict,
+    receipt, record,
     settle::Settlement,
-    upstream::{Reply as Upstream, ReplyBody},
+    upstream::Reply as Upstream,
 };
-
-/// The most of an unfinished event that is held back; more passes on as it comes. An event with an image of
-/// 1 MiB is 1.4 MiB.
-const TAIL_BYTES_MAX: usize = 4 << 20;
 
 /// A permitted call from its opening entry to its end. Dropped at any moment, it is closed in the ledger, leaves
 /// the index of live calls and gives back its place.
@@ -63,38 +59,12 @@ pub enum Output {
     Relay(Box<Relay>),
 }
 
-/// A whole response, held until the connection takes it; recalled until then, nothing of it leaves and the
-/// connection or stream it was for is broken off.
-#[derive(Debug)]
-pub struct Held {
-    body: Bytes,
-    status: StatusCode,
-    live: Option<Live>,
-}
-
-impl Held {
-    fn hand_out(&mut self) -> Option<Bytes> {
-        let mut live = self.live.take()?;
-        if let Some(recall) = live.lease.recalled() {
-            live.settlement.cut(recall);
-            return None;
-        }
-        live.settlement.usage.delivered_bytes = self.body.len() as u64;
-        if self.status.is_success() {
-            live.settlement.close(Outcome::Completed, None);
-        } else {
-            let code = format!("upstream_status_{}", self.status.as_u16());
-            live.settlement.close(Outcome::UpstreamFailed, Some(code));
-        }
-        Some(std::mem::take(&mut self.body)).filter(|body| !body.is_empty())
-    }
-}
-
 /// Relays the response of a recorded call. Takes a recorded permit and nothing weaker, so no byte of output
 /// leaves before the entry that opens the call is durable.
 ///
-/// A stream is relayed event by event until it ends or is recalled; anything else is read whole and checked once
-/// more before the first byte leaves.
+/// A stream is relayed event by event until it ends or is recalled, within the lease that its entries grant; the event
+/// that completes it leaves once the closing entry is durable. Anything else is read whole, checked once more and closed,
+/// durably, before the first byte leaves.
 ///
 /// # Errors
 ///
@@ -122,7 +92,8 @@ pub async fn relay(recorded: Recorded<Permit>, reply: Reply, mut live: Live) -> 
 }
 
 impl Live {
-    /// Gathers what a permitted call carries to its end; its live entry learns where its opening entry is.
+    /// Gathers what a permitted call carries to its end; its live entry learns where its opening entry is. What changed
+    /// since the decision that this names is decided again, and on record.
     pub(crate) fn new(
         worker: &Worker,
         call: &Call,
@@ -133,8 +104,11 @@ impl Live {
         slot: Slot,
     ) -> Self {
         settlement.of_live(lease.live());
-        if let Some(index) = settlement.opened() {
-            lease.opened_at(index);
+        if let (Some((index, party)), Determination::Permit(permit)) =
+            (settlement.opened(), &decided.resolution.determination)
+            && lease.opened_at(index, party.clone(), permit.clone())
+        {
+            worker.shared().revise(&lease);
         }
         Self {
             shared: Arc::clone(worker.shared()),
@@ -146,6 +120,17 @@ impl Live {
             lease,
             settlement,
             _slot: slot,
+        }
+    }
+
+    /// Waits until the opening entry is durable; if it is not in time, the call is closed as not served.
+    pub(crate) async fn recorded(self, pending: Pending<Permit>) -> Result<(Recorded<Permit>, Self), Problem> {
+        match record::durable(pending).await {
+            Ok(recorded) => Ok((recorded, self)),
+            Err(problem) => {
+                self.settlement.close(Outcome::NotServed, Some(problem.code().to_owned()));
+                Err(problem)
+            }
         }
     }
 
@@ -174,213 +159,24 @@ impl Live {
         problem
     }
 
-    /// Reads a whole body, checks the permit and the monitor once more, and closes the call.
-    async fn whole(self, upstream: Upstream) -> Result<Held, Problem> {
-        let limit = self.shared.limits.load().response_bytes;
-        let collect = Limited::new(upstream.body, limit).collect();
-        let read = tokio::select! {
-            biased;
-            _ = self.lease.wait_recalled() => return Err(self.cut_before_output()),
-            read = collect => read.map(http_body_util::Collected::to_bytes),
-        };
-        match read {
-            Ok(body) => self.release(upstream.status, body),
-            Err(error) if error.is::<LengthLimitError>() => {
-                Err(self.upstream_failed(None, "the upstream's response is longer than this gateway relays"))
-            }
-            Err(error) => Err(self.upstream_failed(None, &format!("the upstream's response broke off: {error}"))),
-        }
-    }
-
-    /// Lets a whole body go on to the caller, if nothing stops it. The call stays live until the body is handed out.
-    fn release(mut self, status: StatusCode, body: Bytes) -> Result<Held, Problem> {
-        if let Verdict::Stop(code) = self.shared.monitor.output(self.call, &body) {
-            self.stop(code);
-        }
-        if self.lease.recalled().is_some() {
-            return Err(self.cut_before_output());
-        }
-        let mut meter = Meter::new(self.dialect, &self.operation);
-        meter.body(&body);
-        self.remember(&meter);
-        self.settlement.usage = usage(&meter, 0);
-        self.settlement.charge();
-        if self.lease.recalled().is_some() {
-            return Err(self.cut_before_output());
-        }
-        Ok(Held { body, status, live: Some(self) })
-    }
-
     /// Recalls the call because a monitor stops it.
     fn stop(&self, code: &'static str) {
         let message = "the output was stopped by monitoring";
         self.lease.recall(Recall::stopped(code, message, self.decided.seen.snapshot()));
     }
 
-    /// Remembers whose a stored response is, as soon as its id is known.
-    fn remember(&self, meter: &Meter) {
-        if let Some(id) = meter.response_id() {
+    /// Puts what the upstream reported beside what was delivered. Remembers whose a stored response is, as soon as its id
+    /// is known.
+    fn count(&mut self, meter: &Meter) {
+        let Metered { input_tokens, output_tokens, delivered_events } = meter.metered();
+        let delivered_bytes = self.settlement.delivered.bytes();
+        self.settlement.usage = Usage { input_tokens, output_tokens, delivered_events, delivered_bytes };
+        if self.settlement.response_id.as_deref() == meter.id() {
+            return;
+        }
+        self.settlement.response_id = meter.id().map(str::to_owned);
+        if let Some(id) = meter.stored_id() {
             self.shared.responses.keep(id.to_owned(), self.holder.clone(), self.lease.model.clone());
-        }
-    }
-}
-
-/// The body of a stream that is relayed.
-#[derive(Debug)]
-pub struct Relay {
-    body: ReplyBody,
-    splitter: Splitter,
-    meter: Meter,
-    opening: Opening,
-    delivered: usize,
-    /// What was delivered last is the beginning of an event whose end has not come.
-    within_event: bool,
-    live: Option<Live>,
-}
-
-/// What is known of the beginning of a stream.
-#[derive(Debug)]
-enum Opening {
-    /// Its first bytes, until they tell.
-    Unknown(Vec<u8>),
-    /// It is an event stream.
-    Known,
-}
-
-/// First bytes of a stream that are looked at to tell whether it is one.
-const OPENING_BYTES: usize = 256;
-
-impl Relay {
-    fn new(body: ReplyBody, live: Live) -> Self {
-        let meter = Meter::new(live.dialect, &live.operation);
-        Self {
-            body,
-            splitter: Splitter::new(TAIL_BYTES_MAX),
-            meter,
-            opening: Opening::Unknown(Vec::new()),
-            delivered: 0,
-            within_event: false,
-            live: Some(live),
-        }
-    }
-
-    /// Hands out the next whole event that is already here.
-    fn next_event(&mut self) -> Option<Bytes> {
-        let event = self.splitter.next_frame()?;
-        self.release(event)
-    }
-
-    /// Meters an event and lets the monitor see it; `None` if that stopped the call.
-    fn release(&mut self, event: Event) -> Option<Bytes> {
-        let live = self.live.as_mut()?;
-        self.meter.event(&event);
-        let ends = event.ends();
-        let bytes = event.into_bytes();
-        if let Verdict::Stop(code) = live.shared.monitor.output(live.call, &bytes) {
-            live.stop(code);
-            return None;
-        }
-        self.within_event = !ends;
-        self.delivered += bytes.len();
-        live.settlement.usage = usage(&self.meter, self.delivered);
-        live.settlement.charge();
-        Some(bytes)
-    }
-
-    /// Writes a last event of the gateway's own, after a blank line if what went before is unfinished.
-    fn last_event(&self, event: Bytes) -> Bytes {
-        match self.within_event {
-            true => [b"\n\n", event.as_ref()].concat().into(),
-            false => event,
-        }
-    }
-
-    /// Ends the stream with the dialect's own error event, closes the call as cut and aborts the upstream.
-    fn cut(&mut self) -> Option<Bytes> {
-        let live = self.live.take()?;
-        self.body.abort_soon();
-        let recall = live.lease.recalled()?;
-        let event = error_event(live.dialect, recall.code, &recall.message, &live.call.to_string());
-        live.settlement.cut(recall);
-        Some(self.last_event(event))
-    }
-
-    /// Ends a stream that its upstream did not finish: the caller is told in its dialect.
-    fn broke_off(&mut self, code: &str, why: &str) -> Option<Bytes> {
-        let live = self.live.take()?;
-        self.body.abort();
-        let event = failure_event(live.dialect, code, why, &live.call.to_string());
-        live.settlement.close(Outcome::UpstreamFailed, Some(code.to_owned()));
-        Some(self.last_event(event))
-    }
-
-    fn push(&mut self, data: Bytes) {
-        if let Opening::Unknown(seen) = &mut self.opening
-            && seen.len() < OPENING_BYTES
-        {
-            seen.extend_from_slice(data.get(..OPENING_BYTES.min(data.len())).unwrap_or_default());
-        }
-        self.splitter.push(data);
-    }
-
-    /// Tells, once, what a stream is that is none; nothing of it is relayed.
-    fn garbage(&mut self) -> Option<&'static str> {
-        let Opening::Unknown(seen) = &self.opening else { return None };
-        match validate_sse(seen) {
-            Shape::NotYet => None,
-            Shape::Sse => {
-                self.opening = Opening::Known;
-                None
-            }
-            Shape::Garbage(garbage) => Some(garbage.as_str()),
-        }
-    }
-
-    /// Ends a stream that came to its end; what follows the last whole event is passed on as it is.
-    fn finish(&mut self) -> Option<Bytes> {
-        let tail = self.splitter.finish();
-        let tail = match tail.map(|tail| self.release(tail)) {
-            Some(None) => return self.cut(),
-            tail => tail.flatten(),
-        };
-        let live = self.live.take()?;
-        live.remember(&self.meter);
-        let fault = match (self.meter.fault(), self.meter.is_terminal()) {
-            (Some(_), _) => Some("error_in_stream"),
-            (None, false) => Some("ended_without_terminal_event"),
-            (None, true) => None,
-        };
-        let outcome = if fault.is_some() { Outcome::UpstreamFailed } else { Outcome::Completed };
-        live.settlement.close(outcome, fault.map(str::to_owned));
-        tail
-    }
-
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        loop {
-            match &self.live {
-                None => return Poll::Ready(None),
-                Some(live) if live.lease.poll_recalled(cx).is_ready() => return Poll::Ready(self.cut()),
-                Some(_) => {}
-            }
-            if let Some(garbage) = self.garbage() {
-                return Poll::Ready(
-                    self.broke_off(
-                        "not_an_event_stream",
-                        &format!("the model server sent {garbage} instead of events"),
-                    ),
-                );
-            }
-            if let Some(event) = self.next_event() {
-                return Poll::Ready(Some(event));
-            }
-            if self.live.as_ref().is_some_and(|live| live.lease.recalled().is_some()) {
-                continue;
-            }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => frame.into_data().into_iter().for_each(|data| self.push(data)),
-                Some(Err(error)) => return Poll::Ready(self.broke_off("stream_broke_off", &error.to_string())),
-                None => return Poll::Ready(self.finish()),
-            }
         }
     }
 }
@@ -401,24 +197,18 @@ impl Body for Output {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Held(held) => held.live.is_none(),
-            Self::Relay(relay) => relay.live.is_none(),
+            Self::Held(held) => held.is_handed_out(),
+            Self::Relay(relay) => relay.is_over(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Held(held) => SizeHint::with_exact(held.body.len() as u64),
+            Self::Held(held) => SizeHint::with_exact(held.len()),
             Self::Relay(_) => SizeHint::default(),
         }
     }
-}
-
-/// Puts what the upstream reported beside what was delivered.
-fn usage(meter: &Meter, delivered_bytes: usize) -> Usage {
-    let Metered { input_tokens, output_tokens, delivered_events } = meter.metered();
-    Usage { input_tokens, output_tokens, delivered_events, delivered_bytes: delivered_bytes as u64 }
 }
 
 fn is_event_stream(upstream: &Upstream) -> bool {

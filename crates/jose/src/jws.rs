@@ -165,6 +165,11 @@ impl<'a> Unverified<'a> {
         self.payload.get("iss").and_then(Value::as_str)
     }
 
+    /// Returns what the token says, which anybody may have written.
+    pub(crate) fn claims<'de, T: Deserialize<'de>>(&'de self) -> Result<T, ClaimFault> {
+        T::deserialize(&self.payload).map_err(|error| ClaimFault::shape(&error))
+    }
+
     /// Verifies the token with the one key of `keys` that its header names.
     ///
     /// # Errors

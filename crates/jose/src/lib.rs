@@ -17,6 +17,7 @@ mod jwks;
 mod jws;
 mod material;
 mod signing;
+pub mod ticket;
 pub mod usage;
 
 pub use alg::Alg;

@@ -120,6 +120,15 @@ pub const APPROVAL: Use = Use {
     ..TYPED
 };
 
+/// Tickets, by which a gateway says to the meter of a model server that a call is on record; see [`crate::ticket`].
+pub const TICKET: Use = Use {
+    typ: &["exeat-ticket+jwt"],
+    algs: &[Alg::EdDsa],
+    requires: &["iss", "aud", "jti", "sub", "idx", "leaf", "iat", "exp", "hour"],
+    bytes_max: 4 * KIB,
+    ..TYPED
+};
+
 impl Use {
     /// Tells whether `typ` in a header is that of this kind.
     pub(crate) fn accepts_typ(&self, typ: Option<&str>) -> bool {

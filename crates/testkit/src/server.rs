@@ -21,6 +21,9 @@ const FIRST_PORT: u16 = 10_000;
 /// How many ports there are to take.
 const PORTS: u16 = 20_000;
 
+/// The organization of [`Server::lab`].
+const LAB: &str = "larkspur-labs";
+
 /// A running server. Killed when dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -59,6 +62,12 @@ pub struct Setup {
     pub admin: SocketAddr,
     /// Where identity providers and employers call, of this process alone; `None` to go without.
     pub identity: Option<SocketAddr>,
+    /// The origin of the log of the meter that the upstream is; `None` if it is none.
+    pub meter: Option<String>,
+    /// Variables of its environment, such as settings by the name `EXEAT__SERVER__STRICT`.
+    pub environment: Vec<(String, String)>,
+    /// How long it may take to get ready.
+    pub ready_within: Duration,
 }
 
 impl Setup {
@@ -81,6 +90,9 @@ impl Setup {
             address: free_port()?,
             admin: free_port()?,
             identity: None,
+            meter: None,
+            environment: Vec::new(),
+            ready_within: Duration::from_secs(30),
         })
     }
 
@@ -97,10 +109,10 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// It ended, or was not ready within 30 s; its log is in `server.log` in the folder.
+    /// It ended, or was not ready in time; its log is in `server.log` in the folder.
     pub fn start(&self) -> anyhow::Result<Server> {
         let mut server = self.spawn()?;
-        server.wait_ready()?;
+        server.wait_ready(self.ready_within)?;
         Ok(server)
     }
 
@@ -124,6 +136,7 @@ impl Setup {
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(&self.exeat);
         command.args([name, "--config"]).arg(self.file());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -170,9 +183,10 @@ impl Setup {
 
     fn model(&self, id: &str, control: &str, clearance: &str) -> String {
         let Self { upstream, in_flight, .. } = self;
+        let meter = self.meter.as_ref().map(|origin| format!("meter = \"{origin}\"\n")).unwrap_or_default();
         format!(
             "[[models]]\nid = \"{id}\"\nfamily = \"{id}\"\ncontrol = \"{control}\"\nclearance = \"{clearance}\"\n\
-             in_flight = {in_flight}\n\
+             in_flight = {in_flight}\n{meter}\
              [[models.endpoints]]\nurl = \"http://{upstream}\"\ndialects = [\"openai\", \"anthropic\"]\n\n"
         )
     }
@@ -263,9 +277,18 @@ impl Server {
     ///
     /// As [`Server::admin`].
     pub fn person(&self, id: &str, us: bool) -> anyhow::Result<String> {
+        self.person_of(id, us, LAB)
+    }
+
+    /// Does as [`Server::person`] for a person who works at another organization, which is registered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::admin`].
+    pub fn person_of(&self, id: &str, us: bool, organization: &str) -> anyhow::Result<String> {
         let screened = json!({"id": id, "display_name": id, "screening": "cleared"});
         self.admin("POST", "/admin/v1/people", &screened)?;
-        self.attested(id, us)
+        self.employed(id, us, organization)
     }
 
     /// Says that screening found nothing about a person.
@@ -283,6 +306,10 @@ impl Server {
     ///
     /// As [`Server::admin`].
     pub fn attested(&self, id: &str, us: bool) -> anyhow::Result<String> {
+        self.employed(id, us, LAB)
+    }
+
+    fn employed(&self, id: &str, us: bool, organization: &str) -> anyhow::Result<String> {
         let claim =
             if us { json!({"kind": "us_person", "limb": "citizen"}) } else { json!({"kind": "foreign_person"}) };
         self.attest(id, &claim)?;
@@ -291,11 +318,11 @@ impl Server {
             "POST",
             "/admin/v1/affiliations",
             &json!({
-                "person": id, "organization": "larkspur-labs", "engagement": "employee", "issuer": "larkspur-hr",
+                "person": id, "organization": organization, "engagement": "employee", "issuer": "larkspur-hr",
                 "evidence": "roster", "attested_at": past(), "ends_at": future(),
             }),
         )?;
-        let key = json!({"holder": {"kind": "person", "person": id}, "organization": "larkspur-labs"});
+        let key = json!({"holder": {"kind": "person", "person": id}, "organization": organization});
         let minted = self.admin("POST", "/admin/v1/keys", &key)?;
         find(&minted, "key").context("no key in the answer")
     }
@@ -306,11 +333,20 @@ impl Server {
     ///
     /// As [`Server::admin`].
     pub fn lab(&self) -> anyhow::Result<()> {
+        self.organization(LAB, "Larkspur Labs, Inc.")
+    }
+
+    /// Registers another organization of the United States.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::admin`].
+    pub fn organization(&self, id: &str, legal_name: &str) -> anyhow::Result<()> {
         self.admin(
             "POST",
             "/admin/v1/organizations",
             &json!({
-                "id": "larkspur-labs", "legal_name": "Larkspur Labs, Inc.", "country": "US", "kind": "us",
+                "id": id, "legal_name": legal_name, "country": "US", "kind": "us",
                 "screening": "cleared", "coverage": "none",
             }),
         )
@@ -340,8 +376,8 @@ impl Server {
         .map(drop)
     }
 
-    fn wait_ready(&mut self) -> anyhow::Result<()> {
-        let until = Instant::now() + Duration::from_secs(30);
+    fn wait_ready(&mut self, within: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + within;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended with {status}: {}", self.log().lines().last().unwrap_or_default());
@@ -352,7 +388,7 @@ impl Server {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        bail!("the server was not ready within 30 s")
+        bail!("the server was not ready within {} s", within.as_secs())
     }
 }
 
@@ -377,7 +413,11 @@ fn find(value: &Value, name: &str) -> Option<String> {
 }
 
 /// Returns a port of this process alone: each process begins elsewhere and takes them in turn.
-fn free_port() -> anyhow::Result<SocketAddr> {
+///
+/// # Errors
+///
+/// No port is free.
+pub fn free_port() -> anyhow::Result<SocketAddr> {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     for _ in 0..PORTS {
         let turn = std::process::id().wrapping_mul(97).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed));

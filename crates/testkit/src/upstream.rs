@@ -186,7 +186,7 @@ impl State {
     fn script_for(&self, request: &Request) -> Script {
         let set = lock(&self.script).clone();
         let by_header = || request.header("x-fake").map(Script::parse);
-        let by_model = || request.model().map(|model| Script::parse(&model));
+        let by_model = || request.model().map(|model| Script::of_model(&model, request.max_tokens()));
         set.or_else(by_header).or_else(by_model).unwrap_or_default()
     }
 

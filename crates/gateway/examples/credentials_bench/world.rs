@@ -52,6 +52,7 @@ impl World {
             segment_bytes: 1 << 20,
             queue_entries: 1_000,
             checkpoint_every: Duration::from_secs(1),
+            heads_every: Duration::from_secs(3_600),
         };
         let (ledger, _) = Ledger::open(folder.path(), options, Arc::clone(&clock) as Arc<dyn Clock>)?;
         let pepper = Pepper::new([7; 32]);
@@ -66,6 +67,7 @@ impl World {
             monitor: Arc::new(Unmonitored),
             client: fetch::Client::new(fetch::Settings::new(fetch::Roots::native()?, loopback)),
             own_tokens: None,
+            ticket_key: None,
             aside: None,
         })?;
         directory.apply(Change::Channel(Arc::new(channel(clock.now())?)));

@@ -1,13 +1,16 @@
 //! Finds everything to correct in the settings.
 
-use std::{fmt, num::NonZeroUsize, time::Duration};
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http::Uri;
 
 use super::{
-    Checked, CheckedEndpoint, CheckedUpstream, ClientCertificates, EndpointSettings, EndpointUrl, Fault, Limits,
-    Settings, UpstreamSettings, credentials::Typed,
+    Checked, CheckedEndpoint, CheckedUpstream, ClientCertificates, ContentSettings, EndpointSettings, EndpointUrl,
+    Fault, Limits, Recording, Settings, UpstreamSettings, credentials::Typed,
 };
+
+use crate::content::{self, Content};
 
 impl Settings {
     /// Checks everything and returns the settings as meant.
@@ -22,6 +25,7 @@ impl Settings {
         let workers = NonZeroUsize::new(self.workers).unwrap_or(NonZeroUsize::MIN);
         faults.range("workers", self.workers, 1, 256);
         faults.range("drain_seconds", self.drain_seconds, 0, 3_600);
+        faults.range("lease_events", self.lease_events, 1, 1 << 30);
         check_listen(&self, &mut faults);
         check_limits(&self.limits, &mut faults);
         let typed = Typed {
@@ -32,6 +36,7 @@ impl Settings {
             issuers: self.issuers,
         };
         let credentials = typed.check(&mut faults);
+        let content = self.content.and_then(|content| check_content(&content, &mut faults));
         let upstreams = check_upstreams(self.upstreams, &mut faults);
         faults.none_or(Checked {
             listen: self.listen,
@@ -41,6 +46,11 @@ impl Settings {
             workers,
             limits: self.limits,
             upstreams,
+            recording: Recording {
+                strict: self.strict,
+                lease_events: self.lease_events,
+                content: content.map(Arc::new),
+            },
             drain: Duration::from_secs(self.drain_seconds),
         })
     }
@@ -106,6 +116,17 @@ fn check_limits(limits: &Limits, faults: &mut Faults) {
     faults.range(at("in_flight_per_caller"), per_caller, 1, limits.in_flight.max(1));
 }
 
+fn check_content(settings: &ContentSettings, faults: &mut Faults) -> Option<Content> {
+    faults.range("content.max_bytes", settings.max_bytes, 1 << 10, 4 << 20);
+    let key = STANDARD.decode(&settings.escrow_key).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
+    let content =
+        key.filter(content::is_usable).map(|escrow_key| Content { escrow_key, max_bytes: settings.max_bytes });
+    if content.is_none() {
+        faults.add("content.escrow_key", "is not an X25519 public key: 32 bytes in base64, with padding");
+    }
+    content
+}
+
 fn check_upstreams(upstreams: Vec<UpstreamSettings>, faults: &mut Faults) -> Vec<CheckedUpstream> {
     let mut checked: Vec<CheckedUpstream> = Vec::new();
     for (n, upstream) in upstreams.into_iter().enumerate() {
@@ -140,10 +161,23 @@ fn check_upstream(at: &str, upstream: &UpstreamSettings, faults: &mut Faults) {
             );
         }
     }
+    check_meter(sub("meter"), upstream.meter.as_deref(), faults);
     let path = upstream.health_path.as_deref();
     if path.is_some_and(|path| !path.starts_with('/') || path.parse::<Uri>().is_err()) {
         faults.add(sub("health_path"), "is not a path: write it as `/health`");
     }
+}
+
+fn check_meter(at: String, meter: Option<&str>, faults: &mut Faults) {
+    if meter.is_some_and(|origin| !is_origin(origin)) {
+        faults.add(at, "is not the origin of a log: write it as `meter.example.com/exeat/1`");
+    }
+}
+
+/// Returns true for what can name a log: a URL without a scheme, of at most 256 bytes.
+fn is_origin(text: &str) -> bool {
+    let odd = |byte: u8| !byte.is_ascii_graphic() || byte == b'+';
+    (1..=256).contains(&text.len()) && !text.bytes().any(odd) && !text.contains("://")
 }
 
 fn check_endpoints(at: &str, endpoints: &[EndpointSettings], faults: &mut Faults) -> Vec<CheckedEndpoint> {
@@ -164,6 +198,7 @@ fn check_endpoints(at: &str, endpoints: &[EndpointSettings], faults: &mut Faults
 
 fn check_endpoint(at: &str, endpoint: &EndpointSettings, faults: &mut Faults) {
     faults.range(format!("{at}.weight"), endpoint.weight, 1, 1_000);
+    check_meter(format!("{at}.meter"), endpoint.meter.as_deref(), faults);
     if endpoint.dialects.is_empty() {
         faults.add(format!("{at}.dialects"), "is empty: name `openai`, `anthropic` or both");
     }
@@ -223,7 +258,7 @@ mod tests {
                 {"model": "m", "endpoints": [], "failover_statuses": [500], "health_path": "health"},
                 {"model": "m", "endpoints": [
                     {"url": "ftp://a"},
-                    {"url": "http://a", "weight": 0, "dialects": [], "api_key_env": "A", "api_key_file": "b"}]}]}"#;
+                    {"url": "http://a", "weight": 0, "meter": "https://a", "dialects": [], "api_key_env": "A", "api_key_file": "b"}]}]}"#;
         assert_eq!(
             places(json),
             [
@@ -237,6 +272,7 @@ mod tests {
                 "upstreams[1].model",
                 "upstreams[1].endpoints[0].url",
                 "upstreams[1].endpoints[1].weight",
+                "upstreams[1].endpoints[1].meter",
                 "upstreams[1].endpoints[1].dialects",
                 "upstreams[1].endpoints[1]",
             ]

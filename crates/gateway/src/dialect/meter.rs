@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 use terms::Dialect;
 
 use super::{
-    Frame, Operation,
+    Extent, Frame, Operation,
+    long::{Long, name_at_the_beginning},
     reply::{InBandFault, Reply, Usage, parse},
     sse,
 };
@@ -42,10 +43,19 @@ pub(crate) enum Event {
 pub(crate) struct Meter {
     form: Form,
     metered: Metered,
-    response_id: Option<String>,
+    id: Option<String>,
+    /// The first event of a stream that could have an id was read.
+    identified: bool,
     terminal: bool,
     fault: Option<InBandFault>,
+    /// The frame at hand, if it is too long to hold.
+    long: Option<Long>,
+    /// The reply is about a stored response: what that used was counted when it was made.
+    is_stored: bool,
 }
+
+/// The longest id of a reply that is taken over. Those of the known servers are shorter than 100 bytes.
+const ID_BYTES_MAX: usize = 256;
 
 /// The form of a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,23 +80,55 @@ impl Meter {
             | Operation::ResponsesCompact => Form::Responses,
             _ => Form::Chunks,
         };
-        Self { form, metered: Metered::default(), response_id: None, terminal: false, fault: None }
+        let is_stored = operation.is_about_stored();
+        let nothing = is_stored.then_some(0);
+        Self {
+            form,
+            metered: Metered { input_tokens: nothing, output_tokens: nothing, delivered_events: 0 },
+            id: None,
+            identified: false,
+            terminal: false,
+            fault: None,
+            long: None,
+            is_stored,
+        }
     }
 
     /// Reads one frame, just before or just after it is relayed, and says what it is.
     ///
-    /// Of a frame too long to hold only the parts are seen; each counts as output.
+    /// Of a frame too long to hold the parts are seen: they are output together, and counted once, but for those of a frame
+    /// that is something else by its name.
     pub(crate) fn event(&mut self, frame: &Frame) -> Event {
-        let event = if frame.is_whole() || !frame.ends() && self.could_be_last(frame) {
-            self.read(&frame.contiguous())
-        } else {
-            Event::Output
+        let event = match frame.extent() {
+            Extent::Whole => self.read(&frame.contiguous()),
+            Extent::Unended if could_be_frame(frame) => self.read(&frame.contiguous()),
+            Extent::Unended => Event::Output,
+            Extent::Beginning | Extent::Middle | Extent::End => return self.part(frame),
         };
-        match event {
-            Event::Output => self.metered.delivered_events += 1,
-            Event::Terminal | Event::Fault => self.terminal = true,
-            Event::Control => {}
+        self.note(event);
+        event
+    }
+
+    /// Reads a part of a frame that is too long to hold.
+    fn part(&mut self, frame: &Frame) -> Event {
+        let bytes = frame.contiguous();
+        let long = match self.long.take() {
+            Some(mut long) => {
+                long.read(&bytes);
+                long
+            }
+            None => {
+                let long = Long::new(self.by_name(&bytes), &bytes);
+                // What ends the stream does so with its last part.
+                self.note(if ends_the_stream(long.event) { Event::Control } else { long.event });
+                long
+            }
+        };
+        if frame.ends() {
+            return self.end(&long);
         }
+        let event = if ends_the_stream(long.event) { Event::Output } else { long.event };
+        self.long = Some(long);
         event
     }
 
@@ -95,10 +137,10 @@ impl Meter {
         let Some(reply) = Reply::read(json) else {
             return;
         };
-        if self.form == Form::Responses {
-            self.response_id = reply.id.and_then(parse);
+        self.identify(reply.id);
+        if !self.is_stored {
+            self.metered.input_tokens = reply.input_tokens.and_then(parse);
         }
-        self.metered.input_tokens = reply.input_tokens.and_then(parse);
         self.account(reply.usage);
         self.fault = reply.fault();
         self.terminal = true;
@@ -109,9 +151,14 @@ impl Meter {
         self.metered
     }
 
+    /// Returns what the upstream calls its reply, once that is known.
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// Returns the id of the stored response, in the Responses API.
-    pub(crate) fn response_id(&self) -> Option<&str> {
-        self.response_id.as_deref()
+    pub(crate) fn stored_id(&self) -> Option<&str> {
+        self.id().filter(|_| self.form == Form::Responses)
     }
 
     /// Returns true once the reply is complete in its own terms, or has failed in them.
@@ -124,14 +171,47 @@ impl Meter {
         self.fault.as_ref()
     }
 
-    /// Returns true for a short last frame without its blank line, which lenient clients take for a frame.
-    fn could_be_last(&self, frame: &Frame) -> bool {
-        !self.terminal && sse::validate_sse(&frame.contiguous()) == sse::Shape::Sse
+    /// Says, by the name in its first part, what a frame is that is too long to hold.
+    fn by_name(&self, beginning: &[u8]) -> Event {
+        match (self.form, &*name_at_the_beginning(beginning)) {
+            (Form::Responses, b"response.completed" | b"response.incomplete" | b"response.cancelled")
+            | (Form::Messages, b"message_stop") => Event::Terminal,
+            (Form::Responses, b"response.failed") | (_, b"error") => Event::Fault,
+            (Form::Responses, b"response.created" | b"response.queued" | b"response.in_progress")
+            | (Form::Messages, b"message_start" | b"message_delta" | b"ping" | b"content_block_stop") => Event::Control,
+            _ => Event::Output,
+        }
+    }
+
+    /// Comes to the end of a frame that is too long to hold.
+    fn end(&mut self, long: &Long) -> Event {
+        let usage = long.usage().and_then(|usage| serde_json::from_slice::<&RawValue>(usage).ok());
+        if self.form == Form::Responses {
+            self.account(usage);
+        }
+        if ends_the_stream(long.event) {
+            self.note(long.event);
+        }
+        match long.event {
+            Event::Fault => self.failed(InBandFault::default()),
+            event => event,
+        }
+    }
+
+    /// Keeps count of an event.
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Output => self.metered.delivered_events += 1,
+            Event::Terminal | Event::Fault => self.terminal = true,
+            Event::Control => {}
+        }
     }
 
     fn read(&mut self, frame: &[u8]) -> Event {
         let (name, data) = name_and_data(frame);
-        if data.is_empty() && name != b"error" {
+        // Many servers end a stream in this way that has ended with an error, or as its own dialect ends it.
+        let is_end_again = self.terminal && data.trim_ascii() == b"[DONE]";
+        if is_end_again || data.is_empty() && name != b"error" {
             return Event::Control;
         }
         match self.form {
@@ -144,6 +224,9 @@ impl Meter {
     fn chunk(&mut self, name: &[u8], data: &[u8]) -> Event {
         if data.starts_with(b"[DONE]") {
             return Event::Terminal;
+        }
+        if !std::mem::replace(&mut self.identified, true) {
+            self.identify(Reply::read(data).and_then(|reply| reply.id));
         }
         let failed = name == b"error" || has_value(&ERROR, data);
         if !failed && !has_value(&USAGE, data) {
@@ -166,6 +249,7 @@ impl Meter {
             b"message_start" | b"message_delta" => {
                 let reply = Reply::read(data).unwrap_or_default();
                 let message: Option<Reply<'_>> = reply.message.and_then(parse);
+                self.identify(message.as_ref().and_then(|message| message.id));
                 self.account(message.and_then(|message| message.usage));
                 self.account(reply.usage);
                 Event::Control
@@ -180,7 +264,7 @@ impl Meter {
     fn responses(&mut self, name: &[u8], data: &[u8]) -> Event {
         match name {
             b"response.created" | b"response.queued" | b"response.in_progress" => {
-                if self.response_id.is_none() {
+                if self.id.is_none() {
                     self.response(data);
                 }
                 Event::Control
@@ -213,10 +297,14 @@ impl Meter {
         let Some(inner) = reply.response.and_then(parse::<Reply<'_>>) else {
             return;
         };
-        if let Some(id) = inner.id.and_then(parse) {
-            self.response_id = Some(id);
-        }
+        self.identify(inner.id);
         self.account(inner.usage);
+    }
+
+    /// Takes over an id, if there is one.
+    fn identify(&mut self, id: Option<&RawValue>) {
+        let id = id.and_then(parse::<String>).filter(|id| (1..=ID_BYTES_MAX).contains(&id.len()));
+        self.id = id.or_else(|| self.id.take());
     }
 
     fn failed(&mut self, fault: InBandFault) -> Event {
@@ -226,7 +314,7 @@ impl Meter {
 
     /// Takes over what a usage object states; what it leaves out stays as it was. Every API reports totals.
     fn account(&mut self, usage: Option<&RawValue>) {
-        let Some(usage) = usage.and_then(parse::<Usage>) else {
+        let Some(usage) = usage.and_then(parse::<Usage>).filter(|_| !self.is_stored) else {
             return;
         };
         let cached = usage.cache_creation_input_tokens.unwrap_or(0);
@@ -271,6 +359,15 @@ fn name_and_data(frame: &[u8]) -> (&[u8], Cow<'_, [u8]>) {
     (name, data.unwrap_or_default())
 }
 
+fn ends_the_stream(event: Event) -> bool {
+    matches!(event, Event::Terminal | Event::Fault)
+}
+
+/// Returns true for a short last frame without its blank line, which lenient clients take for a frame.
+fn could_be_frame(frame: &Frame) -> bool {
+    sse::validate_sse(&frame.contiguous()) == sse::Shape::Sse
+}
+
 /// Returns the name of an event: of its own line, or else the `type` of its data.
 fn named<'a>(name: &'a [u8], data: &[u8]) -> Cow<'a, [u8]> {
     if !name.is_empty() {
@@ -289,228 +386,4 @@ fn fault_in(data: &[u8]) -> InBandFault {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::dialect::Splitter;
-
-    fn meter(operation: &Operation) -> Meter {
-        let dialect = match operation {
-            Operation::Messages | Operation::CountTokens => Dialect::Anthropic,
-            _ => Dialect::Openai,
-        };
-        Meter::new(dialect, operation)
-    }
-
-    /// Meters a whole stream and says what each frame was.
-    fn stream(operation: &Operation, text: &str) -> (Meter, Vec<Event>) {
-        let (mut meter, mut splitter) = (meter(operation), Splitter::new(1 << 20));
-        splitter.push(Bytes::copy_from_slice(text.as_bytes()));
-        let mut events = Vec::new();
-        while let Some(frame) = splitter.next_frame() {
-            events.push(meter.event(&frame));
-        }
-        if let Some(tail) = splitter.finish() {
-            events.push(meter.event(&tail));
-        }
-        (meter, events)
-    }
-
-    fn used(input: u64, output: u64, events: u64) -> Metered {
-        Metered { input_tokens: Some(input), output_tokens: Some(output), delivered_events: events }
-    }
-
-    fn fault(code: &str, message: &str) -> Option<InBandFault> {
-        Some(InBandFault { code: code.to_owned(), message: message.to_owned() })
-    }
-
-    use Event::{Control, Fault, Output, Terminal};
-
-    #[test]
-    fn a_chat_stream_is_metered_from_its_usage_chunk_and_ends_with_done() {
-        let text = concat!(
-            "data: {\"choices\":[{\"delta\":{\"content\":\"say \\\"usage\\\": {\"}}],\"usage\":null,\"error\":null}\n\n",
-            ": ping\n\n",
-            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":3}}\n\n",
-            "data: [DONE]\n\n",
-        );
-        let (meter, events) = stream(&Operation::ChatCompletions, text);
-        assert_eq!(events, [Output, Control, Control, Terminal]);
-        assert_eq!(meter.metered(), used(12, 3, 1));
-        assert!(meter.is_terminal() && meter.fault().is_none());
-    }
-
-    #[test]
-    fn usage_beside_choices_counts_as_output_too() {
-        let text = "data: {\"choices\":[{\"text\":\"a\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1}}\n\n\
-                    data: {\"choices\":[{\"text\":\"b\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
-        let (meter, events) = stream(&Operation::Completions, text);
-        assert_eq!(events, [Output, Output]);
-        assert_eq!(meter.metered(), used(1, 2, 2));
-        assert!(!meter.is_terminal());
-    }
-
-    #[test]
-    fn a_messages_stream_adds_cached_input_and_takes_the_last_output_count() {
-        let text = concat!(
-            "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":5,\"cache_creation_input_tokens\":2,\"output_tokens\":1}}}\n\n",
-            "event: content_block_start\ndata: {\"index\":0}\n\n",
-            "event: ping\ndata: {\"type\":\"ping\"}\n\n",
-            "event: content_block_delta\ndata: {\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n",
-            "event: content_block_stop\ndata: {\"index\":0}\n\n",
-            "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":9}}\n\n",
-            "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
-        );
-        let (meter, events) = stream(&Operation::Messages, text);
-        assert_eq!(events, [Control, Output, Control, Output, Control, Control, Terminal]);
-        assert_eq!(meter.metered(), used(17, 9, 2));
-        assert_eq!(meter.response_id(), None);
-    }
-
-    #[test]
-    fn a_messages_stream_without_event_lines_is_read_by_type() {
-        let text = "data: {\"type\":\"content_block_delta\"}\n\ndata: {\"type\":\"message_stop\"}\n\n";
-        let (meter, events) = stream(&Operation::Messages, text);
-        assert_eq!(events, [Output, Terminal]);
-        assert!(meter.is_terminal());
-    }
-
-    #[test]
-    fn a_responses_stream_gives_its_id_and_usage() {
-        let text = concat!(
-            "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"usage\":null,\"error\":null}}\n\n",
-            "event: response.output_text.delta\ndata: {\"delta\":\"hi\"}\n\n",
-            "event: response.completed\ndata: {\"response\":{\"id\":\"resp_1\",\"usage\":{\"input_tokens\":4,\"output_tokens\":2}}}\n\n",
-        );
-        let (meter, events) = stream(&Operation::Responses, text);
-        assert_eq!(events, [Control, Output, Terminal]);
-        assert_eq!(meter.metered(), used(4, 2, 1));
-        assert_eq!(meter.response_id(), Some("resp_1"));
-    }
-
-    #[test]
-    fn an_error_inside_a_200_is_found_in_every_dialect() {
-        for (operation, text, expected) in [
-            (
-                Operation::ChatCompletions,
-                "data: {\"error\":{\"message\":\"busy\",\"type\":\"server_error\",\"code\":null}}\n\n",
-                fault("server_error", "busy"),
-            ),
-            (
-                Operation::ChatCompletions,
-                "data: {\"error\":{\"code\":500,\"message\":\"busy\",\"type\":\"server_error\"}}\n\n",
-                fault("server_error", "busy"),
-            ),
-            (Operation::ChatCompletions, "data: {\"error\":\"busy\"}\n\n", fault("", "busy")),
-            (Operation::ChatCompletions, "event: error\ndata: oops\n\n", fault("", "")),
-            (
-                Operation::Messages,
-                "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n",
-                fault("overloaded_error", "busy"),
-            ),
-            (
-                Operation::Responses,
-                "data: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"busy\"}\n\n",
-                fault("server_error", "busy"),
-            ),
-            (
-                Operation::Responses,
-                "event: response.failed\ndata: {\"response\":{\"id\":\"resp_1\",\"error\":{\"code\":\"server_error\",\"message\":\"busy\"}}}\n\n",
-                fault("server_error", "busy"),
-            ),
-            (
-                Operation::Responses,
-                "data: {\"error\":{\"type\":\"server_error\",\"message\":\"busy\"}}\n\n",
-                fault("server_error", "busy"),
-            ),
-        ] {
-            let (meter, events) = stream(&operation, text);
-            assert_eq!(events, [Fault], "{text}");
-            assert_eq!(meter.fault().cloned(), expected, "{text}");
-            assert!(meter.is_terminal());
-        }
-    }
-
-    #[test]
-    fn a_last_frame_without_its_blank_line_is_read_too() {
-        let (meter, events) = stream(&Operation::ChatCompletions, "data: [DONE]\n");
-        assert_eq!(events, [Terminal]);
-        assert!(meter.is_terminal());
-        let (meter, events) = stream(&Operation::ChatCompletions, "<html>");
-        assert_eq!(events, [Output]);
-        assert!(!meter.is_terminal());
-    }
-
-    #[test]
-    fn a_body_gives_usage_id_and_fault() {
-        for (operation, body, input, output, id, failed) in [
-            (
-                Operation::ChatCompletions,
-                r#"{"id":"c","choices":[{}],"usage":{"prompt_tokens":3,"completion_tokens":4}}"#,
-                Some(3),
-                Some(4),
-                None,
-                None,
-            ),
-            (
-                Operation::Embeddings,
-                r#"{"data":[],"usage":{"prompt_tokens":3,"total_tokens":3}}"#,
-                Some(3),
-                None,
-                None,
-                None,
-            ),
-            (
-                Operation::Responses,
-                r#"{"id":"resp_1","error":null,"usage":{"input_tokens":3,"output_tokens":4}}"#,
-                Some(3),
-                Some(4),
-                Some("resp_1"),
-                None,
-            ),
-            (Operation::CountTokens, r#"{"input_tokens":8}"#, Some(8), None, None, None),
-            (
-                Operation::ChatCompletions,
-                r#"{"error":{"message":"busy","code":"x"}}"#,
-                None,
-                None,
-                None,
-                fault("x", "busy"),
-            ),
-            (
-                Operation::Messages,
-                r#"{"type":"error","error":{"type":"api_error","message":"busy"}}"#,
-                None,
-                None,
-                None,
-                fault("api_error", "busy"),
-            ),
-            (Operation::Messages, "<html>", None, None, None, None),
-        ] {
-            let mut meter = meter(&operation);
-            meter.body(body.as_bytes());
-            let metered = meter.metered();
-            assert_eq!((metered.input_tokens, metered.output_tokens), (input, output), "{body}");
-            assert_eq!(meter.response_id(), id, "{body}");
-            assert_eq!(meter.fault().cloned(), failed, "{body}");
-            assert_eq!(meter.is_terminal(), body.starts_with('{'), "{body}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_a_meter_panic(
-            bytes in "(data|event|error|: |\\{|\\}|\"(usage|error|type|response)\"|:|message_start|response.failed|\\[DONE\\]|\n|[0-9])*",
-            raw in any::<Vec<u8>>(),
-        ) {
-            for operation in [Operation::ChatCompletions, Operation::Responses, Operation::Messages] {
-                stream(&operation, &bytes);
-                let mut meter = meter(&operation);
-                meter.body(bytes.as_bytes());
-                meter.body(&raw);
-            }
-        }
-    }
-}
+mod tests;

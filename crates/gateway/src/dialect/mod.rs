@@ -3,6 +3,7 @@
 //! Nothing here decides who may do what, and nothing here waits: every function is synchronous and pure.
 
 mod anthropic;
+mod long;
 mod meter;
 mod openai;
 mod peek;
@@ -14,12 +15,12 @@ mod stored;
 
 use terms::{Dialect, Moment};
 
-pub(crate) use meter::{Meter, Metered};
+pub(crate) use meter::{Event as EventKind, Meter, Metered};
 pub(crate) use peek::{Peek, peek, with_model};
 pub use problem::{Challenge, Problem};
 pub(crate) use problem::{error_event, failure_event, request_id_header};
 pub(crate) use route::{dialect_of, is_aside, route};
-pub(crate) use sse::{Frame, Shape, Splitter, validate_sse};
+pub(crate) use sse::{Extent, Frame, Shape, Splitter, TAIL_BYTES_MAX, validate_sse};
 pub(crate) use stored::refers_to_stored;
 
 /// What a request asks for.
@@ -94,6 +95,17 @@ impl Operation {
                 | Self::Embeddings
                 | Self::Messages
                 | Self::CountTokens
+        )
+    }
+
+    /// Returns true if it is about a response that was made before and kept: nothing is generated.
+    pub(crate) fn is_about_stored(&self) -> bool {
+        matches!(
+            self,
+            Self::ResponseGet { .. }
+                | Self::ResponseDelete { .. }
+                | Self::ResponseCancel { .. }
+                | Self::ResponseInputItems { .. }
         )
     }
 }

@@ -12,14 +12,32 @@ use memchr::memchr2;
 /// A tail of more pieces than this is gathered into one buffer, so that single-byte chunks cannot pile up handles.
 const PIECES_MAX: usize = 16;
 
+/// The most of an unfinished event that is held back; more passes on as it comes. An event with an image of
+/// 1 MiB is 1.4 MiB.
+pub(crate) const TAIL_BYTES_MAX: usize = 4 << 20;
+
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// One frame, or a part of one that grew too long to hold; with the blank line that ends it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Frame {
     pieces: Pieces,
-    whole: bool,
-    ends: bool,
+    extent: Extent,
+}
+
+/// How much of a frame there is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Extent {
+    /// All of it, from its first byte to its blank line.
+    Whole,
+    /// The first part of one that is too long to hold.
+    Beginning,
+    /// A further part of one that is too long to hold, without its end.
+    Middle,
+    /// The last part of one that is too long to hold, with its blank line.
+    End,
+    /// What came after the last blank line, at the end of the stream.
+    Unended,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -52,14 +70,14 @@ impl Frame {
         self.pieces().iter().map(Bytes::len).sum()
     }
 
-    /// Returns true if this is a frame from its first byte to its blank line.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.whole
+    /// Returns how much of a frame this is.
+    pub(crate) fn extent(&self) -> Extent {
+        self.extent
     }
 
     /// Returns true if another frame may follow this: it ends with a blank line.
     pub(crate) fn ends(&self) -> bool {
-        self.ends
+        matches!(self.extent, Extent::Whole | Extent::End)
     }
 
     /// Returns the bytes to look into, copied only if they came in several chunks.
@@ -74,7 +92,7 @@ impl Frame {
 /// Cuts a stream of chunks into frames. What it hands out, put together, is what was pushed, byte for byte.
 ///
 /// A frame is handed out as soon as its blank line is seen. Of a frame longer than the bound, the part already
-/// there is handed out at once and the rest as it comes, each marked as not whole.
+/// there is handed out at once and the rest as it comes, each marked as what it is of it.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     max_tail: usize,
@@ -132,14 +150,17 @@ impl Splitter {
     /// Returns what came after the last blank line, if anything did. Nothing may be pushed afterwards.
     pub(crate) fn finish(&mut self) -> Option<Frame> {
         let held = mem::take(&mut self.tail);
-        (held.len > 0).then(|| Frame { pieces: held.ended_by(Bytes::new()), whole: false, ends: false })
+        (held.len > 0).then(|| Frame { pieces: held.ended_by(Bytes::new()), extent: Extent::Unended })
     }
 
     fn hand_out(&mut self, last: Bytes, ends: bool) -> Frame {
-        let whole = ends && !self.overflowed;
-        self.overflowed = !ends;
-        let pieces = mem::take(&mut self.tail).ended_by(last);
-        Frame { pieces, whole, ends }
+        let extent = match (mem::replace(&mut self.overflowed, !ends), ends) {
+            (false, true) => Extent::Whole,
+            (false, false) => Extent::Beginning,
+            (true, false) => Extent::Middle,
+            (true, true) => Extent::End,
+        };
+        Frame { pieces: mem::take(&mut self.tail).ended_by(last), extent }
     }
 }
 
@@ -397,7 +418,7 @@ mod tests {
     fn a_frame_that_ends_in_cr_is_not_held_back_for_a_lf() {
         let mut splitter = Splitter::new(64);
         splitter.push(Bytes::from_static(b"data: a\r\n\r"));
-        assert!(splitter.next_frame().unwrap().is_whole());
+        assert!(splitter.next_frame().unwrap().extent() == Extent::Whole);
         splitter.push(Bytes::from_static(b"\ndata: b\n\n"));
         assert_eq!(splitter.next_frame().unwrap().into_bytes().as_ref(), b"\ndata: b\n\n");
         assert!(splitter.next_frame().is_none());
@@ -407,8 +428,10 @@ mod tests {
     fn a_frame_too_long_to_hold_passes_through_in_marked_parts() {
         let frames = split(&[b"data: 0123", b"4567", b"89\n\ndata: b\n\n"], 8);
         assert_eq!(texts(&frames), ["data: 0123", "4567", "89\n\n", "data: b\n\n"]);
-        let marks: Vec<_> = frames.iter().map(|f| (f.is_whole(), f.ends())).collect();
-        assert_eq!(marks, [(false, false), (false, false), (false, true), (true, true)]);
+        let extents: Vec<_> = frames.iter().map(Frame::extent).collect();
+        assert_eq!(extents, [Extent::Beginning, Extent::Middle, Extent::End, Extent::Whole]);
+        let unended = split(&[b"data: a\n\n", b"data: b\n"], 8);
+        assert_eq!(unended.iter().map(Frame::extent).collect::<Vec<_>>(), [Extent::Whole, Extent::Unended]);
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Shared {
         if new.is_empty() {
             return;
         }
-        for live in self.leases.all() {
+        for live in self.leases.all().into_iter().chain(self.unclosed.live()) {
             self.put_on(&live, &self.tally.named_by(&live.basis()));
         }
         recount::begin(Arc::clone(&self.tally), new, &self.ledger, &self.clock);

@@ -30,6 +30,10 @@ pub(super) struct Upstream {
     turn: AtomicU64,
 }
 
+/// The endpoints that were tried for one call, and whether the request was sent there.
+#[derive(Debug, Default)]
+pub(super) struct Tried(Vec<(Arc<Endpoint>, bool)>);
+
 /// Why no endpoint was chosen, gathered while looking.
 #[derive(Default)]
 struct Missed {
@@ -39,12 +43,29 @@ struct Missed {
     failing: Option<Arc<Endpoint>>,
 }
 
+impl Tried {
+    pub(super) fn add(&mut self, endpoint: &Arc<Endpoint>, sent: bool) {
+        self.0.push((Arc::clone(endpoint), sent));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns true for an endpoint that was tried, and for every other behind a meter that may have taken the call's
+    /// ticket: it takes none twice.
+    fn rules_out(&self, endpoint: &Endpoint) -> bool {
+        let has_ticket = |tried: &Endpoint| tried.meter().is_some() && tried.meter() == endpoint.meter();
+        self.0.iter().any(|(tried, sent)| tried.id() == endpoint.id() || *sent && has_ticket(tried))
+    }
+}
+
 impl Upstream {
     pub(super) fn new(endpoints: Vec<Arc<Endpoint>>) -> Self {
         Self { endpoints, turn: AtomicU64::new(0) }
     }
 
-    /// Takes a place at the best endpoint that speaks `dialect` and is not among those `tried`.
+    /// Takes a place at the best endpoint that speaks `dialect` and is not ruled out by what was `tried`.
     ///
     /// Endpoints that cannot be reached are left out while ejected. Those that answer with errors are left out only
     /// while there is another: a request that makes a server fail must not close a model to everybody.
@@ -52,7 +73,7 @@ impl Upstream {
         &self,
         model: &ModelVersionId,
         dialect: Dialect,
-        tried: &[u64],
+        tried: &Tried,
         now: Instant,
     ) -> Result<Attempt, SendError> {
         let speaking = self.endpoints.iter().filter(|endpoint| endpoint.speaks(dialect));
@@ -60,7 +81,7 @@ impl Upstream {
         if candidates.is_empty() {
             return Err(SendError::NoEndpoint { model: model.clone(), dialect });
         }
-        candidates.retain(|endpoint| !tried.contains(&endpoint.id()));
+        candidates.retain(|endpoint| !tried.rules_out(endpoint));
         candidates.sort_by_key(|endpoint| rank(endpoint));
         let mut missed = Missed::default();
         let chosen = candidates.into_iter().find_map(|endpoint| enter(endpoint, now, &mut missed));

@@ -18,6 +18,11 @@ use super::{
 };
 use crate::config::{CheckedEndpoint, EndpointUrl, UpstreamSettings};
 
+/// How long a connection is kept without a call. A common model server closes after 5 s by itself, which is noticed.
+const IDLE_FOR: Duration = Duration::from_secs(30);
+/// The same of a connection to a meter, which closes it after 10 s: a call that crosses with that cannot be sent again.
+const METERED_IDLE_FOR: Duration = Duration::from_secs(5);
+
 /// Numbers endpoints for as long as the process lives.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
@@ -92,6 +97,16 @@ impl Endpoint {
     /// Returns the name by which the server knows the model, if it is not the version's id.
     pub(crate) fn known_as(&self) -> Option<&str> {
         self.made_of.endpoint.settings.upstream_model.as_deref()
+    }
+
+    /// Returns the origin of the log of the meter in front of it, which takes the ticket of a call once.
+    pub(crate) fn meter(&self) -> Option<&str> {
+        self.made_of.endpoint.settings.meter.as_deref().or(self.made_of.upstream.meter.as_deref())
+    }
+
+    /// Returns how long a connection to it is kept without a call.
+    pub(super) fn kept_for(&self) -> Duration {
+        if self.meter().is_some() { METERED_IDLE_FOR } else { IDLE_FOR }
     }
 
     pub(crate) fn connect_within(&self) -> Duration {

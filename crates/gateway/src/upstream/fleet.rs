@@ -6,7 +6,7 @@ use terms::{Dialect, ModelVersionId};
 
 use super::{
     SendError,
-    choose::Upstream,
+    choose::{Tried, Upstream},
     endpoint::{ApiKey, Attempt, Definition, Endpoint},
     health::HealthState,
     trust::Trust,
@@ -90,7 +90,7 @@ impl Fleet {
         self.upstreams.values().flat_map(|upstream| &upstream.endpoints)
     }
 
-    pub(super) fn choose(&self, model: &ModelVersionId, dialect: Dialect, tried: &[u64]) -> Result<Attempt, SendError> {
+    pub(super) fn choose(&self, model: &ModelVersionId, dialect: Dialect, tried: &Tried) -> Result<Attempt, SendError> {
         match self.upstreams.get(model) {
             Some(upstream) => upstream.choose(model, dialect, tried, Instant::now()),
             None => Err(SendError::NoEndpoint { model: model.clone(), dialect }),

@@ -34,6 +34,7 @@ fn stays_here(name: &str) -> bool {
             | "content-length"
             | "cookie"
             | "dpop"
+            | "exeat-ticket"
             | "expect"
             | "forwarded"
             | "host"
@@ -48,6 +49,9 @@ fn stays_here(name: &str) -> bool {
             | "x-real-ip"
     )
 }
+
+/// The header of a ticket.
+pub(super) const TICKET: HeaderName = HeaderName::from_static(jose::ticket::HEADER);
 
 /// Prefix of headers that are between callers and this gateway.
 const OURS: &str = "x-exeat-";

@@ -21,7 +21,8 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use jose::SigningFault;
 use terms::{Dialect, ModelVersionId};
 
 pub use self::headers::named_by_connection;
@@ -34,6 +35,9 @@ pub(crate) use self::{
     watch::watch,
 };
 
+/// What a meter is shown with one attempt; nothing, if there is no meter.
+pub(crate) type Ticket = Result<Option<HeaderValue>, SigningFault>;
+
 /// One call to send to an upstream of `model`.
 pub(crate) struct Outbound<'a> {
     /// The version that was permitted; no other is ever called in its stead.
@@ -44,6 +48,9 @@ pub(crate) struct Outbound<'a> {
     pub(crate) path_and_query: &'a str,
     /// The caller's headers, as they came: what is the gateway's business alone is left out here.
     pub(crate) headers: &'a HeaderMap,
+    /// Makes, for one attempt, what the meter in front of the endpoint asks for, given the origin of its log; is told also
+    /// where there is none.
+    pub(crate) ticket: &'a dyn Fn(Option<&str>) -> Ticket,
     /// Makes the body for an endpoint, given the name by which it knows the model, where that is another.
     pub(crate) body: &'a dyn Fn(Option<&str>) -> Bytes,
 }
@@ -90,6 +97,9 @@ pub(crate) enum SendError {
     /// The connection broke, or what came is not an answer that can be relayed.
     #[error("upstream `{endpoint}` gave no usable answer: {why}")]
     Broken { endpoint: String, why: String },
+    /// There is no ticket for the meter in front of the upstream; the request was not sent.
+    #[error("no ticket for the meter in front of the upstream: {0}")]
+    NoTicket(#[source] SigningFault),
 }
 
 impl SendError {

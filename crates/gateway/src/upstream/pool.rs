@@ -17,14 +17,13 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Fleet, Outbound, Reply, ReplyBody, SendError,
+    choose::Tried,
     connect::{Connection, connect},
     endpoint::{Attempt, Endpoint},
     headers,
     health::Failure,
 };
 
-/// How long a connection is kept without a call. A common model server closes after 5 s by itself, which is noticed.
-const IDLE_FOR: Duration = Duration::from_secs(30);
 /// Connections of one endpoint that one thread keeps without a call; more are closed after use.
 const IDLE_MAX: usize = 256;
 /// How often connections without a call are looked through while there are any.
@@ -57,7 +56,11 @@ type Exchange = (Response<Incoming>, Connection);
 /// Why a connection gave no response.
 enum Fault {
     /// It was closed before a single byte of a response.
-    Closed(String),
+    Closed {
+        why: String,
+        /// The request was not even begun to be written.
+        unsent: bool,
+    },
     Other(SendError),
 }
 
@@ -70,14 +73,15 @@ impl Pool {
     ///
     /// Another endpoint is tried only if the request was not sent, or if the first answered with a status for which
     /// the operator allows it. A connection that was kept and turns out closed before a byte of a response is
-    /// replaced once. Dropping the future closes the connection, which tells the upstream to stop.
+    /// replaced once. Neither is done where a meter would be shown the ticket of a call that it may have taken. Dropping
+    /// the future closes the connection, which tells the upstream to stop.
     ///
     /// # Errors
     ///
     /// [`SendError`]: there is nothing to relay. What may be tried again says so.
     pub(crate) async fn send(&self, call: Outbound<'_>) -> Result<Reply, SendError> {
         let fleet = self.0.fleet.load_full();
-        let mut tried = Vec::new();
+        let mut tried = Tried::default();
         let mut last = None;
         loop {
             let attempt = match fleet.choose(call.model, call.dialect, &tried) {
@@ -85,8 +89,8 @@ impl Pool {
                 Err(error) => return last.unwrap_or(Err(error)),
             };
             let endpoint = Arc::clone(attempt.endpoint());
-            tried.push(endpoint.id());
             let result = self.attempt(attempt, &call).await;
+            tried.add(&endpoint, !result.as_ref().is_err_and(SendError::is_unsent));
             if tried.len() > endpoint.retries() || !may_go_elsewhere(&endpoint, &result) {
                 return result;
             }
@@ -106,6 +110,7 @@ impl Pool {
         match &exchanged {
             Ok((response, _)) => attempt.answered(response.status()),
             Err(SendError::Connect { .. }) => attempt.failed(Failure::Connect),
+            Err(SendError::NoTicket(_)) => {}
             Err(_) => attempt.failed(Failure::Answer),
         }
         let (response, connection) = exchanged?;
@@ -120,15 +125,18 @@ impl Pool {
     async fn exchange(&self, endpoint: &Endpoint, call: &Outbound<'_>) -> Result<Exchange, SendError> {
         if let Some(kept) = self.0.take(endpoint.id()).await {
             match ask(endpoint, kept, request(endpoint, call)?).await {
-                Err(Fault::Closed(_)) => {}
+                Err(Fault::Closed { why, unsent: false }) if endpoint.meter().is_some() => {
+                    return Err(broken(endpoint, why));
+                }
+                Err(Fault::Closed { .. }) => {}
                 Err(Fault::Other(error)) => return Err(error),
                 Ok(exchange) => return Ok(exchange),
             }
         }
-        let name = || endpoint.url().to_string();
-        let connection = connect(endpoint).await.map_err(|why| SendError::Connect { endpoint: name(), why })?;
+        let unreachable = |why| SendError::Connect { endpoint: endpoint.url().to_string(), why };
+        let connection = connect(endpoint).await.map_err(unreachable)?;
         match ask(endpoint, connection, request(endpoint, call)?).await {
-            Err(Fault::Closed(why)) => Err(SendError::Broken { endpoint: name(), why }),
+            Err(Fault::Closed { why, .. }) => Err(broken(endpoint, why)),
             Err(Fault::Other(error)) => Err(error),
             Ok(exchange) => Ok(exchange),
         }
@@ -174,10 +182,9 @@ impl Inner {
         let fleet = self.fleet.load();
         let mut idle = self.idle.borrow_mut();
         idle.retain(|endpoint, kept| {
-            let known = fleet.endpoints().any(|known| known.id() == *endpoint);
-            kept.retain(|idle| {
-                known && !idle.connection.sender.is_closed() && now.duration_since(idle.since) < IDLE_FOR
-            });
+            let known = fleet.endpoints().find(|known| known.id() == *endpoint);
+            let kept_for = known.map_or(Duration::ZERO, |known| known.kept_for());
+            kept.retain(|idle| !idle.connection.sender.is_closed() && now.duration_since(idle.since) < kept_for);
             !kept.is_empty()
         });
         self.sweeping.set(!idle.is_empty());
@@ -210,12 +217,15 @@ async fn ask(
     request: Request<Full<Bytes>>,
 ) -> Result<Exchange, Fault> {
     let before = connection.received();
-    let answer = timeout(endpoint.first_byte_within(), connection.sender.send_request(request)).await;
+    let answer = timeout(endpoint.first_byte_within(), connection.sender.try_send_request(request)).await;
     match answer {
         Err(_) => Err(Fault::Other(SendError::FirstByteTimeout)),
         Ok(Ok(response)) => Ok((response, connection)),
-        Ok(Err(error)) if connection.received() == before => Err(Fault::Closed(reason(&error))),
-        Ok(Err(error)) => Err(Fault::Other(broken(endpoint, reason(&error)))),
+        Ok(Err(error)) if connection.received() == before => {
+            // A request that was not begun is given back.
+            Err(Fault::Closed { why: reason(error.error()), unsent: error.message().is_some() })
+        }
+        Ok(Err(error)) => Err(Fault::Other(broken(endpoint, reason(error.error())))),
     }
 }
 
@@ -228,6 +238,8 @@ fn request(endpoint: &Endpoint, call: &Outbound<'_>) -> Result<Request<Full<Byte
     let host = HeaderValue::from_str(endpoint.url().authority.as_str());
     headers.insert(header::HOST, host.map_err(|error| broken(endpoint, error.to_string()))?);
     endpoint.authorize(call.dialect, &mut headers);
+    let ticket = (call.ticket)(endpoint.meter()).map_err(SendError::NoTicket)?;
+    headers.extend(ticket.map(|ticket| (headers::TICKET, ticket)));
     *request.headers_mut() = headers;
     Ok(request)
 }

@@ -1,13 +1,21 @@
 //! A change cuts live streams, exactly those it touches.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its world fails")]
+
 use std::{
-    sync::Arc,
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
+use gateway::{Monitor, Verdict};
 use identity::Change;
+use policy::Permit;
 use proof::entry::{Kind, Outcome};
-use terms::{Affiliation, Claim, Organization, Screening};
+use terms::{Affiliation, CallId, Claim, Organization, Screening};
 
 use crate::world::{CHAT, World, body, chat, lab, person};
 
@@ -109,13 +117,13 @@ fn a_recall_before_the_first_byte_is_a_plain_refusal() {
     let mut world = World::new();
     let minh = world.person("minh", false);
     let address = world.gateway.addresses()[0];
-    let waiting = std::thread::spawn(move || {
+    let waiting = thread::spawn(move || {
         let bearer = format!("Bearer {minh}");
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), ("x-fake", "hang")];
         testkit::http::send(address, "POST", CHAT, &headers, &body(&chat("mythos-5", true))).unwrap()
     });
     while world.gateway.live() == 0 {
-        std::thread::sleep(Duration::from_millis(1));
+        thread::sleep(Duration::from_millis(1));
     }
     world.june_12();
     let answer = waiting.join().unwrap();
@@ -181,4 +189,53 @@ fn a_permit_that_demands_what_the_gateway_cannot_do_is_refused() {
     let answer = world.post(&ada, CHAT, &chat("mythos-5", false));
     assert_eq!(answer.head.status, 403);
     assert!(answer.text().unwrap().contains("obligation_unmet"));
+}
+
+/// Holds every prompt back until it is told to let it go.
+#[derive(Debug)]
+struct Held {
+    came: Mutex<Sender<()>>,
+    go: Mutex<Receiver<()>>,
+}
+
+impl Monitor for Held {
+    fn prompt(&self, _: CallId, _: &Permit, _: &[u8]) -> Verdict {
+        self.came.lock().unwrap().send(()).unwrap();
+        self.go.lock().unwrap().recv().unwrap();
+        Verdict::Pass
+    }
+
+    fn output(&self, _: CallId, _: &[u8]) -> Verdict {
+        Verdict::Pass
+    }
+}
+
+#[test]
+fn a_change_of_basis_between_the_decision_and_the_opening_entry_is_on_record() {
+    let ((came, has_come), (go, may_go)) = (channel(), channel());
+    let held = Held { came: Mutex::new(came), go: Mutex::new(may_go) };
+    let mut world = World::with(|_| {}, Arc::new(held));
+    let minh = world.person("minh", false);
+    world.capped(&[("LTR-1", None)]);
+    let (address, request) = (world.gateway.addresses()[0], body(&chat("mythos-5", false)));
+    thread::scope(|scope| {
+        let bearer = format!("Bearer {minh}");
+        let asked = scope.spawn(move || {
+            let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+            testkit::http::send(address, "POST", CHAT, &headers, &request).unwrap().head.status
+        });
+        has_come.recv().unwrap();
+        let effect = world.capped(&[("LTR-2", None)]);
+        assert_eq!((effect.examined, effect.recalled), (1, 0));
+        go.send(()).unwrap();
+        assert_eq!(asked.join().unwrap(), 200);
+    });
+    let entries = world.entries();
+    let about: Vec<_> = entries.iter().filter(|entry| entry.call.is_some()).collect();
+    let basis = |at: usize| about[at].basis.as_deref().unwrap_or_default().join(" ");
+    assert_eq!(about.iter().map(|entry| entry.kind).collect::<Vec<_>>(), [Kind::Open, Kind::Redecision, Kind::Close]);
+    assert!(basis(0).contains("LTR-1") && basis(1).contains("LTR-2"), "{} then {}", basis(0), basis(1));
+    assert_ne!(about[0].snapshot, about[1].snapshot);
+    let opened = entries.iter().position(|entry| entry.kind == Kind::Open).map(|at| at as u64);
+    assert_eq!(about[1].opened, opened);
 }

@@ -252,6 +252,39 @@ fn what_refers_to_input_stored_upstream_is_refused_and_reaches_nobody() {
 }
 
 #[test]
+fn a_response_in_the_background_is_not_offered_since_no_recall_would_reach_it() {
+    let world = World::new();
+    let ada = world.person("ada", true);
+    for more in [r#""background":true"#, r#""background":true,"stream":true"#] {
+        let request = format!(r#"{{"model":"mythos-5","input":"hi",{more}}}"#);
+        let answer = world.post_with(&ada, "/v1/responses", &[], request.as_bytes());
+        assert_eq!(answer.head.status, 404, "{more}");
+        let told: Value = serde_json::from_str(&answer.text().unwrap()).unwrap();
+        assert_eq!(told["error"]["code"], "not_offered");
+    }
+    assert!(world.upstream.received().is_empty());
+    let request = br#"{"model":"mythos-5","input":"hi","background":false}"#;
+    assert_eq!(world.post_with(&ada, "/v1/responses", &[], request).head.status, 200);
+}
+
+#[test]
+fn what_a_stored_response_used_counts_once_however_often_it_is_fetched() {
+    let world = World::new();
+    let ada = world.person("ada", true);
+    let made = world.post(&ada, "/v1/responses", &serde_json::json!({"model": "mythos-5", "input": "hi"}));
+    let made: Value = serde_json::from_str(&made.text().unwrap()).unwrap();
+    let path = format!("/v1/responses/{}", made["id"].as_str().unwrap());
+    for _ in 0..2 {
+        assert_eq!(world.get(&ada, &path).head.status, 200);
+    }
+    let closes = world.entries().into_iter().filter(|entry| entry.kind == Kind::Close);
+    let used: Vec<_> =
+        closes.map(|close| (close.usage.unwrap().input_tokens, close.usage.unwrap().output_tokens)).collect();
+    assert!(used[0].0.is_some_and(|tokens| tokens > 0), "{used:?}");
+    assert_eq!(used[1..], [(Some(0), Some(0)); 2]);
+}
+
+#[test]
 fn a_stranger_is_answered_before_the_body_is_read() {
     let world = World::new();
     let mut raw = TcpStream::connect(world.gateway.addresses()[0]).unwrap();

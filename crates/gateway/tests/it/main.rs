@@ -3,12 +3,17 @@
 mod answers;
 mod caps;
 mod cases;
+mod closing;
 mod cuts;
+mod disk;
+mod ends;
 mod example;
 mod faults;
 mod oauth;
 mod order;
+mod private;
 mod refusals;
 mod slow;
+mod tickets;
 mod variants;
 mod world;

@@ -14,7 +14,7 @@ use identity::{Change, Directory, Holder, KeyRecord, KeyText, Pepper};
 use ledger::{Draft, Ledger, LookupError, Options, Reader, Stored};
 use policy::{Alias, CountryGroups, Directive, License, Snapshot, SnapshotDocument};
 use proof::{
-    bundle::{BundleEntry, Opening},
+    bundle::BundleEntry,
     entry::{Entry, Kind, Outcome},
 };
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ use testkit::{
 };
 use verifier::{BundleSource, verify_bundle, write_bundle};
 
+use crate::disk::TestDisk;
+
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) upstream: FakeUpstream,
@@ -37,6 +39,8 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) pepper: Pepper,
     pub(crate) epoch: u64,
+    pub(crate) disk: TestDisk,
+    pub(crate) ticket_key: jose::Jwk,
     dir: tempfile::TempDir,
 }
 
@@ -109,13 +113,17 @@ impl World {
             segment_bytes: 1 << 20,
             queue_entries: 10_000,
             checkpoint_every: Duration::from_millis(20),
+            heads_every: Duration::from_secs(3_600),
         };
-        let (ledger, _) =
-            Ledger::open(&dir.path().join("ledger"), options, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let (path, disk) = (dir.path().join("ledger"), TestDisk::default());
+        let on_disk = Arc::new(disk.clone());
+        let (ledger, _) = Ledger::open_on(on_disk, &path, options, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let mut settings = Settings { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 2, ..Settings::default() };
         settings.upstreams = ["mythos-5", "ember-2"].map(|model| served(model, &upstream.url())).to_vec();
         change(&mut settings);
         let pepper = Pepper::new([7; 32]);
+        let ticket_key = jose::SigningKey::generate(jose::Alg::EdDsa).unwrap();
+        let public = ticket_key.public().clone();
         let gateway = Gateway::start(Parts {
             settings: settings.check().unwrap(),
             directory: Arc::clone(&directory),
@@ -125,11 +133,12 @@ impl World {
             pepper: pepper.clone(),
             monitor,
             client: client(),
+            ticket_key: Some(ticket_key),
             own_tokens: issuing.own_tokens,
             aside: issuing.aside,
         })
         .unwrap();
-        Self { gateway, upstream, directory, clock, ledger, pepper, epoch, dir }
+        Self { gateway, upstream, directory, clock, ledger, pepper, epoch, disk, ticket_key: public, dir }
     }
 
     /// Registers a person with a current standing and location who works at the lab, and returns a key.
@@ -222,17 +231,23 @@ impl World {
 
     /// Returns every entry in the log with its private part, once all that was submitted is durable.
     pub(crate) fn log(&self) -> Vec<(Entry, Vec<u8>)> {
+        let main = |stored: &Stored| stored.main().unwrap_or_default().to_vec();
+        self.stored().into_iter().map(|(entry, stored)| (entry, main(&stored))).collect()
+    }
+
+    /// Returns every entry in the log as it is kept, once all that was submitted is durable.
+    pub(crate) fn stored(&self) -> Vec<(Entry, Stored)> {
         self.settle();
         let reader = Reader::open(&self.dir.path().join("ledger")).unwrap();
         let stored = reader.entries(0).unwrap().map(|stored| stored.unwrap());
-        stored.map(|stored| (Entry::decode(&stored.leaf).unwrap(), stored.private)).collect()
+        stored.map(|stored| (Entry::decode(&stored.leaf).unwrap(), stored)).collect()
     }
 
     /// Puts a snapshot in force as the control plane does: it is on record first.
     pub(crate) fn enact(&self, snapshot: &Arc<Snapshot>) {
         let mut entry = Entry::new(Kind::Snapshot);
         entry.snapshot = Some(*snapshot.digest());
-        let _ = self.ledger.append(Draft { entry, private: snapshot.canonical().into() }).unwrap().wait().unwrap();
+        let _ = self.ledger.append(Draft::new(entry, snapshot.canonical())).unwrap().wait().unwrap();
         self.gateway.snapshot(Arc::clone(snapshot));
     }
 
@@ -258,8 +273,8 @@ impl World {
         let source = BundleSource { origin: "log.example.com/test", key: &key, checkpoint: &checkpoint };
         let bundled = |stored: Result<Stored, LookupError>| {
             let stored = stored.map_err(std::io::Error::other)?;
-            let opening = Opening { salt: stored.salt, private: stored.private };
-            Ok(BundleEntry { leaf: stored.leaf, opening: Some(opening) })
+            let fields = stored.private.openings().cloned().unwrap_or_default();
+            Ok(BundleEntry { index: stored.index, leaf: stored.leaf, fields })
         };
         write_bundle(&bundle, &source, reader.entries(0).unwrap().map(bundled)).unwrap();
         let options = verifier::Options { key: Some(key.parse().unwrap()), ..verifier::Options::default() };

@@ -27,7 +27,7 @@ pub(crate) fn object(value: Value) -> Object {
 }
 
 /// Every kind by its name.
-pub(crate) const KINDS: [(&str, &Use); 13] = [
+pub(crate) const KINDS: [(&str, &Use); 14] = [
     ("AT_JWT", &usage::AT_JWT),
     ("SECEVENT", &usage::SECEVENT),
     ("DPOP", &usage::DPOP),
@@ -41,6 +41,7 @@ pub(crate) const KINDS: [(&str, &Use); 13] = [
     ("END_USER_ASSERTION", &usage::END_USER_ASSERTION),
     ("GLOBAL_TOKEN_REVOCATION", &usage::GLOBAL_TOKEN_REVOCATION),
     ("APPROVAL", &usage::APPROVAL),
+    ("TICKET", &usage::TICKET),
 ];
 
 /// Returns claims that have all that `use_` requires.

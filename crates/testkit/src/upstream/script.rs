@@ -67,6 +67,16 @@ impl Script {
         }
     }
 
+    /// Reads a script from the name of a model: as [`Script::parse`], or `paced-<milliseconds>` for as many pieces as the
+    /// request allows tokens, three if it does not say.
+    #[must_use]
+    pub fn of_model(name: &str, max_tokens: Option<usize>) -> Self {
+        match name.strip_prefix("paced-").and_then(|gap| gap.parse().ok()) {
+            Some(gap) => Self::paced(max_tokens.unwrap_or(3), Duration::from_millis(gap)),
+            None => Self::parse(name),
+        }
+    }
+
     /// Returns an answer of three pieces with a fault.
     #[must_use]
     pub fn fault(fault: Fault) -> Self {
@@ -123,6 +133,8 @@ mod tests {
         assert_eq!(Script::parse("status-429"), Script::fault(Fault::Status(429)));
         assert_eq!(Script::parse("usage-5000"), Script::fault(Fault::Usage(5_000)));
         assert_eq!(Script::parse("stall"), Script::fault(Fault::Stall));
+        let paced = |name, allowed| Script::of_model(name, allowed).chunks;
+        assert_eq!([paced("paced-5", Some(9)), paced("paced-5", None), paced("slow-5-20", Some(9))], [9, 3, 5]);
         for name in ["gpt", "slow-", "slow-a-1", "status-", "status-x", "usage-x"] {
             assert_eq!(Script::parse(name), Script::default(), "{name}");
         }

@@ -47,6 +47,11 @@ impl Request {
         self.json().get("model")?.as_str().map(str::to_owned)
     }
 
+    /// Returns how many tokens the answer may have at most, if it says so.
+    pub(super) fn max_tokens(&self) -> Option<usize> {
+        self.json().get("max_tokens")?.as_u64()?.try_into().ok()
+    }
+
     fn parse(head: &str) -> Option<Self> {
         let mut lines = head.split("\r\n");
         let mut first = lines.next()?.split(' ');

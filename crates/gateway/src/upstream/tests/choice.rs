@@ -179,3 +179,66 @@ fn a_health_check_ejects_an_endpoint_before_any_call_fails_and_brings_it_back() 
     });
     assert!(fake.received().iter().all(|received| received.method == "GET" && received.path == "/health"));
 }
+
+/// The tickets with which servers were asked, each of them the name of its meter in these tests.
+fn tickets(fakes: &[&FakeUpstream]) -> Vec<Vec<String>> {
+    let of = |fake: &&FakeUpstream| {
+        let asked = fake.received();
+        asked.iter().map(|asked| asked.header("exeat-ticket").unwrap_or("none").to_owned()).collect()
+    };
+    fakes.iter().map(of).collect()
+}
+
+#[test]
+fn each_attempt_has_a_ticket_for_the_meter_of_its_own_endpoint() {
+    let fakes = [fake(), fake(), fake()];
+    let [first, second, third] = fakes.each_ref();
+    for failing in [first, second] {
+        failing.behave(status(503));
+    }
+    on_a_worker(async {
+        let mut settings = upstream(&[first, second, third]);
+        (settings.meter, settings.retries) = (Some("m.example/1".into()), 8);
+        settings.endpoints[1].meter = Some("m.example/2".into());
+        settings.endpoints[2].meter = Some("m.example/3".into());
+        let under = Under::test(settings);
+        assert_eq!(under.call().await.unwrap(), 200);
+    });
+    let asked = tickets(&[first, second, third]);
+    assert_eq!(asked, [["m.example/1"], ["m.example/2"], ["m.example/3"]]);
+}
+
+#[test]
+fn behind_a_meter_that_took_the_ticket_no_other_endpoint_is_tried() {
+    let fakes = [fake(), fake(), fake(), fake()];
+    let [first, second, third, other] = fakes.each_ref();
+    fakes.iter().for_each(|fake| fake.behave(status(503)));
+    on_a_worker(async {
+        let mut settings = upstream(&[first, second, third]);
+        (settings.meter, settings.retries) = (Some("m.example/1".into()), 8);
+        let under = Under::test(settings.clone());
+        assert_eq!(under.call().await.unwrap(), 503, "as the first said");
+        assert_eq!(tickets(&[first, second, third]).concat().len(), 1);
+        settings.endpoints.push(endpoint(other));
+        settings.endpoints[3].meter = Some("m.example/2".into());
+        under.renew(settings);
+        for _ in 0..4 {
+            assert_eq!(under.call().await.unwrap(), 503);
+        }
+    });
+    let (same, other) = (tickets(&[first, second, third]).concat(), tickets(&[other]).concat());
+    assert_eq!((same.len(), other.len()), (1 + 4, 4), "each call once behind each meter");
+}
+
+#[test]
+fn behind_a_meter_another_endpoint_is_tried_if_the_first_cannot_be_reached() {
+    let alive = fake();
+    on_a_worker(async {
+        let mut settings = upstream(&[&alive]);
+        settings.endpoints.insert(0, nobody());
+        settings.meter = Some("m.example/1".into());
+        let under = Under::test(settings);
+        assert_eq!(under.call().await.unwrap(), 200);
+    });
+    assert_eq!(tickets(&[&alive]), [["m.example/1"]]);
+}

@@ -103,6 +103,20 @@ fn a_kept_connection_that_is_closed_without_a_byte_is_replaced_once() {
 }
 
 #[test]
+fn a_kept_connection_to_a_meter_is_not_replaced_since_the_ticket_may_be_taken() {
+    let fake = fake();
+    on_a_worker(async {
+        let mut settings = upstream(&[&fake]);
+        settings.meter = Some("m.example/1".into());
+        let under = Under::test(settings);
+        under.call().await.unwrap();
+        fake.behave(Script::fault(Fault::Close));
+        assert!(matches!(under.call().await, Err(SendError::Broken { .. })));
+    });
+    assert_eq!((fake.connections(), fake.received().len()), (1, 2));
+}
+
+#[test]
 fn a_kept_connection_that_breaks_after_a_byte_is_not_replaced() {
     let fake = fake();
     on_a_worker(async {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::BodyExt;
 use terms::{Dialect, ModelVersionId};
 use testkit::upstream::{FakeUpstream, Script};
@@ -69,7 +69,15 @@ impl Under {
         let body = |_: Option<&str>| Bytes::from_static(body.as_bytes());
         let (model, method) = (model(), Method::POST);
         let dialect = Dialect::Openai;
-        let call = Outbound { model: &model, dialect, method: &method, path_and_query: CHAT, headers, body: &body };
+        let call = Outbound {
+            model: &model,
+            dialect,
+            method: &method,
+            path_and_query: CHAT,
+            headers,
+            ticket: &|meter| Ok(meter.map(|meter| HeaderValue::from_str(meter).unwrap())),
+            body: &body,
+        };
         self.pool.send(call).await
     }
 

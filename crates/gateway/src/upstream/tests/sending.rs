@@ -1,6 +1,5 @@
 //! What an upstream gets, and on which connection.
 
-use http::HeaderValue;
 use testkit::upstream::{Fate, Fault};
 
 use super::*;
@@ -76,6 +75,7 @@ fn an_anthropic_call_carries_the_key_as_anthropic_does() {
             method: &method,
             path_and_query: "/v1/messages?beta=true",
             headers: &headers,
+            ticket: &|_| Ok(None),
             body: &body,
         };
         under.pool.send(call).await.unwrap();
