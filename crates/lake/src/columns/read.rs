@@ -1,0 +1,302 @@
+//! Columns back into rows.
+
+use arrow_array::{
+    Array, BinaryArray, BooleanArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, StructArray, TimestampMillisecondArray,
+};
+use proof::entry::{Entry, Usage};
+
+use crate::{
+    row::{Links, Row, Start},
+    words,
+};
+
+/// The columns are not those of the lake.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum BadColumns {
+    #[error("there is no column `{0}` of the type it must have")]
+    Missing(&'static str),
+    #[error("column `{column}` has a value in row {row} that means nothing")]
+    Value { column: &'static str, row: usize },
+}
+
+/// The rows of one batch.
+#[derive(Debug)]
+pub(crate) struct Rows<'a> {
+    batch: &'a RecordBatch,
+    index: &'a Int64Array,
+    version: &'a Int32Array,
+    kind: &'a StringArray,
+    at: &'a TimestampMillisecondArray,
+    numbers: Numbers<'a>,
+    key_epoch: &'a Int32Array,
+    call: Bytes<'a, 16>,
+    subject: Bytes<'a, 16>,
+    snapshot: Bytes<'a, 32>,
+    commitment: Bytes<'a, 32>,
+    nonce: Bytes<'a, 8>,
+    root: Bytes<'a, 32>,
+    model: &'a StringArray,
+    requested: &'a StringArray,
+    outcome: &'a StringArray,
+    code: &'a StringArray,
+    basis: Lists<'a, StringArray>,
+    links: LinkColumns<'a>,
+    private: &'a BinaryArray,
+    leaf: &'a BinaryArray,
+}
+
+#[derive(Debug)]
+struct Numbers<'a> {
+    opened: &'a Int64Array,
+    usage: [&'a Int64Array; 4],
+    facts: &'a Int64Array,
+    lease: &'a Int64Array,
+    covered: &'a Int64Array,
+}
+
+#[derive(Debug)]
+struct LinkColumns<'a> {
+    subject: &'a BooleanArray,
+    keys: Lists<'a, FixedSizeBinaryArray>,
+    organizations: Lists<'a, FixedSizeBinaryArray>,
+    models: Lists<'a, FixedSizeBinaryArray>,
+    in_force: &'a BooleanArray,
+    starts: Lists<'a, StructArray>,
+}
+
+/// A column of byte strings of one length.
+#[derive(Debug)]
+struct Bytes<'a, const N: usize> {
+    name: &'static str,
+    array: &'a FixedSizeBinaryArray,
+}
+
+/// A column of lists, its elements in one array.
+#[derive(Debug)]
+struct Lists<'a, T> {
+    name: &'static str,
+    lists: &'a ListArray,
+    elements: &'a T,
+}
+
+impl<'a> Rows<'a> {
+    /// Finds the columns in a batch by their names.
+    pub(crate) fn of(batch: &'a RecordBatch) -> Result<Self, BadColumns> {
+        Ok(Self {
+            batch,
+            index: column(batch, "index")?,
+            version: column(batch, "version")?,
+            kind: column(batch, "kind")?,
+            at: column(batch, "recorded_at")?,
+            numbers: Numbers::of(batch)?,
+            key_epoch: column(batch, "key_epoch")?,
+            call: bytes(batch, "call")?,
+            subject: bytes(batch, "subject")?,
+            snapshot: bytes(batch, "snapshot")?,
+            commitment: bytes(batch, "commitment")?,
+            nonce: bytes(batch, "nonce")?,
+            root: bytes(batch, "root")?,
+            model: column(batch, "model")?,
+            requested: column(batch, "requested")?,
+            outcome: column(batch, "outcome")?,
+            code: column(batch, "code")?,
+            basis: lists(batch, "basis")?,
+            links: LinkColumns::of(batch)?,
+            private: column(batch, "private")?,
+            leaf: column(batch, "leaf")?,
+        })
+    }
+
+    /// Returns how many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// Returns the row at `at`.
+    pub(crate) fn row(&self, at: usize) -> Result<Row, BadColumns> {
+        let index = needed("index", at, number("index", self.index, at)?)?;
+        let leaf = value(self.leaf, at, |at| self.leaf.value(at).to_vec());
+        let links = if leaf.is_some() { None } else { self.links.row(at)? };
+        let sealed = value(self.private, at, |at| self.private.value(at).to_vec());
+        Ok(Row { index, entry: self.entry(at)?, links, sealed, leaf })
+    }
+
+    fn entry(&self, at: usize) -> Result<Entry, BadColumns> {
+        let kind = value(self.kind, at, |at| self.kind.value(at)).and_then(words::kind);
+        let outcome = value(self.outcome, at, |at| self.outcome.value(at));
+        let known = |word| words::outcome(word).ok_or(BadColumns::Value { column: "outcome", row: at });
+        let epoch = value(self.key_epoch, at, |at| self.key_epoch.value(at)).map(u32::try_from).transpose();
+        let version = u8::try_from(value(self.version, at, |at| self.version.value(at)).unwrap_or_default());
+        let moment = value(self.at, at, |at| self.at.value(at)).map(u64::try_from).transpose();
+        Ok(Entry {
+            version: version.map_err(|_| bad("version", at))?,
+            at_ms: moment.map_err(|_| bad("recorded_at", at))?.unwrap_or_default(),
+            call: self.call.at(at)?,
+            opened: number("opened", self.numbers.opened, at)?,
+            subject: self.subject.at(at)?,
+            model: text(self.model, at),
+            snapshot: self.snapshot.at(at)?,
+            basis: self.basis(at)?,
+            outcome: outcome.map(known).transpose()?,
+            code: text(self.code, at),
+            usage: self.numbers.usage(at)?,
+            private: self.commitment.at(at)?,
+            requested: text(self.requested, at),
+            facts: number("facts", self.numbers.facts, at)?,
+            lease: number("lease", self.numbers.lease, at)?,
+            key_epoch: epoch.map_err(|_| bad("key_epoch", at))?,
+            nonce: self.nonce.at(at)?,
+            root: self.root.at(at)?,
+            covered: number("covered", self.numbers.covered, at)?,
+            ..Entry::new(kind.ok_or_else(|| bad("kind", at))?)
+        })
+    }
+
+    fn basis(&self, at: usize) -> Result<Option<Vec<String>>, BadColumns> {
+        let list = self.basis.range(at)?;
+        Ok(list.map(|mut list| list.by_ref().filter_map(|at| text(self.basis.elements, at)).collect()))
+    }
+}
+
+impl<'a> Numbers<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Self, BadColumns> {
+        Ok(Self {
+            opened: column(batch, "opened")?,
+            usage: [
+                column(batch, "input_tokens")?,
+                column(batch, "output_tokens")?,
+                column(batch, "delivered_events")?,
+                column(batch, "delivered_bytes")?,
+            ],
+            facts: column(batch, "facts")?,
+            lease: column(batch, "lease")?,
+            covered: column(batch, "covered")?,
+        })
+    }
+
+    fn usage(&self, at: usize) -> Result<Option<Usage>, BadColumns> {
+        let [input, output, events, bytes] = self.usage;
+        let Some(delivered_events) = number("delivered_events", events, at)? else {
+            return Ok(None);
+        };
+        Ok(Some(Usage {
+            input_tokens: number("input_tokens", input, at)?,
+            output_tokens: number("output_tokens", output, at)?,
+            delivered_events,
+            delivered_bytes: needed("delivered_bytes", at, number("delivered_bytes", bytes, at)?)?,
+        }))
+    }
+}
+
+impl<'a> LinkColumns<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Self, BadColumns> {
+        Ok(Self {
+            subject: column(batch, "subject_linked")?,
+            keys: lists(batch, "keys")?,
+            organizations: lists(batch, "organizations")?,
+            models: lists(batch, "models")?,
+            in_force: column(batch, "in_force_linked")?,
+            starts: lists(batch, "starts")?,
+        })
+    }
+
+    fn row(&self, at: usize) -> Result<Option<Links>, BadColumns> {
+        let Some(organizations) = self.organizations.ids(at)? else {
+            return Ok(None);
+        };
+        Ok(Some(Links {
+            subject: value(self.subject, at, |at| self.subject.value(at)).unwrap_or_default(),
+            keys: self.keys.ids(at)?.unwrap_or_default(),
+            organizations,
+            models: self.models.ids(at)?.unwrap_or_default(),
+            in_force: value(self.in_force, at, |at| self.in_force.value(at)).unwrap_or_default(),
+            starts: self.starts(at)?,
+        }))
+    }
+
+    fn starts(&self, at: usize) -> Result<Vec<Start>, BadColumns> {
+        let within = self.starts.elements;
+        let numbers = |name| within.column_by_name(name).and_then(|array| array.as_any().downcast_ref::<Int64Array>());
+        let links = within.column_by_name("link").and_then(|array| array.as_any().downcast_ref::<Int32Array>());
+        let (Some(links), Some(seqs), Some(backs)) = (links, numbers("seq"), numbers("back")) else {
+            return Err(BadColumns::Missing("starts"));
+        };
+        let start = |at| {
+            let link = value(links, at, |at| links.value(at)).and_then(|link| u32::try_from(link).ok());
+            Ok(Start {
+                link: link.ok_or_else(|| bad("starts", at))?,
+                seq: needed("starts", at, number("starts", seqs, at)?)?,
+                back: needed("starts", at, number("starts", backs, at)?)?,
+            })
+        };
+        self.starts.range(at)?.into_iter().flatten().map(start).collect()
+    }
+}
+
+impl<const N: usize> Bytes<'_, N> {
+    fn at(&self, at: usize) -> Result<Option<[u8; N]>, BadColumns> {
+        let bytes = value(self.array, at, |at| self.array.value(at));
+        bytes.map(|bytes| bytes.try_into().map_err(|_| bad(self.name, at))).transpose()
+    }
+}
+
+impl<T: Array> Lists<'_, T> {
+    /// Returns where the elements of the list at `at` are; `None` where there is no list.
+    fn range(&self, at: usize) -> Result<Option<std::ops::Range<usize>>, BadColumns> {
+        if at >= self.lists.len() || self.lists.is_null(at) {
+            return Ok(None);
+        }
+        let offsets = self.lists.value_offsets();
+        let ends = offsets.get(at).zip(offsets.get(at + 1));
+        let range = ends.and_then(|(from, to)| Some(usize::try_from(*from).ok()?..usize::try_from(*to).ok()?));
+        range.filter(|range| range.end <= self.elements.len()).map(Some).ok_or_else(|| bad(self.name, at))
+    }
+}
+
+impl Lists<'_, FixedSizeBinaryArray> {
+    fn ids(&self, at: usize) -> Result<Option<Vec<[u8; 16]>>, BadColumns> {
+        let id = |element| {
+            let bytes = value(self.elements, element, |element| self.elements.value(element));
+            bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| bad(self.name, at))
+        };
+        self.range(at)?.map(|range| range.map(id).collect()).transpose()
+    }
+}
+
+fn column<'a, T: Array + 'static>(batch: &'a RecordBatch, name: &'static str) -> Result<&'a T, BadColumns> {
+    let found = batch.column_by_name(name).and_then(|array| array.as_any().downcast_ref());
+    found.ok_or(BadColumns::Missing(name))
+}
+
+fn bytes<'a, const N: usize>(batch: &'a RecordBatch, name: &'static str) -> Result<Bytes<'a, N>, BadColumns> {
+    Ok(Bytes { name, array: column(batch, name)? })
+}
+
+fn lists<'a, T: Array + 'static>(batch: &'a RecordBatch, name: &'static str) -> Result<Lists<'a, T>, BadColumns> {
+    let lists: &ListArray = column(batch, name)?;
+    let elements = lists.values().as_any().downcast_ref().ok_or(BadColumns::Missing(name))?;
+    Ok(Lists { name, lists, elements })
+}
+
+/// Returns what `read` gives at `at`, unless nothing is there.
+fn value<T>(array: &dyn Array, at: usize, read: impl FnOnce(usize) -> T) -> Option<T> {
+    (at < array.len() && !array.is_null(at)).then(|| read(at))
+}
+
+fn text(array: &StringArray, at: usize) -> Option<String> {
+    value(array, at, |at| array.value(at).to_owned())
+}
+
+fn number(column: &'static str, array: &Int64Array, at: usize) -> Result<Option<u64>, BadColumns> {
+    let number = value(array, at, |at| array.value(at));
+    number.map(|number| u64::try_from(number).map_err(|_| bad(column, at))).transpose()
+}
+
+fn needed(column: &'static str, row: usize, number: Option<u64>) -> Result<u64, BadColumns> {
+    number.ok_or_else(|| bad(column, row))
+}
+
+fn bad(column: &'static str, row: usize) -> BadColumns {
+    BadColumns::Value { column, row }
+}
