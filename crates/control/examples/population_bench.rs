@@ -58,6 +58,7 @@ fn open(folder: &Path) -> anyhow::Result<(Control, Ledger)> {
         segment_bytes: 64 << 20,
         queue_entries: 65_536,
         checkpoint_every: Duration::from_secs(1),
+        heads_every: Duration::from_secs(3_600),
     };
     let (ledger, _) = Ledger::open(&folder.join("ledger"), options, Arc::clone(&clock))?;
     let settings = Settings {

@@ -93,7 +93,7 @@ impl Inner {
         let mut entry = Entry::new(Kind::Admin);
         entry.code = Some("access.refused".to_owned());
         let private = said.to_string().into_bytes();
-        let recorded = self.ledger.append(Draft { entry, private: private.into() });
+        let recorded = self.ledger.append(Draft::new(entry, private));
         if let Err(error) = recorded.and_then(ledger::Pending::wait) {
             tracing::error!(%error, "a refused admin request could not be recorded");
         }

@@ -16,9 +16,13 @@ use crate::{
     Actor, DeskPolicy, Effect, Fault,
     control::{Inner, Registry, read, write},
     follow::Followed,
+    production::Custody,
     record::{Envelope, Record},
     store::{Store, StoreError},
 };
+
+/// The code of the entry that says a part of the record was produced.
+pub(crate) const CUSTODY: &str = "custody.export";
 
 /// Who does what: the stable verb that the record shows.
 #[derive(Clone, Copy)]
@@ -147,7 +151,7 @@ impl Inner {
 
 impl Registry {
     /// Remembers that a durable entry still has to be applied, if it could not be.
-    fn keep_up(&mut self, index: u64, stored: Result<(), StoreError>) -> Result<(), Fault> {
+    pub(crate) fn keep_up(&mut self, index: u64, stored: Result<(), StoreError>) -> Result<(), Fault> {
         stored.map_err(|source| self.lags(index, source))
     }
 
@@ -164,7 +168,7 @@ fn record_change(ledger: &Ledger, act: Act<'_>, record: &Record) -> Result<u64, 
     entry.subject = record.subject().map(|subject| ledger.pseudonym(&subject));
     let envelope = Envelope::new(act.actor.name().to_owned(), record.clone());
     let private = serde_json::to_vec(&envelope).map_err(|_| Unavailable::TooLong)?;
-    let recorded = ledger.append(Draft { entry, private: private.into() })?.wait()?;
+    let recorded = ledger.append(Draft::new(entry, private))?.wait()?;
     Ok(recorded.index())
 }
 
@@ -173,7 +177,15 @@ pub(crate) fn record_policy(ledger: &Ledger, actor: &Actor, policy: DeskPolicy) 
     let said = serde_json::json!({ "actor": actor.name(), "approvals": policy.approvals });
     let mut entry = Entry::new(Kind::Admin);
     entry.code = Some("desk.policy".to_owned());
-    ledger.append(Draft { entry, private: said.to_string().into() })?.wait().map(drop)
+    ledger.append(Draft::new(entry, said.to_string()))?.wait().map(drop)
+}
+
+/// Records that a part of the record is produced; returns once the entry is durable.
+pub(crate) fn record_custody(ledger: &Ledger, custody: &Custody) -> Result<u64, Unavailable> {
+    let private = serde_json::to_vec(custody).map_err(|_| Unavailable::TooLong)?;
+    let mut entry = Entry::new(Kind::Admin);
+    entry.code = Some(CUSTODY.to_owned());
+    Ok(ledger.append(Draft::new(entry, private))?.wait()?.index())
 }
 
 /// Records who acted, then the snapshot itself, whose private part is the canonical document and nothing else.
@@ -184,11 +196,11 @@ pub(crate) fn record_snapshot(ledger: &Ledger, act: Act<'_>, snapshot: &Snapshot
     let mut admin = Entry::new(Kind::Admin);
     admin.code = Some(act.code.to_owned());
     admin.snapshot = Some(*snapshot.digest());
-    let admin = ledger.append(Draft { entry: admin, private: said.to_string().into() })?;
+    let admin = ledger.append(Draft::new(admin, said.to_string()))?;
     let mut entry = Entry::new(Kind::Snapshot);
     entry.code = Some(act.code.to_owned());
     entry.snapshot = Some(*snapshot.digest());
-    let entry = ledger.append(Draft { entry, private: snapshot.canonical().into() })?;
+    let entry = ledger.append(Draft::new(entry, snapshot.canonical()))?;
     let _ = admin.wait()?;
     Ok(entry.wait()?.index())
 }

@@ -11,7 +11,7 @@ use std::{
 use identity::{Change, Directory, Pepper};
 use ledger::Ledger;
 use policy::{Alias, CompileFault, CountryGroups, FreshnessTable, Regime, Snapshot, SnapshotDocument};
-use terms::{Clock, KeyId, ModelVersion, ModelVersionId, Moment, OrganizationId};
+use terms::{Clock, InstrumentId, KeyId, ModelVersion, ModelVersionId, Moment, OrganizationId, Retention};
 
 use crate::{
     Actor, Admin, AdminToken, DeskPolicy, Fault, FollowError, ProofPolicy, Role, Sources,
@@ -133,6 +133,10 @@ pub(crate) struct Inner {
     pub(crate) glass: RwLock<Vec<BreakGlass>>,
     /// Held for the whole of a request that names itself, so that its repetition waits for its answer.
     pub(crate) repeated: Mutex<()>,
+    /// The heads entry that was written for each production that was asked for since the start.
+    pub(crate) produced: Mutex<BTreeMap<InstrumentId, u64>>,
+    /// How long records are kept at least.
+    pub(crate) retention: RwLock<Retention>,
     registry: Mutex<Registry>,
 }
 
@@ -176,6 +180,8 @@ impl Control {
             plans: Plans::default(),
             glass: RwLock::new(store.open_glass()?),
             repeated: Mutex::default(),
+            produced: Mutex::default(),
+            retention: RwLock::new(Retention::default()),
             registry: Mutex::new(Registry { store, behind: false, unspread: VecDeque::new() }),
             ledger,
             clock,
@@ -219,6 +225,11 @@ impl Control {
     /// made from now on.
     pub fn attach_freshness(&self, table: FreshnessTable) {
         *write(&self.0.freshness) = Arc::new(table);
+    }
+
+    /// Keeps records for as long as `retention` says; before that, for the 5 years of 15 CFR 762.6(a).
+    pub fn attach_retention(&self, retention: Retention) {
+        *write(&self.0.retention) = retention;
     }
 
     /// Returns the admin API; the caller binds it to a listener of its own.

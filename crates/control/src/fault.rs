@@ -108,6 +108,9 @@ pub enum Fault {
     /// The answer cannot be written; what was asked for was done all the same.
     #[error("the answer cannot be written: {0}")]
     Unwritable(#[source] serde_json::Error),
+    /// The key is not destroyed, although it is on record that it was to be: do it again.
+    #[error("{0}")]
+    NotErased(#[source] ledger::EraseError),
     /// No part of the server offers this here.
     #[error("{0}")]
     NotOffered(&'static str),

@@ -5,6 +5,8 @@ use policy::SnapshotDocument;
 use proof::entry::{Entry, Kind};
 
 use crate::{
+    commit::CUSTODY,
+    production::Custody,
     record::{Envelope, Record},
     store::{Store, StoreError},
 };
@@ -56,24 +58,51 @@ pub(crate) fn follow(store: &mut Store, ledger: &Ledger) -> Result<Vec<Followed>
 fn follow_one(store: &mut Store, ledger: &Ledger, index: u64) -> Result<Option<Followed>, FollowError> {
     let stored = ledger.stored(index).map_err(|source| FollowError::Lookup { index, source })?;
     let entry = Entry::decode(&stored.leaf).map_err(|error| bad(index, &error))?;
+    // What was destroyed with its subject's key is as if it had never been registered.
+    let Some(private) = stored.main() else {
+        return Ok(None);
+    };
     match entry.kind {
-        Kind::Registry => follow_record(store, index, &stored.private).map(Some),
-        Kind::Admin if carries_record(&entry) => follow_record(store, index, &stored.private).map(Some),
-        Kind::Snapshot => follow_snapshot(store, index, &entry, &stored.private).map(Some),
+        Kind::Registry => follow_record(store, ledger, index, private).map(Some),
+        Kind::Admin if carries_record(&entry) => follow_record(store, ledger, index, private).map(Some),
+        Kind::Admin if entry.code.as_deref() == Some(CUSTODY) => {
+            follow_custody(store, index, private)?;
+            Ok(None)
+        }
+        Kind::Snapshot => follow_snapshot(store, index, &entry, private).map(Some),
         _ => Ok(None),
     }
 }
 
-/// Of the entries about administrators, those that change a token or an approver, approve, or break the glass.
+/// Of the entries about administrators, those that change a token, an approver or a hold, request a production, approve, or
+/// break the glass.
 fn carries_record(entry: &Entry) -> bool {
     let (noun, verb) = entry.code.as_deref().and_then(|code| code.split_once('.')).unwrap_or_default();
-    ["admin_token", "approver"].contains(&noun) || ["approve", "break_glass", "break_glass_end"].contains(&verb)
+    ["admin_token", "approver", "production", "hold"].contains(&noun)
+        || ["approve", "break_glass", "break_glass_end"].contains(&verb)
 }
 
-fn follow_record(store: &mut Store, index: u64, private: &[u8]) -> Result<Followed, FollowError> {
-    let envelope = Envelope::parse(private).map_err(|error| bad(index, &error))?;
-    store.apply(index, &envelope.actor, &envelope.change)?;
-    Ok(Followed::Record(Box::new(envelope.change)))
+fn follow_record(store: &mut Store, ledger: &Ledger, index: u64, private: &[u8]) -> Result<Followed, FollowError> {
+    let Envelope { actor, change, .. } = Envelope::parse(private).map_err(|error| bad(index, &error))?;
+    match store.apply(index, &actor, &change) {
+        Err(error) if error.refers_to_nothing() && outlived(ledger, &change) => {
+            store.apply_known(index, &actor, &change)?;
+        }
+        applied => applied?,
+    }
+    Ok(Followed::Record(Box::new(change)))
+}
+
+/// Tells whether a change is about somebody of whom something was destroyed: what it refers to may be among that.
+fn outlived(ledger: &Ledger, change: &Record) -> bool {
+    let mut subjects = change.parts().iter().filter_map(Record::subject);
+    subjects.any(|subject| ledger.has_erased(&ledger.pseudonym(&subject)))
+}
+
+fn follow_custody(store: &mut Store, index: u64, private: &[u8]) -> Result<(), FollowError> {
+    let custody: Custody = serde_json::from_slice(private).map_err(|error| bad(index, &error))?;
+    let id = custody.production().ok_or_else(|| bad(index, &"it has no approvals"))?;
+    Ok(store.apply_custody(index, id)?)
 }
 
 fn follow_snapshot(store: &mut Store, index: u64, entry: &Entry, private: &[u8]) -> Result<Followed, FollowError> {

@@ -96,7 +96,7 @@ impl Inner {
         entry.code = Some(code.to_owned());
         entry.snapshot = Some(*after.digest());
         let said = json!({ "actor": act.actor.name(), "act": act.code, "found": found });
-        let _ = self.ledger.append(Draft { entry, private: said.to_string().into() })?.wait()?;
+        let _ = self.ledger.append(Draft::new(entry, said.to_string()))?.wait()?;
         Ok(())
     }
 }

@@ -15,9 +15,11 @@ mod follow;
 mod gate;
 mod glass;
 mod history;
+mod hold;
 mod http;
 mod instrument;
 mod plan;
+mod production;
 mod record;
 mod schema;
 mod sources;
@@ -27,13 +29,13 @@ mod token;
 
 pub use admin::{
     Admin, Advice, AffiliationEnd, AttestationStatus, BoundTo, Changed, Emergency, InstrumentState, Minted,
-    MintedToken, NewAffiliation, NewApprover, NewAttestation, NewKey, NewOrganization, NewPerson, NewToken,
-    NewWorkload, Officer, OrganizationUpdate, PersonUpdate, Placed, Registrar, Root, SignedAct, Thumbprint,
-    WithdrawalReason, WorkloadUpdate,
+    MintedToken, NewAffiliation, NewApprover, NewAttestation, NewErasure, NewHold, NewKey, NewOrganization, NewPerson,
+    NewProduction, NewRelease, NewToken, NewWorkload, Officer, OrganizationUpdate, PersonUpdate, Placed, Produced,
+    ProductionState, Registrar, Root, SignedAct, Thumbprint, WithdrawalReason, WorkloadUpdate,
 };
 pub use amend::{Bearing, Change, Meaning, diff};
 pub use approval::{
-    ActVerb, Approval, ApprovalAct, Approver, ApproverKey, ApproverRole, BadNumber, DeskPolicy, PublicKey,
+    ActKind, ActVerb, Approval, ApprovalAct, Approver, ApproverKey, ApproverRole, BadNumber, DeskPolicy, PublicKey,
     document_sha256,
 };
 pub use control::{Control, Effect, OpenError, Publish, Reload, Settings};
@@ -45,8 +47,10 @@ pub use federation::{
 pub use follow::FollowError;
 pub use gate::ProofPolicy;
 pub use glass::{BreakGlass, GlassEnd, GlassEndReason};
+pub use hold::{Erased, Hold, HoldScope, Release};
 pub use instrument::{Instrument, InstrumentKind, Turn};
 pub use plan::{PlanRequest, PlanState, PlannedReplay, ReplayWindow};
+pub use production::{Custody, Production, Signed};
 pub use sources::{Placed as SourcePlaced, Sources};
 pub use store::StoreError;
 pub use token::{Actor, AdminToken, Role};

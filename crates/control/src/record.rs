@@ -12,13 +12,15 @@ use crate::{
     approval::{Approval, Approver},
     federation::{Document, Review},
     glass::BreakGlass,
+    hold::Hold,
+    production::Production,
     token::TokenRecord,
 };
 
 /// The version of [`Envelope`] that this crate writes; readers refuse later ones. Version 2 added approvers, approvals,
-/// breaks of the glass, and the person behind a token; version 3 what sources of word about people say. Earlier versions
-/// are read as before.
-const ENVELOPE_VERSION: u32 = 3;
+/// breaks of the glass, and the person behind a token; version 3 what sources of word about people say; version 4
+/// productions and their approvals. Earlier versions are read as before.
+const ENVELOPE_VERSION: u32 = 4;
 
 /// A person's own fields; attestations and affiliations are records of their own.
 #[derive(Clone, Debug, serde::Deserialize, serde::Serialize)]
@@ -115,6 +117,8 @@ pub(crate) enum Record {
     Approver(Approver),
     Approval(Approval),
     BreakGlass(BreakGlass),
+    Production(Production),
+    Hold(Hold),
     Channel(Channel),
     Heard(Heard),
     Account(AccountRecord),
@@ -130,7 +134,12 @@ impl Record {
     /// Returns the kind of entry that records it.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::AdminToken(_) | Self::Approver(_) | Self::Approval(_) | Self::BreakGlass(_) => Kind::Admin,
+            Self::AdminToken(_)
+            | Self::Approver(_)
+            | Self::Approval(_)
+            | Self::BreakGlass(_)
+            | Self::Production(_)
+            | Self::Hold(_) => Kind::Admin,
             _ => Kind::Registry,
         }
     }
@@ -195,10 +204,16 @@ impl Record {
             Self::Key(key) => Some(holder_subject(&key.holder, &key.id)),
             Self::Account(record) | Self::AccountGone(record) => Some(person_subject(&record.person)),
             Self::Review(review) => review.person.as_ref().map(person_subject),
-            Self::Signal(signal) => signal.changes.iter().find_map(Self::subject),
+            Self::Signal(signal) => only(signal.changes.iter().filter_map(Self::subject)),
             _ => None,
         }
     }
+}
+
+/// Returns the one that all are; of several nobody's key is destroyed with what was said of the others.
+fn only(mut subjects: impl Iterator<Item = String>) -> Option<String> {
+    let first = subjects.next()?;
+    subjects.all(|other| other == first).then_some(first)
 }
 
 fn person_subject(id: &PersonId) -> String {
@@ -256,8 +271,8 @@ mod tests {
 
     #[test]
     fn an_envelope_of_a_later_version_is_refused_by_its_version_and_not_by_its_fields() {
-        let later = br#"{"version":4,"actor":"a","something":"new"}"#;
-        assert!(matches!(Envelope::parse(later), Err(EnvelopeFault::Later(4))));
+        let later = br#"{"version":5,"actor":"a","something":"new"}"#;
+        assert!(matches!(Envelope::parse(later), Err(EnvelopeFault::Later(5))));
     }
 
     #[test]

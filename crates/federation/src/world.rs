@@ -39,6 +39,7 @@ impl World {
             segment_bytes: 1 << 20,
             queue_entries: 1024,
             checkpoint_every: Duration::from_millis(20),
+            heads_every: Duration::from_secs(3_600),
         };
         let (ledger, _) =
             Ledger::open(&dir.path().join("ledger"), options, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
@@ -104,7 +105,7 @@ impl World {
         admin.officer().unwrap().file_and_apply(InstrumentKind::License, &json).unwrap();
     }
 
-    /// Returns every byte of the ledger and of the registry.
+    /// Returns every byte of the ledger and of the registry, and what the ledger has sealed, opened.
     pub(crate) fn stored(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         let mut folders = vec![self.dir.path().to_owned()];
@@ -115,6 +116,11 @@ impl World {
                     false => found.push((entry.path(), std::fs::read(entry.path()).unwrap())),
                 }
             }
+        }
+        let reader = ledger::Reader::open(&self.dir.path().join("ledger")).unwrap();
+        for stored in reader.entries(0).unwrap().map(Result::unwrap) {
+            let name = PathBuf::from(format!("entry-{}", stored.index));
+            found.push((name, stored.main().unwrap_or_default().to_vec()));
         }
         found
     }

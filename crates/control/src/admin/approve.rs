@@ -37,26 +37,8 @@ impl Officer<'_> {
         let now = self.admin.now();
         let filed = awaited(&registry.store, kind, id, &signed.act)?;
         check_act(&signed.act, &filed, now)?;
-        let approver = signer(&registry.store, &signed)?;
-        if self
-            .admin
-            .inner
-            .proposers(&registry.store, &filed)?
-            .iter()
-            .any(|actor| self.admin.inner.is(actor, &approver.id))
-        {
-            let detail = format!("`{}` proposed this: somebody else must approve it", approver.id);
-            return Err(Fault::invalid("jws", detail));
-        }
-        once(&registry.store, &signed.act, &approver, now)?;
-        let approval = Approval {
-            act: signed.act,
-            approver: approver.id,
-            role: approver.role,
-            public_key: approver.public_key,
-            jws: signed.jws,
-            at: now,
-        };
+        let proposers = self.admin.inner.proposers(&registry.store, &filed)?;
+        let approval = self.admin.inner.accept(&registry.store, signed, &proposers, now)?;
         let changed = self.admin.commit(&mut registry, approve_code(kind), Record::Approval(approval), ())?;
         self.admin.inner.settle_glass(&mut registry);
         let state = InstrumentState::read(&registry.store, filed)?;
@@ -66,7 +48,7 @@ impl Officer<'_> {
 
 /// Returns the version that an act is about, if it waits for approvals.
 fn awaited(store: &Store, kind: InstrumentKind, id: &InstrumentId, act: &ApprovalAct) -> Result<Filed, Fault> {
-    if act.kind != kind || act.id != *id {
+    if act.kind != kind.into() || act.id != *id {
         let detail = format!("is `{} {}`, and was handed in for `{} {id}`", act.kind.as_str(), act.id, kind.as_str());
         return Err(Fault::invalid("act.id", detail));
     }
@@ -101,6 +83,11 @@ fn check_act(act: &ApprovalAct, filed: &Filed, now: Moment) -> Result<(), Fault>
         let detail = format!("is of another document: version {} has {}", act.version, wanted.document_sha256);
         return Err(Fault::invalid("act.document_sha256", detail));
     }
+    check_time(act, now)
+}
+
+/// Requires that an act ends neither before now nor too far ahead.
+pub(super) fn check_time(act: &ApprovalAct, now: Moment) -> Result<(), Fault> {
     if act.valid_until <= now {
         return Err(Fault::invalid("act.valid_until", format!("ended at {}: sign again", act.valid_until)));
     }
@@ -137,6 +124,30 @@ fn once(store: &Store, act: &ApprovalAct, approver: &Approver, now: Moment) -> R
 }
 
 impl Inner {
+    /// Takes a signature under an act that was checked, by an approver who is none of `proposers`.
+    pub(super) fn accept(
+        &self,
+        store: &Store,
+        signed: SignedAct,
+        proposers: &[String],
+        now: Moment,
+    ) -> Result<Approval, Fault> {
+        let approver = signer(store, &signed)?;
+        if proposers.iter().any(|actor| self.is(actor, &approver.id)) {
+            let detail = format!("`{}` proposed this: somebody else must approve it", approver.id);
+            return Err(Fault::invalid("jws", detail));
+        }
+        once(store, &signed.act, &approver, now)?;
+        Ok(Approval {
+            act: signed.act,
+            approver: approver.id,
+            role: approver.role,
+            public_key: approver.public_key,
+            jws: signed.jws,
+            at: now,
+        })
+    }
+
     /// Requires the approvals that the desk's policy asks for before a filed version takes force.
     pub(super) fn check_approved(&self, store: &Store, filed: &Filed) -> Result<(), Fault> {
         if self.desk.is_single_person() {
@@ -149,8 +160,7 @@ impl Inner {
             return Err(Fault::Unapproved(vec![FieldFault::new("proposer", detail)]));
         }
         let approvals = store.approvals(kind, id, version)?;
-        let approvers = approvals.iter().map(|approval| store.approver(&approval.approver));
-        let approvers: Vec<Approver> = approvers.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        let approvers = approvers_of(store, &approvals)?;
         let document = filed.instrument.json();
         let sha256 = crate::approval::document_sha256(&document);
         let quorum = Quorum {
@@ -162,7 +172,7 @@ impl Inner {
             proposed: &|person| proposers.iter().any(|actor| self.is(actor, person)),
             now: self.clock.now(),
         };
-        quorum.check().map_err(Fault::Unapproved)
+        quorum.check().map(drop).map_err(Fault::Unapproved)
     }
 
     /// Returns everyone who is not to approve a version: who filed it, and who put it in force by breaking the glass.
@@ -173,11 +183,17 @@ impl Inner {
     }
 
     /// Returns true if `actor`, as the record names actors, is this person: by name, or by the token's holder.
-    fn is(&self, actor: &str, person: &PersonId) -> bool {
+    pub(super) fn is(&self, actor: &str, person: &PersonId) -> bool {
         let name = actor.split_once(':').map_or(actor, |(_, name)| name);
         let holder = || name.parse().ok().and_then(|id| read(&self.tokens).get(&id)?.person.clone());
         name == person.as_str() || holder().is_some_and(|holder| holder == *person)
     }
+}
+
+/// Returns everyone who approved, as registered now.
+pub(super) fn approvers_of(store: &Store, approvals: &[Approval]) -> Result<Vec<Approver>, Fault> {
+    let approvers = approvals.iter().map(|approval| store.approver(&approval.approver));
+    Ok(approvers.filter_map(Result::transpose).collect::<Result<_, _>>()?)
 }
 
 fn approve_code(kind: InstrumentKind) -> &'static str {

@@ -6,7 +6,7 @@ use terms::{InstrumentId, Moment};
 
 use super::Changed;
 use crate::{
-    ActVerb, Admin, Approval, BreakGlass, Change, Fault, FieldFault, InstrumentKind, Turn,
+    Admin, Approval, BreakGlass, Change, Fault, FieldFault, InstrumentKind, Turn,
     amend::diff,
     commit::Act,
     control::{Inner, Registry},
@@ -399,14 +399,14 @@ fn file_code(kind: InstrumentKind) -> &'static str {
 
 /// Names the act that puts a version in force, by the status that it has.
 fn act_code(instrument: &Instrument) -> &'static str {
-    match (instrument.kind(), ActVerb::of(instrument.status())) {
-        (InstrumentKind::Directive, ActVerb::Apply) => "directive.apply",
-        (InstrumentKind::Directive, ActVerb::Stay) => "directive.stay",
-        (InstrumentKind::Directive, ActVerb::Vacate) => "directive.vacate",
-        (InstrumentKind::Directive, ActVerb::Lift) => "directive.lift",
-        (InstrumentKind::License, ActVerb::Apply) => "license.apply",
-        (InstrumentKind::License, ActVerb::Stay) => "license.stay",
-        (InstrumentKind::License, ActVerb::Vacate) => "license.vacate",
-        (InstrumentKind::License, ActVerb::Lift) => "license.lift",
+    match (instrument.kind(), instrument.status()) {
+        (InstrumentKind::Directive, Status::Stayed) => "directive.stay",
+        (InstrumentKind::Directive, Status::Vacated) => "directive.vacate",
+        (InstrumentKind::Directive, Status::Lifted) => "directive.lift",
+        (InstrumentKind::Directive, _) => "directive.apply",
+        (InstrumentKind::License, Status::Stayed) => "license.stay",
+        (InstrumentKind::License, Status::Vacated) => "license.vacate",
+        (InstrumentKind::License, Status::Lifted) => "license.lift",
+        (InstrumentKind::License, _) => "license.apply",
     }
 }

@@ -6,11 +6,14 @@ mod ask;
 mod bound;
 mod checks;
 mod desk;
+mod erasure;
 mod evidence;
 mod glass;
+mod holds;
 mod keys;
 mod parties;
 mod plan;
+mod productions;
 mod read;
 mod requests;
 mod tokens;
@@ -28,11 +31,13 @@ pub(crate) use ask::{Question, When};
 pub use bound::{BoundTo, Thumbprint};
 pub use desk::{Advice, InstrumentState, Officer, Placed};
 pub use keys::Minted;
+pub use productions::{Produced, ProductionState};
 pub use read::AttestationStatus;
 pub(crate) use read::{Area, Health};
 pub use requests::{
-    AffiliationEnd, Emergency, NewAffiliation, NewApprover, NewAttestation, NewKey, NewOrganization, NewPerson,
-    NewToken, NewWorkload, OrganizationUpdate, PersonUpdate, SignedAct, WithdrawalReason, WorkloadUpdate,
+    AffiliationEnd, Emergency, NewAffiliation, NewApprover, NewAttestation, NewErasure, NewHold, NewKey,
+    NewOrganization, NewPerson, NewProduction, NewRelease, NewToken, NewWorkload, OrganizationUpdate, PersonUpdate,
+    SignedAct, WithdrawalReason, WorkloadUpdate,
 };
 pub use tokens::{MintedToken, Root};
 

@@ -205,12 +205,12 @@ impl Reader<'_> {
         }
     }
 
-    fn store<T>(&self, read: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, Fault> {
+    pub(super) fn store<T>(&self, read: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, Fault> {
         Ok(read(&self.0.inner.peek().store)?)
     }
 
     /// Reads one row more than asked for, which tells whether there is another page.
-    fn listed<T>(
+    pub(super) fn listed<T>(
         &self,
         mut page: Page,
         list: impl FnOnce(&Store, &Page) -> Result<Vec<T>, StoreError>,

@@ -4,15 +4,16 @@
 use std::time::Duration;
 
 use identity::Holder;
+use proof::production::Disclosure;
 use serde::Deserialize;
 use terms::{
-    AffiliationId, Assurance, AttestationId, Claim, Country, Coverage, EndUse, Engagement, IssuerId, Moment,
-    OrganizationId, OrganizationKind, PersonId, Screening, Tie, WorkloadId,
+    AffiliationId, Assurance, AttestationId, Claim, Country, Coverage, EndUse, Engagement, IssuerId, ModelVersionId,
+    Moment, OrganizationId, OrganizationKind, PersonId, Screening, Tie, WorkloadId,
 };
 use utoipa::ToSchema;
 
 use super::BoundTo;
-use crate::{ApprovalAct, ApproverRole, PublicKey, Role, schema};
+use crate::{ApprovalAct, ApproverRole, HoldScope, PublicKey, Role, schema};
 
 /// A new organization.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -265,6 +266,69 @@ pub struct SignedAct {
     /// The signature: JWS in compact form with a detached payload (`header..signature`), `alg` `EdDSA`, `kid` the
     /// approver, `typ` `exeat-approval+jws`; the payload is the act in the canonical spelling of RFC 8785.
     pub jws: String,
+}
+
+/// A legal hold to be placed.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewHold {
+    /// Whose records it keeps: `"everything"`, `{"organization": ID}` or `{"person": ID}`.
+    pub scope: HoldScope,
+    /// Which agency or court asked, formally or not, and how; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub authority: String,
+}
+
+/// The end of a legal hold.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRelease {
+    /// The agency's written authorization: which document, of when; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub authorization: String,
+}
+
+/// Private parts to be made unreadable for good.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewErasure {
+    /// Whose, as the log names callers: `person:ada`, `workload:nightly`, `key:ID`.
+    #[schema(example = "person:ada")]
+    pub subject: String,
+    /// Of which epoch: year x 4 + quarter (0 to 3).
+    pub epoch: u32,
+    /// Why, and on whose demand; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub reason: String,
+}
+
+/// A part of the record to be produced.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewProduction {
+    /// Whose calls, as the log names it: `organization:acme`, `person:ada`, `workload:nightly`, `key:ID`, `model:mythos-5.0`.
+    #[schema(example = "organization:acme")]
+    pub name: String,
+    /// Only calls on this model version; on any if absent.
+    #[schema(value_type = Option<String>)]
+    pub model: Option<ModelVersionId>,
+    /// Calls that were opened or refused from here on.
+    #[schema(value_type = String, format = DateTime)]
+    pub from: Moment,
+    /// Until here, which is no longer in it; not in the future.
+    #[schema(value_type = String, format = DateTime)]
+    pub to: Moment,
+    /// Which private fields are shown; the facts of the decisions if absent.
+    #[serde(default = "facts")]
+    #[schema(value_type = Vec<String>, required = false, example = json!(["facts", "digests", "content"]))]
+    pub disclose: Vec<Disclosure>,
+    /// For whom and on what authority; 1 to 256 characters.
+    #[schema(min_length = 1, max_length = 256)]
+    pub reason: String,
+}
+
+fn facts() -> Vec<Disclosure> {
+    vec![Disclosure::Facts]
 }
 
 /// Why something is done without its approvals, and for how long.

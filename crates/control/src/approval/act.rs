@@ -1,16 +1,17 @@
-//! What an approver signs: one act on one version of one instrument.
+//! What an approver signs: one act on one version of one instrument, or on one production.
 
 use std::{fmt, str::FromStr};
 
+use proof::production::Selection;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use terms::{InstrumentId, Moment};
 
-use super::jcs::{BadNumber, canonical};
 use crate::InstrumentKind;
+use proof::jcs::{BadNumber, canonical};
 
-/// What is done with a version: it is put in force with the status that it has.
+/// What is done: a version is put in force with the status that it has, or a part of the record is produced.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActVerb {
@@ -22,11 +23,13 @@ pub enum ActVerb {
     Vacate,
     /// Ends it.
     Lift,
+    /// Shows what a selection names of the record.
+    Produce,
 }
 
 impl ActVerb {
     /// Every verb.
-    pub const ALL: [Self; 4] = [Self::Apply, Self::Stay, Self::Vacate, Self::Lift];
+    pub const ALL: [Self; 5] = [Self::Apply, Self::Stay, Self::Vacate, Self::Lift, Self::Produce];
 
     /// Returns the verb that puts a document with this status in force.
     #[must_use]
@@ -47,6 +50,7 @@ impl ActVerb {
             Self::Stay => "stay",
             Self::Vacate => "vacate",
             Self::Lift => "lift",
+            Self::Produce => "produce",
         }
     }
 }
@@ -61,7 +65,40 @@ impl FromStr for ActVerb {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|verb| verb.as_str() == text);
-        found.ok_or_else(|| format!("`{text}` is no act: write `apply`, `stay`, `vacate` or `lift`"))
+        found.ok_or_else(|| format!("`{text}` is no act: write `apply`, `stay`, `vacate`, `lift` or `produce`"))
+    }
+}
+
+/// What an act is about.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActKind {
+    /// An order.
+    Directive,
+    /// An authorization.
+    License,
+    /// A part of the record, as a selection names it.
+    Production,
+}
+
+impl ActKind {
+    /// Returns the noun, as acts spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Directive => "directive",
+            Self::License => "license",
+            Self::Production => "production",
+        }
+    }
+}
+
+impl From<InstrumentKind> for ActKind {
+    fn from(kind: InstrumentKind) -> Self {
+        match kind {
+            InstrumentKind::Directive => Self::Directive,
+            InstrumentKind::License => Self::License,
+        }
     }
 }
 
@@ -72,20 +109,20 @@ enum Type {
     V1,
 }
 
-/// One act on one version of one instrument, as an approver signs it.
+/// One act on one version of one instrument, or on one production, as an approver signs it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApprovalAct {
     r#type: Type,
     /// What is to be done.
     pub act: ActVerb,
-    /// Directive or license.
-    pub kind: InstrumentKind,
-    /// The instrument.
+    /// Directive, license or production.
+    pub kind: ActKind,
+    /// The instrument or the production.
     pub id: InstrumentId,
-    /// Its version.
+    /// Its version; that of a production is 1.
     pub version: u64,
-    /// The SHA-256 of the document in its canonical spelling (RFC 8785), in lower-case hexadecimal digits.
+    /// The SHA-256 of the document, of a production the selection, in its canonical spelling (RFC 8785), in lower-case hexadecimal digits.
     pub document_sha256: String,
     /// From when on the signature no longer counts.
     pub valid_until: Moment,
@@ -105,10 +142,27 @@ impl ApprovalAct {
         Ok(Self {
             r#type: Type::V1,
             act: ActVerb::of(status),
-            kind: kind(text("type")?)?,
+            kind: kind(text("type")?)?.into(),
             id: text("id")?.parse().map_err(|error: terms::BadId| error.to_string())?,
             version: document.get("version").and_then(Value::as_u64).ok_or_else(|| lacks("version"))?,
             document_sha256: document_sha256(document).map_err(|error| error.to_string())?,
+            valid_until,
+        })
+    }
+
+    /// Makes the act that shows what `selection` names of the record, as the production `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`BadNumber`]; a selection has no numbers.
+    pub fn to_produce(id: &InstrumentId, selection: &Selection, valid_until: Moment) -> Result<Self, BadNumber> {
+        Ok(Self {
+            r#type: Type::V1,
+            act: ActVerb::Produce,
+            kind: ActKind::Production,
+            id: id.clone(),
+            version: 1,
+            document_sha256: document_sha256(&serde_json::to_value(selection).unwrap_or_default())?,
             valid_until,
         })
     }

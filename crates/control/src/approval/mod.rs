@@ -1,7 +1,6 @@
 //! Signed approvals: what is signed and by whom, and whether there are enough.
 
 mod act;
-mod jcs;
 mod jws;
 mod quorum;
 
@@ -10,10 +9,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use terms::{Moment, PersonId};
 
-pub use act::{ActVerb, ApprovalAct, document_sha256};
-pub use jcs::BadNumber;
+pub use act::{ActKind, ActVerb, ApprovalAct, document_sha256};
 pub use jws::{ApproverKey, PublicKey};
 pub(crate) use jws::{Jws, JwsFault};
+pub use proof::jcs::BadNumber;
 pub(crate) use quorum::Quorum;
 
 /// In which capacity a person approves.

@@ -26,24 +26,26 @@ pub(crate) struct Quorum<'a> {
 }
 
 impl Quorum<'_> {
-    /// Requires enough approvals, each by another person in another role.
+    /// Requires enough approvals, each by another person in another role; returns those that count.
     ///
     /// # Errors
     ///
     /// What is missing, and of each approval that does not count why not.
-    pub(crate) fn check(&self) -> Result<(), Vec<FieldFault>> {
+    pub(crate) fn check(&self) -> Result<Vec<&Approval>, Vec<FieldFault>> {
         let mut roles = BTreeSet::new();
+        let mut counted = Vec::new();
         let mut faults = Vec::new();
         for approval in self.approvals {
             match self.objection(approval, &roles) {
                 Some(why) => faults.push(FieldFault::new(&format!("approvals.{}", approval.approver), why)),
                 None => {
                     roles.insert(approval.role);
+                    counted.push(approval);
                 }
             }
         }
         if roles.len() >= usize::from(self.needs) {
-            return Ok(());
+            return Ok(counted);
         }
         let detail = format!(
             "{} approvals of `{}` are needed, by different people with different roles, none of them the proposer; {} count",

@@ -56,7 +56,8 @@ impl Federation {
         let stored = self.0.ledger.stored(index)?;
         let unreadable = |why: String| Fault::Follow(FollowError::Entry { index, why });
         let entry = Entry::decode(&stored.leaf).map_err(|error| unreadable(error.to_string()))?;
-        let envelope = Envelope::parse(&stored.private).map_err(|error| unreadable(error.to_string()))?;
+        let envelope =
+            Envelope::parse(stored.main().unwrap_or_default()).map_err(|error| unreadable(error.to_string()))?;
         let source = envelope.actor.strip_prefix("channel:").and_then(|id| ChannelId::parse(id).ok());
         let at = Moment::from_millis(i64::try_from(entry.at_ms).unwrap_or(i64::MAX));
         Ok(Ending { index, at, code: entry.code.unwrap_or_default(), source, what })

@@ -125,14 +125,17 @@ fn happening(stored: &Stored) -> Result<Option<Happening>, Fault> {
     let unreadable = |why: String| Fault::Follow(FollowError::Entry { index, why });
     let entry = Entry::decode(&stored.leaf).map_err(|error| unreadable(error.to_string()))?;
     let (by, what) = match entry.kind {
-        Kind::Registry => {
-            let envelope = Envelope::parse(&stored.private).map_err(|error| unreadable(error.to_string()))?;
+        // What was destroyed with its subject's key is not told any more.
+        Kind::Registry if stored.main().is_some() => {
+            let envelope = Envelope::parse(stored.main().unwrap_or_default());
+            let envelope = envelope.map_err(|error| unreadable(error.to_string()))?;
             let what = envelope.change.parts().iter().filter_map(happened).collect();
             (cause(&envelope.actor), what)
         }
         // A call that recovery or a full record closed has no facts, and nothing is known of who received its output.
-        Kind::Close if entry.outcome == Some(Outcome::Cut) && !stored.private.is_empty() => {
-            let facts = serde_json::from_slice(&stored.private).map_err(|error| unreadable(error.to_string()))?;
+        Kind::Close if entry.outcome == Some(Outcome::Cut) && stored.main().is_some() => {
+            let facts = serde_json::from_slice(stored.main().unwrap_or_default());
+            let facts = facts.map_err(|error| unreadable(error.to_string()))?;
             (Cause::Policy, cut(&entry, &facts).into_iter().collect())
         }
         _ => return Ok(None),

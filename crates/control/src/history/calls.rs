@@ -4,7 +4,10 @@ use policy::{
     CredentialFacts, Facts, Snapshot, explain,
     explain::{Explanation, Tried},
 };
-use proof::entry::{Entry, Kind, Outcome};
+use proof::{
+    entry::{Entry, Kind, Outcome},
+    hex,
+};
 use serde::Serialize;
 use terms::{CallId, Moment};
 
@@ -165,6 +168,10 @@ fn says_the_same(entry: &Entry, tried: &Tried) -> bool {
 }
 
 fn facts(found: &Found) -> Result<Facts, Fault> {
+    if found.private.is_empty() {
+        let index = found.index;
+        return Err(Fault::Conflict(format!("the facts of entry {index} were destroyed with their subject's key")));
+    }
     serde_json::from_slice(&found.private).map_err(|_| unreadable(found.index))
 }
 
@@ -181,8 +188,4 @@ fn outcome(outcome: Outcome) -> &'static str {
         Outcome::Interrupted => "interrupted",
         Outcome::NotServed => "not_served",
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -63,7 +63,7 @@ impl History<'_> {
                 return Snapshot::compile(document(&found)?).map_err(Fault::does_not_compile);
             }
         }
-        Err(Fault::not_found("snapshot", super::calls::hex(digest)))
+        Err(Fault::not_found("snapshot", proof::hex(digest)))
     }
 
     /// Returns the index of every entry that put a snapshot in force, in order; the registry knows them by epoch.

@@ -60,7 +60,8 @@ impl History<'_> {
         self.check_known_at(known_at)?;
         let mut past = Past::default();
         scan::up_to(&self.inner.ledger, known_at, |found| {
-            if found.entry.kind == Kind::Registry {
+            // What was destroyed with its subject's key is as if it had never been registered.
+            if found.entry.kind == Kind::Registry && !found.private.is_empty() {
                 let envelope = Envelope::parse(&found.private)
                     .map_err(|error| FollowError::Entry { index: found.index, why: error.to_string() })?;
                 past.learn(found.at(), envelope.change);
@@ -103,7 +104,9 @@ impl Past {
             | Record::License(_)
             | Record::Approver(_)
             | Record::Approval(_)
-            | Record::BreakGlass(_) => {}
+            | Record::BreakGlass(_)
+            | Record::Production(_)
+            | Record::Hold(_) => {}
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) struct Found {
 impl Found {
     fn read(stored: Stored) -> Result<Self, Fault> {
         let entry = decode(&stored)?;
-        Ok(Self { index: stored.index, entry, private: stored.private.to_vec() })
+        Ok(Self { index: stored.index, entry, private: stored.main().unwrap_or_default().to_vec() })
     }
 
     pub(super) fn at(&self) -> Moment {
@@ -90,7 +90,7 @@ fn first(ledger: &Ledger, from: u64, until: u64, is_it: impl Fn(&Entry) -> bool)
         }
         let entry = decode(&stored)?;
         if is_it(&entry) {
-            return Ok(Some(Found { index: stored.index, entry, private: stored.private.to_vec() }));
+            return Ok(Some(Found { index: stored.index, entry, private: stored.main().unwrap_or_default().to_vec() }));
         }
     }
     Ok(None)

@@ -4,12 +4,14 @@ mod approvers;
 mod ask;
 mod call;
 mod evidence;
+mod holds;
 mod instruments;
 mod keys;
 mod operations;
 mod parties;
 mod plans;
 mod problem;
+mod productions;
 mod shapes;
 mod sources;
 mod views;
@@ -86,6 +88,15 @@ macro_rules! with_routes {
             instruments: stay_license __path_stay_license,
             instruments: vacate_license __path_vacate_license,
             instruments: lift_license __path_lift_license,
+            productions: list_productions __path_list_productions,
+            productions: request_production __path_request_production,
+            productions: get_production __path_get_production,
+            productions: approve_production __path_approve_production,
+            productions: produce __path_produce,
+            holds: list_holds __path_list_holds,
+            holds: place_hold __path_place_hold,
+            holds: release_hold __path_release_hold,
+            holds: erase __path_erase,
             plans: make_plan __path_make_plan,
             plans: get_plan __path_get_plan,
             operations: get_snapshot __path_get_snapshot,

@@ -86,6 +86,8 @@ impl Problem {
 const TOO_LARGE: Kind = (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "too large to be recorded");
 const NOT_FOUND: Kind = (StatusCode::NOT_FOUND, "not-found", "not found");
 const INTERNAL: Kind = (StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error");
+/// What asking again in a second mends: no fault of anybody's.
+const NOT_YET: Kind = (StatusCode::SERVICE_UNAVAILABLE, "not-yet", "not covered by a checkpoint yet");
 const UNAVAILABLE: Kind = (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "not available now");
 
 impl From<Fault> for Problem {
@@ -112,11 +114,11 @@ fn kind(fault: &Fault) -> Kind {
         Fault::Unproved(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unproved", "not proved to hold"),
         Fault::Unapproved(_) => (StatusCode::CONFLICT, "unapproved", "approvals are missing"),
         Fault::Conflict(_) => (StatusCode::CONFLICT, "conflict", "contradicts the present state"),
+        Fault::NotErased(_) => (StatusCode::CONFLICT, "not-erased", "not erased"),
         Fault::NotOffered(_) => (StatusCode::NOT_IMPLEMENTED, "not-offered", "not offered here"),
         Fault::Unrecorded(Unavailable::TooLong) => TOO_LARGE,
-        Fault::Unrecorded(_) | Fault::Random(_) | Fault::Follow(_) | Fault::Lookup(LookupError::NotYet(_)) => {
-            UNAVAILABLE
-        }
+        Fault::Lookup(LookupError::NotYet(_)) => NOT_YET,
+        Fault::Unrecorded(_) | Fault::Random(_) | Fault::Follow(_) => UNAVAILABLE,
         Fault::Behind { .. } | Fault::Store(_) | Fault::Lookup(_) | Fault::Unwritable(_) => INTERNAL,
     }
 }
@@ -124,7 +126,7 @@ fn kind(fault: &Fault) -> Kind {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        if status.is_server_error() {
+        if status.is_server_error() && self.title != NOT_YET.2 {
             tracing::error!(kind = self.kind, detail = self.detail, "admin request failed");
         }
         let body = serde_json::to_vec(&self).unwrap_or_default();

@@ -63,6 +63,8 @@ fn things() -> Vec<(&'static str, Value)> {
         ("Affiliation", affiliation()),
         ("AdminToken", token()),
         ("Approver", approver()),
+        ("Erased", json!({ "subject": "person:ada", "epoch": 8104, "destroyed": true })),
+        ("Produced", json!({ "id": "production-1", "custody": 7, "heads": 8, "size": 9 })),
     ]
 }
 
@@ -78,9 +80,19 @@ fn desk() -> Vec<(&'static str, Schema)> {
     let placed = with(with(like(&instrument), "notices", notices), "changes", Schema::Array(Array::new(change)));
     vec![
         ("Key", with(like(&key()), "confirmation", or_null(like(&json!({ "x5t#S256?": "", "jkt?": "" }))))),
+        ("Production", with(like(&production()), "custody", anything())),
+        ("Hold", hold()),
         ("Instrument", with(like(&instrument), "break_glass", or_null(break_glass()))),
         ("Placed", with(placed, "break_glass", or_null(break_glass()))),
     ]
+}
+
+fn hold() -> Schema {
+    let hold = json!({
+        "id": "hold-1", "authority": "BIS, by letter", "placed_by": "token:0123", "placed_at": MOMENT,
+    });
+    let released = json!({ "by": "token:0123", "at": MOMENT, "authorization": "BIS, letter of 2032-01-02" });
+    with(with(like(&hold), "scope", anything()), "released", or_null(like(&released)))
 }
 
 fn break_glass() -> Schema {
@@ -186,6 +198,17 @@ fn review() -> Value {
 fn approver() -> Value {
     json!({
         "id": "iris", "role": "counsel", "public_key": "AAAA", "created_at": MOMENT, "revoked_at": null,
+    })
+}
+
+fn production() -> Value {
+    json!({
+        "id": "production-1", "requester": "token:0123", "reason": "letter of June 30", "requested_at": MOMENT,
+        "selection": {
+            "class": "organization", "name": "organization:larkspur-labs", "model": null, "from": MOMENT, "to": MOMENT,
+            "disclose": ["facts"],
+        },
+        "approvals": [approval()],
     })
 }
 

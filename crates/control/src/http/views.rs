@@ -3,6 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use identity::{Holder, KeyRecord};
 use policy::{Snapshot, SnapshotDocument};
+use proof::hex;
 use serde::Serialize;
 use terms::{EndUse, KeyId, Moment, OrganizationId, PersonId};
 
@@ -109,8 +110,4 @@ impl From<ledger::Receipt> for ReceiptView {
     fn from(receipt: ledger::Receipt) -> Self {
         Self { index: receipt.index, leaf: STANDARD.encode(receipt.leaf), proof: receipt.proof }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

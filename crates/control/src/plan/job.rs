@@ -183,7 +183,7 @@ impl Job {
         entry.code = Some("plan.make".to_owned());
         entry.snapshot = Some(*self.after.digest());
         let said = json!({ "actor": self.actor.name(), "plan_sha256": sha256, "epoch": self.after.epoch() });
-        let draft = Draft { entry, private: said.to_string().into() };
+        let draft = Draft::new(entry, said.to_string());
         let index = self.control.0.ledger.append(draft)?.wait()?.index();
         let origin = self.control.0.ledger.verifier_key();
         if let Some(fields) = value.as_object_mut() {

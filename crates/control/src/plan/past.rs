@@ -85,7 +85,8 @@ fn take(
     match (entry.kind, entry.opened) {
         (Kind::Open, _) => {
             let model = entry.model.unwrap_or_default();
-            let call = Begun { at_ms: entry.at_ms, model, requested: entry.requested, facts: stored.private };
+            let facts = stored.main().unwrap_or_default().to_vec();
+            let call = Begun { at_ms: entry.at_ms, model, requested: entry.requested, facts };
             begun.insert(stored.index, call);
         }
         (Kind::Close, Some(opened)) => {

@@ -5,7 +5,7 @@ use terms::{InstrumentId, PersonId};
 
 use super::{Page, Store, StoreError, json, signed};
 use crate::{
-    approval::{Approval, Approver},
+    approval::{ActKind, Approval, Approver},
     glass::BreakGlass,
     instrument::InstrumentKind,
 };
@@ -20,15 +20,15 @@ impl Store {
         self.list("approver", None, page)
     }
 
-    /// Returns what was approved of one version, in order of approver.
+    /// Returns what was approved of one version, or of one production, in order of approver.
     pub(crate) fn approvals(
         &self,
-        kind: InstrumentKind,
+        kind: impl Into<ActKind>,
         id: &InstrumentId,
         version: u64,
     ) -> Result<Vec<Approval>, StoreError> {
         let sql = "SELECT body FROM approval WHERE kind = ?1 AND id = ?2 AND version = ?3 ORDER BY approver";
-        self.bodies("approval", sql, &[&kind.as_str(), &id.as_str(), &signed(version)])
+        self.bodies("approval", sql, &[&kind.into().as_str(), &id.as_str(), &signed(version)])
     }
 
     /// Returns the break of the glass that put a version in force, if one did.

@@ -64,6 +64,12 @@ impl Store {
         Ok(found.into_iter().map(|record| record.account).collect())
     }
 
+    /// Returns the organizations that accounts of a person are or were of, whatever became of them.
+    pub(crate) fn account_organizations(&self, person: &PersonId) -> Result<Vec<OrganizationId>, StoreError> {
+        let sql = "SELECT json_quote(organization) FROM account_organization WHERE person = ?1 ORDER BY organization";
+        self.bodies("account_organization", sql, &[&person.as_str()])
+    }
+
     /// Returns the accounts at one source, in order of subject.
     pub(crate) fn accounts(&self, channel: &ChannelId, page: &Page) -> Result<Vec<AccountRecord>, StoreError> {
         let sql = "SELECT body FROM account WHERE channel = ?1 AND subject > ?2 ORDER BY subject LIMIT ?3";
@@ -123,8 +129,10 @@ pub(super) fn put_account(tx: &Transaction<'_>, index: u64, body: &AccountRecord
     tx.execute(
         "INSERT OR REPLACE INTO account VALUES (?1, ?2, ?3, ?4, ?5)",
         params![account.channel.as_str(), account.subject.as_str(), body.person.as_str(), json(body)?, signed(index)],
-    )
-    .map(drop)
+    )?;
+    let Some(organization) = &account.organization else { return Ok(()) };
+    let sql = "INSERT OR IGNORE INTO account_organization VALUES (?1, ?2)";
+    tx.execute(sql, [body.person.as_str(), organization.as_str()]).map(drop)
 }
 
 pub(super) fn remove_account(tx: &Transaction<'_>, body: &AccountRecord) -> rusqlite::Result<()> {

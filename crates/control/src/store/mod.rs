@@ -6,7 +6,9 @@
 mod desk;
 mod ending;
 mod federation;
+mod holds;
 mod idempotency;
+mod productions;
 mod read;
 
 use std::{
@@ -27,7 +29,13 @@ pub(crate) use idempotency::{Answered, IdempotencyKey};
 pub(crate) use read::{Filed, Filter, Page};
 
 /// Each migration brings the registry from its position to the next; stored positions are never reused.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql"), include_str!("schema-3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema-1.sql"),
+    include_str!("schema-2.sql"),
+    include_str!("schema-3.sql"),
+    include_str!("schema-4.sql"),
+    include_str!("schema-5.sql"),
+];
 
 /// The registry cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +72,17 @@ pub enum StoreError {
         /// The latest version known.
         known: usize,
     },
+}
+
+impl StoreError {
+    /// Returns true if a row was refused because it refers to one that is not there.
+    pub(crate) fn refers_to_nothing(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. } if refers_to_nothing(source))
+    }
+}
+
+fn refers_to_nothing(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
 /// Names what was tried, for [`StoreError::Sqlite`].
@@ -140,6 +159,19 @@ impl Store {
         self.write("apply a change", index, |tx| put(tx, index, actor, record))
     }
 
+    /// Like [`Store::apply`], but leaves out every part that refers to what the registry does not have. Idempotent.
+    pub(crate) fn apply_known(&mut self, index: u64, actor: &str, record: &Record) -> Result<(), StoreError> {
+        self.write("apply a change", index, |tx| {
+            if let Record::Signal(signal) = record {
+                federation::put_message(tx, index, signal)?;
+            }
+            record.parts().iter().try_for_each(|part| match put(tx, index, actor, part) {
+                Err(error) if refers_to_nothing(&error) => Ok(()),
+                done => done,
+            })
+        })
+    }
+
     /// Writes the snapshot that entry `index` puts in force, with every instrument in it. Idempotent.
     pub(crate) fn apply_snapshot(
         &mut self,
@@ -203,6 +235,8 @@ fn put(tx: &Transaction<'_>, index: u64, actor: &str, record: &Record) -> rusqli
         Record::Approver(body) => put_plain(tx, "approver", body.id.as_str(), body, index),
         Record::Approval(body) => desk::put_approval(tx, index, body),
         Record::BreakGlass(body) => desk::put_break_glass(tx, index, body),
+        Record::Production(body) => productions::put_production(tx, index, body),
+        Record::Hold(body) => put_plain(tx, "hold", body.id.as_str(), body, index),
         Record::Channel(body) => put_plain(tx, "channel", body.id.as_str(), body, index),
         Record::Heard(body) => federation::put_heard(tx, index, body),
         Record::Account(body) => federation::put_account(tx, index, body),
@@ -244,7 +278,9 @@ fn put_workload(tx: &Transaction<'_>, body: &terms::Workload, index: u64) -> rus
 
 fn put_attestation(tx: &Transaction<'_>, body: &Attestation, index: u64) -> rusqlite::Result<()> {
     tx.execute(
-        "INSERT INTO attestation VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING",
+        // What it supersedes may have been destroyed, and is then held no more than if it were superseded.
+        "INSERT INTO attestation VALUES (?1, ?2, (SELECT id FROM attestation WHERE id = ?3), ?4, ?5)
+         ON CONFLICT (id) DO NOTHING",
         params![
             body.id.as_str(),
             body.person.as_str(),

@@ -24,7 +24,12 @@ pub(crate) struct Desk {
 impl Desk {
     /// Iris is counsel, Nora too, and Otto is of security.
     pub(crate) async fn new() -> Self {
-        let mut desk = Self { world: World::with_desk(DeskPolicy::default()), keys: BTreeMap::new() };
+        Self::over(World::with_desk(DeskPolicy::default())).await
+    }
+
+    /// The same people in another world.
+    pub(crate) async fn over(world: World) -> Self {
+        let mut desk = Self { world, keys: BTreeMap::new() };
         for (id, role) in [("iris", "counsel"), ("nora", "counsel"), ("otto", "security")] {
             let key = ApproverKey::generate().unwrap();
             desk.world.done("POST /admin/v1/approvers", approver(id, role, &key)).await;
@@ -45,8 +50,11 @@ impl Desk {
     }
 
     pub(crate) fn sign(&self, who: &str, document: &Value, until: Moment) -> Value {
-        let act = ApprovalAct::on(document, until).unwrap();
-        let jws = self.keys[who].sign(&act, &PersonId::parse(who).unwrap()).unwrap();
+        self.sign_act(who, &ApprovalAct::on(document, until).unwrap())
+    }
+
+    pub(crate) fn sign_act(&self, who: &str, act: &ApprovalAct) -> Value {
+        let jws = self.keys[who].sign(act, &PersonId::parse(who).unwrap()).unwrap();
         json!({ "act": act, "jws": jws })
     }
 

@@ -2,14 +2,18 @@
 
 use control::{Document, Ended, FederatedChange, Federation, Once, Review, Source, View};
 use identity::SessionEnd;
-use proof::entry::Kind;
+use ledger::Draft;
+use proof::entry::{Entry, Kind};
 use serde_json::{Value, json};
 use terms::{
     Account, AccountState, Affiliation, Assurance, Attestation, Channel, ChannelId, ChannelKind, Claim, Clock,
     Freshness, Moment, PersonId, SubjectName,
 };
 
-use crate::world::World;
+use crate::{
+    holds::{EPOCH, YEAR, erase, kept, leave, place},
+    world::World,
+};
 
 fn id<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -362,6 +366,20 @@ async fn an_account_that_is_active_is_forgotten_on_its_sources_word() {
 }
 
 #[tokio::test]
+async fn a_hold_on_an_organization_keeps_whoever_had_an_account_of_it_that_is_gone() {
+    let (world, federation) = world().await;
+    let other =
+        Account { channel: id("other-hr"), organization: Some(id("other-labs")), ..account(AccountState::Active) };
+    let gone = FederatedChange::AccountGone { person: id("ada"), account: other.clone() };
+    federation.commit(&evidence("other-hr"), |_| Ok(vec![of_ada(other)])).unwrap();
+    federation.commit(&signal("other-hr"), |_| Ok(vec![gone])).unwrap();
+    leave(&world).await;
+    let world = world.later(YEAR * 6);
+    place(&world, json!({ "organization": "other-labs" })).await;
+    kept(&world, &erase(&world, "person:ada", EPOCH).await);
+}
+
+#[tokio::test]
 async fn no_source_touches_what_operators_settle() {
     let (_world, federation) = world().await;
     let settled = Document {
@@ -456,4 +474,28 @@ async fn an_attestation_supersedes_only_what_its_source_could_withdraw() {
 fn read_attestation(change: FederatedChange) -> Attestation {
     let FederatedChange::Attestation(attestation) = change else { panic!("not an attestation") };
     attestation
+}
+
+#[tokio::test]
+async fn who_tells_what_happened_and_is_behind_goes_on_past_what_was_destroyed() {
+    let (world, federation) = world().await;
+    let entry = || Entry { code: Some("desk.policy".to_owned()), ..Entry::new(Kind::Admin) };
+    for _ in 0..300 {
+        let _ = world.ledger.append(Draft::new(entry(), "{}")).unwrap();
+    }
+    world.done("PATCH /admin/v1/people/ada", json!({ "active": false })).await;
+    let world = world.later(YEAR * 6);
+    let told = |federation: &Federation| {
+        let (looked_up, _) = federation.happened(0, 40).unwrap();
+        let (read, end) = federation.happened(0, 10_000).unwrap();
+        assert_eq!(end, world.ledger.health().durable);
+        [looked_up, read].map(|found| found.iter().map(|one| one.index).collect::<Vec<_>>())
+    };
+    let before = told(&federation);
+    assert!(before.iter().all(|found| !found.is_empty()), "{before:?}");
+    assert_eq!(erase(&world, "person:ada", EPOCH).await.status, axum::http::StatusCode::CREATED);
+    assert_eq!(told(&federation), [Vec::<u64>::new(), Vec::new()], "all that happened was about Ada");
+    world.done("POST /admin/v1/people", json!({ "id": "minh", "display_name": "Minh" })).await;
+    let told = told(&federation);
+    assert_eq!(told[1], [world.ledger.health().durable - 1]);
 }

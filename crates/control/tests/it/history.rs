@@ -273,7 +273,7 @@ fn spelled_ids(provisions: &[terms::ProvisionId]) -> Vec<String> {
 }
 
 fn append(world: &World, entry: Entry, private: Vec<u8>) -> u64 {
-    world.ledger.append(Draft { entry, private: private.into() }).unwrap().wait().unwrap().index()
+    world.ledger.append(Draft::new(entry, private)).unwrap().wait().unwrap().index()
 }
 
 #[tokio::test]

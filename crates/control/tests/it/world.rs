@@ -24,6 +24,8 @@ use tower::ServiceExt;
 
 use crate::conform;
 
+/// How often a log signs a checkpoint, unless a test says otherwise.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(20);
 pub(crate) const PEPPER: [u8; 32] = [9; 32];
 
 /// What a request was answered.
@@ -87,15 +89,20 @@ impl World {
     }
 
     pub(crate) fn with_desk(desk: DeskPolicy) -> Self {
+        Self::signing_every(CHECKPOINT_EVERY, desk)
+    }
+
+    /// A world whose log signs a checkpoint so often.
+    pub(crate) fn signing_every(every: Duration, desk: DeskPolicy) -> Self {
         crate::secrets::capture_logs();
         let clock = ManualClock::at(Moment::parse("2026-06-12T12:00:00Z").unwrap());
-        Self::open(Arc::new(TempDir::new().unwrap()), Arc::new(clock), desk)
+        Self::open(Arc::new(TempDir::new().unwrap()), Arc::new(clock), desk, every)
     }
 
     /// Opens what is in `dir`; a fresh folder gets its root token.
-    fn open(dir: Arc<TempDir>, clock: Arc<ManualClock>, desk: DeskPolicy) -> Self {
+    fn open(dir: Arc<TempDir>, clock: Arc<ManualClock>, desk: DeskPolicy, every: Duration) -> Self {
         let (ledger, _) =
-            Ledger::open(&dir.path().join("ledger"), options(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+            Ledger::open(&dir.path().join("ledger"), options(every), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let control = open_control(Settings { desk, ..settings(dir.path()) }, &ledger, &clock).unwrap();
         let root = control.bootstrap().unwrap();
         Self {
@@ -107,6 +114,13 @@ impl World {
             control,
             desk,
         }
+    }
+
+    /// Lets time pass, and gets a token that is good by then.
+    pub(crate) fn later(mut self, by: Duration) -> Self {
+        self.clock.advance(by);
+        self.root = self.token(Role::Root);
+        self
     }
 
     /// Stops in good order and starts again.
@@ -128,7 +142,7 @@ impl World {
         self.ledger.stop().unwrap();
         drop(self.ledger);
         between(dir.path());
-        let again = Self::open(dir, clock, desk);
+        let again = Self::open(dir, clock, desk, CHECKPOINT_EVERY);
         Self { root, ..again }
     }
 
@@ -181,7 +195,7 @@ impl World {
         (0..self.ledger.health().durable)
             .map(|index| {
                 let stored = self.ledger.stored(index).unwrap();
-                let private = String::from_utf8_lossy(&stored.private).into_owned();
+                let private = String::from_utf8_lossy(stored.main().unwrap_or_default()).into_owned();
                 (Entry::decode(&stored.leaf).unwrap(), private)
             })
             .collect()
@@ -239,12 +253,13 @@ pub(crate) fn model(id: &str) -> ModelVersion {
     }
 }
 
-fn options() -> ledger::Options {
+fn options(checkpoint_every: Duration) -> ledger::Options {
     ledger::Options {
         origin: "log.example.com/exeat/1".to_owned(),
         segment_bytes: 1 << 20,
         queue_entries: 1024,
-        checkpoint_every: Duration::from_millis(20),
+        checkpoint_every,
+        heads_every: Duration::from_secs(3_600),
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn control(folder: &Path, clock: Arc<dyn Clock>) -> Result<Control> {
         segment_bytes: 4 << 20,
         queue_entries: 1024,
         checkpoint_every: Duration::from_secs(1),
+        heads_every: Duration::from_secs(3_600),
     };
     let (ledger, _) = Ledger::open(&folder.join("ledger"), options, Arc::clone(&clock))?;
     let settings = Settings {

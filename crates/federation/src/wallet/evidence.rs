@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use control::{Committed, Document, Fault, FederatedChange, Federation, FieldFault, Source, View};
 use policy::Lease;
+use proof::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use terms::{
@@ -184,11 +185,6 @@ fn channel(id: &ChannelId, lease: Option<Lease>, now: Moment) -> Channel {
         grace_s: seconds(|lease| lease.grace),
         enabled: true,
     }
-}
-
-/// Returns lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes what a document holds.

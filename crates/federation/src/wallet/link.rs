@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use control::{Document, Fault, FederatedChange, Source, View};
+use proof::hex;
 use sha2::{Digest as _, Sha256};
 use terms::{Moment, PersonId};
 
-use super::{Wallet, evidence::hex, fault::WalletFault, names::LINKS, shelf::random};
+use super::{Wallet, fault::WalletFault, names::LINKS, shelf::random};
 
 /// How long a link is good.
 const LIFE: Duration = Duration::from_mins(15);

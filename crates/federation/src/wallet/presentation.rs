@@ -7,6 +7,7 @@ use jose::{
     jwe::{self, DecryptionKey},
     usage::SD_JWT_VC,
 };
+use proof::hex;
 use sha2::{Digest as _, Sha256};
 use terms::{IssuerId, Moment, PersonId};
 use vc::{
@@ -24,7 +25,7 @@ use vc::{
 
 use super::{
     Wallet,
-    evidence::{Evidence, hex},
+    evidence::Evidence,
     fault::WalletFault,
     issuer::{self, CredentialIssuer},
     lists::{At, status_at},

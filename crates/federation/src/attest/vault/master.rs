@@ -1,16 +1,12 @@
 //! The master key: a file that nobody else may read, and the two keys derived from it.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use aws_lc_rs::{hkdf, hmac};
 use zeroize::Zeroizing;
 
 use super::VaultFault;
+use crate::token::file::write_private;
 
 /// What is derived from the master key. The master key itself is not kept.
 pub(super) struct Master {
@@ -63,16 +59,6 @@ impl Master {
 fn make(file: &Path) -> Result<Zeroizing<Vec<u8>>, VaultFault> {
     let mut bytes = Zeroizing::new(vec![0; 32]);
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| VaultFault::Crypto)?;
-    let part = file.with_extension("part");
-    let write = || -> io::Result<()> {
-        let _ = fs::remove_file(&part);
-        let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-        open.write_all(&bytes)?;
-        open.sync_all()?;
-        fs::rename(&part, file)?;
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
-    };
-    write().map_err(|error| VaultFault::File(file.display().to_string(), error))?;
+    write_private(file, &bytes).map_err(|error| VaultFault::File(file.display().to_string(), error))?;
     Ok(bytes)
 }

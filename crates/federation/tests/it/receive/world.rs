@@ -344,5 +344,6 @@ pub(crate) fn options() -> ledger::Options {
         segment_bytes: 1 << 20,
         queue_entries: 1024,
         checkpoint_every: Duration::from_millis(20),
+        heads_every: Duration::from_secs(3_600),
     }
 }

@@ -219,7 +219,8 @@ async fn what_a_receiver_calls_people_and_its_push_secret_are_not_readable_in_th
     let read = world.call(&format!("GET /ssf/stream?stream_id={id}"), &secret, Value::Null).await;
     assert!(!read.body.to_string().contains("push-secret-4711"));
     let end = world.ledger.health().durable;
-    let private: Vec<_> = (0..end).map(|index| world.ledger.stored(index).unwrap().private).collect();
+    let private: Vec<_> =
+        (0..end).map(|index| world.ledger.stored(index).unwrap().main().unwrap_or_default().to_vec()).collect();
     let text: String = private.iter().map(|bytes| String::from_utf8_lossy(bytes)).collect();
     assert!(text.contains("ssf.transmitted.subject"), "subjects are in the record");
     for hidden in ["push-secret-4711", "someone.else", &secret] {

@@ -281,14 +281,14 @@ fn cut(world: &World, code: &str, snapshot: [u8; 32]) {
     let private = serde_json::to_vec(&facts).unwrap();
     let mut open = Entry::new(Kind::Open);
     open.call = Some([7; 16]);
-    let opened = world.ledger.append(Draft { entry: open, private: private.clone().into() }).unwrap().wait().unwrap();
+    let opened = world.ledger.append(Draft::new(open, private.clone())).unwrap().wait().unwrap();
     let mut close = Entry::new(Kind::Close);
     close.call = Some([7; 16]);
     close.opened = Some(opened.index());
     close.outcome = Some(Outcome::Cut);
     close.code = Some(code.to_owned());
     close.snapshot = Some(snapshot);
-    let closed = world.ledger.close(Draft { entry: close, private: private.into() }).unwrap().wait().unwrap();
+    let closed = world.ledger.close(Draft::new(close, private)).unwrap().wait().unwrap();
     assert!(closed.index() > opened.index());
 }
 

@@ -230,6 +230,7 @@ pub(crate) fn control(dir: &Path, clock: Arc<dyn Clock>) -> (Control, Ledger) {
         segment_bytes: 1 << 20,
         queue_entries: 1024,
         checkpoint_every: Duration::from_millis(20),
+        heads_every: Duration::from_secs(3_600),
     };
     let (ledger, _) = Ledger::open(&dir.join("ledger"), options, Arc::clone(&clock)).unwrap();
     let settings = Settings {
