@@ -1,0 +1,154 @@
+//! The entries of a part of a log, in order, without their private parts.
+
+use std::{
+    io,
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread, vec,
+};
+
+use ledger::{Entries, LookupError, Reader};
+use proof::entry::Entry;
+
+use crate::Fault;
+
+/// Entries that are handed over at a time.
+const CHUNK: usize = 1_024;
+/// Chunks that are read ahead.
+const AHEAD: usize = 8;
+
+type Chunk = Result<Vec<(u64, Entry)>, Fault>;
+
+/// See [`Leaves::begin`].
+#[derive(Debug)]
+pub(crate) struct Leaves {
+    ahead: Receiver<Chunk>,
+    chunk: vec::IntoIter<(u64, Entry)>,
+    /// True once the last chunk came, which alone is shorter than all others.
+    is_last: bool,
+}
+
+impl Leaves {
+    /// Goes through the entries from `begin` up to and without `end`, or to the end of the log. They are read and decoded
+    /// ahead, on a thread that ends with this.
+    pub(crate) fn begin(reader: &Reader, begin: u64, end: u64) -> Result<Self, Fault> {
+        let source = Source { entries: reader.entries(begin)?, end };
+        let (give, ahead) = sync_channel(AHEAD);
+        let spawned = thread::Builder::new().name("leaves".to_owned()).spawn(move || source.hand_out(&give));
+        spawned.map_err(|error| Fault::Log(LookupError::Io(error)))?;
+        Ok(Self { ahead, chunk: Vec::new().into_iter(), is_last: false })
+    }
+
+    /// Returns the next entry with its index; `None` after the last.
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
+        if self.chunk.len() == 0 && !self.is_last {
+            let ended = |_| Fault::Log(LookupError::Io(io::Error::other("what reads it ahead came to an end")));
+            let chunk = self.ahead.recv().map_err(ended)??;
+            self.is_last = chunk.len() < CHUNK;
+            self.chunk = chunk.into_iter();
+        }
+        Ok(self.chunk.next())
+    }
+}
+
+struct Source {
+    entries: Entries,
+    end: u64,
+}
+
+impl Source {
+    /// Hands out chunks until the last, or a fault, or until nobody takes them any more.
+    fn hand_out(mut self, give: &SyncSender<Chunk>) {
+        loop {
+            let chunk = self.chunk();
+            let is_last = chunk.as_ref().map_or(true, |chunk| chunk.len() < CHUNK);
+            if give.send(chunk).is_err() || is_last {
+                return;
+            }
+        }
+    }
+
+    fn chunk(&mut self) -> Chunk {
+        let mut chunk = Vec::with_capacity(CHUNK);
+        while chunk.len() < CHUNK {
+            match self.next()? {
+                Some(entry) => chunk.push(entry),
+                None => break,
+            }
+        }
+        Ok(chunk)
+    }
+
+    fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
+        let Some(read) = self.entries.next_unopened().transpose()?.filter(|read| read.index() < self.end) else {
+            return Ok(None);
+        };
+        let index = read.index();
+        let entry = Entry::decode(read.leaf()).map_err(|_| Fault::Contradiction(index, "it is none"))?;
+        Ok(Some((index, entry)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use ledger::{Draft, Ledger, Options};
+    use proof::entry::Kind;
+    use terms::SystemClock;
+
+    use super::*;
+
+    fn log(dir: &std::path::Path, entries: usize) -> Ledger {
+        let options = Options {
+            origin: "log.larkspur.example/exeat/1".to_owned(),
+            segment_bytes: 128 << 10,
+            queue_entries: 8_192,
+            checkpoint_every: Duration::from_millis(10),
+            heads_every: Duration::from_hours(1),
+        };
+        let (ledger, _) = Ledger::open(dir, options, Arc::new(SystemClock::default())).unwrap();
+        // No more at a time than the queue takes.
+        for from in (0..entries).step_by(64) {
+            let append = |_| ledger.append(Draft::new(Entry::new(Kind::Admin), "")).unwrap();
+            let submitted: Vec<_> = (from..entries.min(from + 64)).map(append).collect();
+            submitted.into_iter().for_each(|one| drop(one.wait().unwrap()));
+        }
+        ledger
+    }
+
+    fn indices(mut leaves: Leaves) -> Result<Vec<u64>, Fault> {
+        let mut found = Vec::new();
+        while let Some((index, _)) = leaves.next()? {
+            found.push(index);
+        }
+        assert!(leaves.next()?.is_none(), "the end stays the end");
+        Ok(found)
+    }
+
+    #[test]
+    fn every_entry_of_the_part_comes_once_and_in_order_however_it_lies_in_chunks() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = log(dir.path(), 2 * CHUNK + 10);
+        let size = ledger.health().durable;
+        let chunk = CHUNK as u64;
+        for (begin, end) in [(0, size), (1, chunk + 1), (5, chunk + 4), (chunk, 2 * chunk), (7, 7), (size, size + 5)] {
+            let found = indices(Leaves::begin(&ledger.reader(), begin, end).unwrap()).unwrap();
+            assert!(found.iter().copied().eq(begin..end.min(size).max(begin)), "{begin}..{end}: {}", found.len());
+        }
+    }
+
+    #[test]
+    fn damage_is_told_where_it_is_met_and_not_taken_for_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = log(dir.path(), 2 * CHUNK);
+        ledger.stop().unwrap();
+        let reader = Reader::open(dir.path()).unwrap();
+        let segment =
+            std::fs::read_dir(dir.path().join("wal")).unwrap().map(|entry| entry.unwrap().path()).min().unwrap();
+        let mut bytes = std::fs::read(&segment).unwrap();
+        bytes.iter_mut().skip(8_192).step_by(64).for_each(|byte| *byte ^= 1);
+        std::fs::write(&segment, bytes).unwrap();
+        let found = indices(Leaves::begin(&reader, 0, u64::MAX).unwrap());
+        assert!(matches!(found, Err(Fault::Log(LookupError::Damaged(_)))), "{found:?}");
+    }
+}
