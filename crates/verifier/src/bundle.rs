@@ -12,23 +12,15 @@ use proof::{
         FileDigest, KEY_FILE, MANIFEST_FILE, Manifest,
     },
     checkpoint::Checkpoint,
-    note::{NOTE_BYTES_MAX, VerifierKey},
+    note::NOTE_BYTES_MAX,
 };
 
 use crate::{
+    options::Options,
+    regular::{self, unreadable},
     report::{Progress, Report},
     walk::Walk,
 };
-
-/// What to hold a bundle against.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The log's key, from a source other than the bundle. Without it the bundle's own key is used and the report
-    /// says that it was not pinned.
-    pub key: Option<VerifierKey>,
-    /// True to take withheld private parts for granted, and the decisions that need them; they are still counted.
-    pub allow_withheld: bool,
-}
 
 /// The bundle could not be read; whether it holds is not known.
 #[derive(Debug, thiserror::Error)]
@@ -93,18 +85,10 @@ fn read_checked(dir: &Path, name: &str, wanted: &FileDigest, report: &mut Report
     Ok(bytes)
 }
 
-/// Reads a small file: more than a note can have is cut off, and then matches nothing.
+/// Reads a small file, at most as long as a note.
 fn read(dir: &Path, name: &str) -> Result<Vec<u8>, VerifyError> {
     let path = dir.join(name);
-    let mut bytes = Vec::new();
-    File::open(&path)
-        .and_then(|file| file.take(NOTE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|source| unreadable(&path, source))?;
-    Ok(bytes)
-}
-
-fn unreadable(path: &Path, source: io::Error) -> VerifyError {
-    VerifyError { path: path.display().to_string(), source }
+    regular::read(&path, NOTE_BYTES_MAX as u64).map_err(|source| unreadable(&path, source))
 }
 
 /// Checks the signature with the pinned key, or else with the bundle's own.
@@ -123,6 +107,9 @@ fn check_checkpoint(
     report.checked_with(key, options.key.is_some());
     match Checkpoint::open(note, &manifest.origin, std::slice::from_ref(key)) {
         Ok(checkpoint) => {
+            if own.as_ref() != Some(key) {
+                report.fault(None, "the bundle's `log.vkey` is not the key that was pinned");
+            }
             if checkpoint.size != manifest.size {
                 report.fault(None, format!("the checkpoint is of {} entries", checkpoint.size));
             }
@@ -143,7 +130,7 @@ fn walk_entries(
     progress: &mut dyn Progress,
 ) -> Result<Option<EntriesDigest>, VerifyError> {
     let path = dir.join(ENTRIES_FILE);
-    let file = File::open(&path).map_err(|source| unreadable(&path, source))?;
+    let file = regular::open(&path, u64::MAX).map_err(|source| unreadable(&path, source))?;
     match walk_file(BufReader::with_capacity(1 << 18, file), manifest.size, walk, progress) {
         Ok(digest) => Ok(Some(digest)),
         Err(BadEntries::Io(source)) => Err(unreadable(&path, source)),
@@ -245,8 +232,7 @@ fn write_entries(
     let mut writer = EntriesWriter::new(BufWriter::with_capacity(1 << 18, file)).map_err(failed)?;
     for entry in entries {
         let entry = entry.map_err(WriteError::Source)?;
-        let opening = entry.opening.as_ref().map(|o| (&o.salt, o.private.as_slice()));
-        writer.push(&entry.leaf, opening).map_err(failed)?;
+        writer.push(entry.index, &entry.leaf, &entry.fields).map_err(failed)?;
     }
     let (digest, out) = writer.finish().map_err(failed)?;
     out.get_ref().sync_all().map_err(failed)?;

@@ -1,4 +1,5 @@
-//! The auditor's side: checks a bundle of a whole log, or the receipt of one entry, with nothing but the log's key.
+//! The auditor's side: checks a bundle of a whole log, a production of a part, all leaves in the tiles of a log, or the
+//! receipt of one entry, with nothing but the log's key.
 //!
 //! A bundle is checked from its bytes up: every file against the manifest, every entry against the root that the log
 //! signed, every private part against its commitment, the order of entries against what a gateway can have done, and
@@ -6,14 +7,28 @@
 //!
 //! What is not checked: that the facts a decision saw were true, and that the log holds every call that was made.
 
+mod acts;
 mod bundle;
-mod calls;
+mod chains;
+mod consistent;
+mod desk;
+mod facts;
+mod leaves;
+mod options;
+mod production;
 mod receipt;
+mod reconciled;
+mod regular;
 mod replay;
 mod report;
 mod runs;
 mod walk;
 
-pub use bundle::{BundleSource, Options, VerifyError, WriteError, verify_bundle, write_bundle};
+pub use bundle::{BundleSource, VerifyError, WriteError, verify_bundle, write_bundle};
+pub use consistent::{CompareError, Compared, compare};
+pub use leaves::{LeavesReport, verify_leaves};
+pub use options::{BadApprover, Meters, Options, PinnedApprover, ProductionOptions};
+pub use production::{ProductionReport, verify_production};
 pub use receipt::verify_receipt;
+pub use reconciled::Reconciled;
 pub use report::{Fault, Progress, Replays, Report, Tokens};

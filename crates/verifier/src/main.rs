@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    fmt::Display,
     io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
@@ -10,10 +11,18 @@ use std::{
 
 mod args;
 
-use args::{Command, Usage};
+use args::{Command, Record, Usage};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use proof::note::VerifierKey;
-use verifier::{Options, Progress, verify_bundle, verify_receipt};
+use proof::{
+    equivocation::Equivocation,
+    note::VerifierKey,
+    policy_file::Policy,
+    shard::{Covered, ShardProof},
+};
+use verifier::{
+    BadApprover, Compared, Meters, Options, ProductionOptions, Progress, compare, verify_bundle, verify_leaves,
+    verify_production, verify_receipt,
+};
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -41,14 +50,32 @@ impl From<Usage> for Stop {
 fn run(command: &Command) -> Result<bool, Stop> {
     match command {
         Command::Help => print(args::HELP).map(|()| true),
-        Command::Bundle { dir, key, allow_withheld, json } => {
+        Command::Bundle { dir, key, record } => {
             let key = key.as_deref().map(read_key).transpose()?;
-            let options = Options { key, allow_withheld: *allow_withheld };
-            bundle(Path::new(dir), &options, *json)
+            let options = Options { key, meters: meters(record)?, allow_withheld: record.allow_withheld };
+            bundle(Path::new(dir), &options, record.json)
         }
+        Command::Production { dir, key, policy, approvers, record } => {
+            let policy = policy.as_deref().map(|path| read_policy(Path::new(path))).transpose()?;
+            let approvers = approvers.iter().map(|text| text.parse()).collect::<Result<_, BadApprover>>();
+            let options = ProductionOptions {
+                key: read_key(key)?,
+                policy,
+                approvers: approvers.map_err(|bad| Stop(bad.to_string()))?,
+                meters: meters(record)?,
+                allow_withheld: record.allow_withheld,
+            };
+            production(Path::new(dir), &options, record.json)
+        }
+        Command::Leaves { dir, key, json } => leaves(Path::new(dir), &read_key(key)?, *json),
         Command::Receipt { file, leaf, key, json } => {
             receipt(Path::new(file), leaf.as_deref().map(Path::new), key.as_deref(), *json)
         }
+        Command::Consistent { one, other, key, out } => {
+            consistent(Path::new(one), Path::new(other), &read_key(key)?, out.as_deref().map(Path::new))
+        }
+        Command::Equivocation { file, key } => equivocation(Path::new(file), &read_key(key)?),
+        Command::Shard { file, key, shard } => check_shard(Path::new(file), &read_key(key)?, &read_key(shard)?),
     }
 }
 
@@ -56,16 +83,90 @@ fn bundle(dir: &Path, options: &Options, json: bool) -> Result<bool, Stop> {
     let mut meter = Meter::new();
     let report = verify_bundle(dir, options, &mut meter).map_err(|e| Stop(e.to_string()))?;
     meter.end();
+    answer(&report, report.holds(), json)
+}
+
+fn production(dir: &Path, options: &ProductionOptions, json: bool) -> Result<bool, Stop> {
+    let mut meter = Meter::new();
+    let report = verify_production(dir, options, &mut meter).map_err(|e| Stop(e.to_string()))?;
+    meter.end();
+    answer(&report, report.holds(), json)
+}
+
+fn leaves(dir: &Path, key: &VerifierKey, json: bool) -> Result<bool, Stop> {
+    let mut meter = Meter::new();
+    let report = verify_leaves(dir, key, &mut meter).map_err(|e| Stop(e.to_string()))?;
+    meter.end();
+    answer(&report, report.holds(), json)
+}
+
+fn meters(record: &Record) -> Result<Meters, Stop> {
+    let keys = record.meters.iter().map(|key| read_key(key)).collect::<Result<_, _>>()?;
+    Ok(Meters { keys, allow_differences: record.allow_differences })
+}
+
+/// Prints a report, and returns whether it holds.
+fn answer<R: serde::Serialize + Display>(report: &R, holds: bool, json: bool) -> Result<bool, Stop> {
     if json {
-        let mut value = serde_json::to_value(&report).map_err(|e| Stop(e.to_string()))?;
+        let mut value = serde_json::to_value(report).map_err(|e| Stop(e.to_string()))?;
         if let Some(object) = value.as_object_mut() {
-            object.insert("holds".to_owned(), report.holds().into());
+            object.insert("holds".to_owned(), holds.into());
         }
         print(&format!("{value:#}\n"))?;
     } else {
         print(&report.to_string())?;
     }
-    Ok(report.holds())
+    Ok(holds)
+}
+
+fn read_policy(path: &Path) -> Result<Policy, Stop> {
+    Policy::parse(&read(path)?).map_err(|bad| Stop(format!("`{}` is no policy: {bad}", path.display())))
+}
+
+fn consistent(one: &Path, other: &Path, key: &VerifierKey, out: Option<&Path>) -> Result<bool, Stop> {
+    match compare(one, other, key).map_err(|e| Stop(e.to_string()))? {
+        Compared::Consistent(smaller, larger) => {
+            print(&format!("consistent: the first {smaller} of {larger} entries are the same\n"))?;
+            Ok(true)
+        }
+        Compared::Equivocation(proof) => {
+            print("DOES NOT HOLD: the log signed two histories\n")?;
+            if let Some(out) = out {
+                let written = std::fs::write(out, proof.to_string());
+                written.map_err(|e| Stop(format!("cannot write `{}`: {e}", out.display())))?;
+                print(&format!("the proof is in `{}`: show it to others who rely on this log\n", out.display()))?;
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// True if the proof holds: then the log does not.
+fn equivocation(file: &Path, key: &VerifierKey) -> Result<bool, Stop> {
+    let text = String::from_utf8(read(file)?).map_err(|_| Stop(format!("`{}` is not text", file.display())))?;
+    let keys = std::slice::from_ref(key);
+    match Equivocation::parse(&text).and_then(|proof| proof.verify(key.name(), keys)) {
+        Ok((smaller, larger)) => {
+            let (origin, one, other) = (key.name(), smaller.size, larger.size);
+            print(&format!("proved: the log `{origin}` signed two histories, of {one} and of {other} entries\n"))?;
+            Ok(true)
+        }
+        Err(bad) => print(&format!("proves nothing: {bad}\n")).map(|()| false),
+    }
+}
+
+fn check_shard(file: &Path, head: &VerifierKey, shard: &VerifierKey) -> Result<bool, Stop> {
+    let text = String::from_utf8(read(file)?).map_err(|_| Stop(format!("`{}` is not text", file.display())))?;
+    match ShardProof::parse(&text).and_then(|proof| proof.verify(head, shard)) {
+        Ok(Covered { index, event, checkpoint, head }) => {
+            let (origin, size, code, all) = (shard.name(), checkpoint.size, event.code(), head.size);
+            print(&format!(
+                "holds: entry {index} of {all} of the head log is `{code}` of `{origin}` with {size} entries\n"
+            ))?;
+            Ok(true)
+        }
+        Err(bad) => print(&format!("DOES NOT HOLD: {bad}\n")).map(|()| false),
+    }
 }
 
 /// A receipt as the gateway hands it out.

@@ -1,12 +1,19 @@
 //! Makes every decision again, under the snapshot that was in force, and holds it against the record.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use policy::{Code, Determination, Facts, Snapshot, SnapshotDocument, decide, resolve};
-use proof::entry::{Entry, Kind, Outcome};
+use proof::{
+    entry::{Entry, Kind, Outcome},
+    walk::STEP_MS,
+};
 use terms::{ModelVersionId, Moment, ProvisionId};
 
-use crate::{report::Replays, walk::STEP_MS};
+use crate::{
+    facts::{Basis, Read},
+    report::Replays,
+    walk::Main,
+};
 
 type Digest = [u8; 32];
 
@@ -35,40 +42,83 @@ enum Claim {
 }
 
 /// A decision that was made again, and up to when it holds.
+#[derive(Debug)]
 struct Replayed {
     determination: Determination,
     valid_until: Moment,
 }
 
+/// What was decided on the same facts: by the snapshot, and the name that was asked for.
+///
+/// Facts that many entries refer to are decided on once under each snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered(RefCell<Vec<Once>>);
+
+/// One decision.
+#[derive(Debug)]
+struct Once {
+    by: Digest,
+    requested: Option<String>,
+    replayed: Rc<Replayed>,
+}
+
+impl Remembered {
+    /// More snapshots and names than this are not remembered of the same facts.
+    const MAX: usize = 16;
+
+    fn get(&self, digest: &Digest, requested: Option<&str>) -> Option<Rc<Replayed>> {
+        let known = self.0.borrow();
+        let found = known.iter().find(|once| once.by == *digest && once.requested.as_deref() == requested);
+        found.map(|once| once.replayed.clone())
+    }
+
+    fn put(&self, digest: &Digest, requested: Option<&str>, replayed: &Rc<Replayed>) {
+        let mut known = self.0.borrow_mut();
+        if known.len() < Self::MAX {
+            known.push(Once { by: *digest, requested: requested.map(str::to_owned), replayed: replayed.clone() });
+        }
+    }
+}
+
 impl Replay {
-    /// Takes the next entry with its private part, if that is at hand.
-    pub(crate) fn take(&mut self, entry: &Entry, private: Option<&[u8]>, replays: &mut Replays) -> Result<(), String> {
+    /// Takes the next entry with field 1 of its private part, if that is at hand, and what it was decided on.
+    pub(crate) fn take(
+        &mut self,
+        entry: &Entry,
+        main: Main<'_>,
+        basis: &Basis,
+        replays: &mut Replays,
+    ) -> Result<(), String> {
         match (entry.kind, entry.outcome) {
-            (Kind::Snapshot, _) => self.takes_force(entry, private),
+            (Kind::Snapshot, _) => self.takes_force(entry, main),
             (Kind::Open, _) => {
-                let done = self.again(entry, private, &Claim::Permit, replays)?;
+                let done = self.again(entry, basis, &Claim::Permit, replays)?;
                 replays.permits += u64::from(done);
                 Ok(())
             }
             (Kind::Refusal, _) => {
                 let claim = Claim::Refusal(code(entry)?.to_owned());
-                let done = self.again(entry, private, &claim, replays)?;
+                let done = self.again(entry, basis, &claim, replays)?;
                 replays.refusals += u64::from(done);
                 Ok(())
             }
             (Kind::Redecision, _) => {
-                let done = self.again(entry, private, &Claim::Permit, replays)?;
+                let done = self.again(entry, basis, &Claim::Permit, replays)?;
                 replays.redecisions += u64::from(done);
                 Ok(())
             }
-            (Kind::Close, Some(Outcome::Cut)) => self.cut(entry, private, replays),
+            (Kind::Close, Some(Outcome::Cut)) => self.cut(entry, basis, replays),
             _ => Ok(()),
         }
     }
 
-    fn takes_force(&mut self, entry: &Entry, private: Option<&[u8]>) -> Result<(), String> {
+    fn takes_force(&mut self, entry: &Entry, main: Main<'_>) -> Result<(), String> {
         let digest = entry.snapshot.ok_or("it puts a snapshot in force without naming it")?;
-        let compiled = private.map(|private| compile(&digest, private)).transpose();
+        let compiled = match main {
+            Main::Absent => Err("it puts a snapshot in force without the document".to_owned()),
+            Main::Withheld => Ok(None),
+            Main::Shown(document) => compile(&digest, document).map(Some),
+        };
         let (compiled, result) = match compiled {
             Ok(compiled) => (compiled, Ok(())),
             Err(why) => (None, Err(why)),
@@ -83,13 +133,10 @@ impl Replay {
     }
 
     /// A cut is decided by policy, and then carries the facts; or by the gateway itself, for a reason of its own.
-    fn cut(&self, entry: &Entry, private: Option<&[u8]>, replays: &mut Replays) -> Result<(), String> {
+    fn cut(&self, entry: &Entry, basis: &Basis, replays: &mut Replays) -> Result<(), String> {
         let code = code(entry)?;
-        let Some(private) = private else {
-            replays.not_possible += 1;
-            return Ok(());
-        };
-        if private.is_empty() {
+        // A cut that names no snapshot was not decided by one; its private part may be withheld all the same.
+        if entry.snapshot.is_none() && !matches!(basis, Basis::On(_)) {
             if is_policy(code) {
                 return Err(format!("it cuts a call for `{code}` without the facts that decided"));
             }
@@ -97,28 +144,25 @@ impl Replay {
             return Ok(());
         }
         let claim = Claim::Refusal(code.to_owned());
-        let done = self.again(entry, Some(private), &claim, replays)?;
+        let done = self.again(entry, basis, &claim, replays)?;
         replays.redecisions += u64::from(done);
         Ok(())
     }
 
     /// Makes the decision again; true if that was possible and it came out the same.
-    fn again(
-        &self,
-        entry: &Entry,
-        private: Option<&[u8]>,
-        claim: &Claim,
-        replays: &mut Replays,
-    ) -> Result<bool, String> {
+    fn again(&self, entry: &Entry, basis: &Basis, claim: &Claim, replays: &mut Replays) -> Result<bool, String> {
         let known = self.named(entry)?;
-        let (Some(snapshot), Some(private)) = (&known.compiled, private) else {
+        let read = match (basis, &known.compiled) {
+            (Basis::Absent, _) => return Err("it is a decision without its facts".to_owned()),
+            (Basis::On(read), Some(snapshot)) => Some((read, snapshot)),
+            _ => None,
+        };
+        let Some((read, snapshot)) = read else {
             replays.not_possible += 1;
             return Ok(false);
         };
-        let facts: Facts = serde_json::from_slice(private)
-            .map_err(|e| format!("its private part is not the facts of a decision: {e}"))?;
-        let replayed = replayed(snapshot, &facts, entry)?;
-        check_time(entry, &facts, replayed.valid_until)?;
+        let replayed = replayed(snapshot, read, entry)?;
+        check_time(entry, &read.facts, replayed.valid_until)?;
         claim.compare(entry, &replayed.determination)?;
         replays.during_change += u64::from(known.until_ms.is_some());
         Ok(true)
@@ -153,9 +197,20 @@ fn compile(digest: &Digest, private: &[u8]) -> Result<Snapshot, String> {
     Ok(snapshot)
 }
 
-/// Decides again as the gateway did: for the name that was asked for, or for the version itself.
-fn replayed(snapshot: &Snapshot, facts: &Facts, entry: &Entry) -> Result<Replayed, String> {
-    let Some(requested) = &entry.requested else {
+/// Decides again as the gateway did, or remembers it.
+fn replayed(snapshot: &Snapshot, read: &Read, entry: &Entry) -> Result<Rc<Replayed>, String> {
+    let requested = entry.requested.as_deref();
+    if let Some(known) = read.decisions.get(snapshot.digest(), requested) {
+        return Ok(known);
+    }
+    let replayed = Rc::new(decided(snapshot, &read.facts, requested)?);
+    read.decisions.put(snapshot.digest(), requested, &replayed);
+    Ok(replayed)
+}
+
+/// Decides for the name that was asked for, or for the version itself.
+fn decided(snapshot: &Snapshot, facts: &Facts, requested: Option<&str>) -> Result<Replayed, String> {
+    let Some(requested) = requested else {
         let determination = decide(snapshot, facts);
         let valid_until = match &determination {
             Determination::Permit(permit) => permit.valid_until(),

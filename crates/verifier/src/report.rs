@@ -1,12 +1,18 @@
 //! What a check found.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
 
 use proof::{
-    entry::{Kind, Outcome, Usage},
+    entry::{Entry, Kind, Outcome, Usage},
     note::VerifierKey,
+    tree::Hash,
 };
 use terms::Moment;
+
+use crate::reconciled::Reconciled;
 
 /// Faults beyond this many are counted but not kept.
 const FAULTS_KEPT: usize = 1_000;
@@ -43,6 +49,10 @@ pub struct Report {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Calls that were still open at the last entry.
     pub open_calls: u64,
+    /// Chains that have an entry.
+    pub chains: u64,
+    /// Approvals that were signed as they must be. Whether those people might approve is not checked.
+    pub approvals: u64,
     /// Times a process opened the log after another had ended without closing it.
     pub unclean_starts: u64,
     /// The time of the first entry.
@@ -57,6 +67,8 @@ pub struct Report {
     pub withheld: u64,
     /// Decisions that were made again.
     pub replays: Replays,
+    /// What gateway and meters signed of its hours.
+    pub reconciled: Reconciled,
     /// How many faults were found.
     pub fault_count: u64,
     /// The first 1,000 of them, in order.
@@ -117,17 +129,37 @@ impl Report {
         }
     }
 
+    pub(crate) fn check_time(&mut self, index: u64, at_ms: u64) {
+        let at = Moment::from_millis(i64::try_from(at_ms).unwrap_or(i64::MAX));
+        if self.last_at.is_some_and(|last| at < last) {
+            self.fault(Some(index), "it is earlier than the entry before it");
+        }
+        self.first_at.get_or_insert(at);
+        self.last_at = self.last_at.max(Some(at));
+    }
+
+    pub(crate) fn count(&mut self, entry: &Entry) {
+        *self.kinds.entry(kind_name(entry.kind)).or_default() += 1;
+    }
+
+    pub(crate) fn count_close(&mut self, entry: &Entry) {
+        if entry.kind == Kind::Close {
+            self.tokens.add(entry.usage.unwrap_or_default());
+            let outcome = entry.outcome.map(outcome_name);
+            outcome.into_iter().for_each(|outcome| *self.outcomes.entry(outcome).or_default() += 1);
+        }
+    }
+
+    pub(crate) fn set_root(&mut self, root: &Hash) {
+        for byte in root {
+            // Writing to a string does not fail.
+            let _ = write!(self.root, "{byte:02x}");
+        }
+    }
+
     pub(crate) fn checked_with(&mut self, key: &VerifierKey, pinned: bool) {
         self.key = key.to_string();
         self.key_pinned = pinned;
-    }
-
-    pub(crate) fn count_kind(&mut self, kind: Kind) {
-        *self.kinds.entry(kind_name(kind)).or_default() += 1;
-    }
-
-    pub(crate) fn count_outcome(&mut self, outcome: Outcome) {
-        *self.outcomes.entry(outcome_name(outcome)).or_default() += 1;
     }
 }
 
@@ -155,13 +187,15 @@ impl fmt::Display for Report {
         let verdict = if self.holds() { "holds" } else { "DOES NOT HOLD" };
         writeln!(f, "{verdict}: the log `{}`, {} entries", self.origin, self.size)?;
         self.write_key(f)?;
-        writeln!(f, "root {}", self.root)?;
-        if let (Some(first), Some(last)) = (self.first_at, self.last_at) {
-            writeln!(f, "from {first} to {last}, {} unclean starts", self.unclean_starts)?;
-        }
-        writeln!(f, "entries: {}", Counts(&self.kinds))?;
-        writeln!(f, "calls ended: {}; still open: {}", Counts(&self.outcomes), self.open_calls)?;
+        self.write_counts(f)?;
+        writeln!(f, "signed approvals: {}", self.approvals)?;
         self.write_work(f)?;
+        self.write_faults(f)
+    }
+}
+
+impl Report {
+    pub(crate) fn write_faults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for fault in &self.faults {
             writeln!(f, "fault: {fault}")?;
         }
@@ -171,10 +205,18 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
 
-impl Report {
-    fn write_key(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(crate) fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "root {}", self.root)?;
+        if let (Some(first), Some(last)) = (self.first_at, self.last_at) {
+            writeln!(f, "from {first} to {last}, {} unclean starts", self.unclean_starts)?;
+        }
+        writeln!(f, "entries: {}", Counts(&self.kinds))?;
+        writeln!(f, "calls ended: {}; still open: {}", Counts(&self.outcomes), self.open_calls)?;
+        writeln!(f, "chains: {}", self.chains)
+    }
+
+    pub(crate) fn write_key(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.key_pinned {
             return writeln!(f, "signed by the pinned key {}", self.key);
         }
@@ -186,13 +228,14 @@ impl Report {
         )
     }
 
-    fn write_work(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(crate) fn write_work(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tokens, replays) = (&self.tokens, &self.replays);
         writeln!(
             f,
             "tokens: {} in, {} out as reported; {} calls without a report; {} events delivered",
             tokens.input, tokens.output, tokens.unreported_calls, tokens.delivered_events
         )?;
+        write!(f, "{}", self.reconciled)?;
         writeln!(f, "commitments: {} opened, {} withheld", self.opened_commitments, self.withheld)?;
         writeln!(
             f,
@@ -231,6 +274,10 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Admin => "admin",
         Kind::Redecision => "redecision",
         Kind::Stop => "stop",
+        Kind::Heads => "heads",
+        Kind::Lease => "lease",
+        Kind::Metered => "metered",
+        Kind::Reconciliation => "reconciliation",
     }
 }
 

@@ -25,6 +25,7 @@ enum State {
 
 /// What the private part of a start says of the end before it.
 #[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StartNote {
     unclean: bool,
     interrupted: u64,
@@ -72,8 +73,8 @@ impl Runs {
         if open > 0 {
             return Err(format!("{open} calls of the process before are still open at this start"));
         }
-        let note = private.and_then(|private| serde_json::from_slice::<StartNote>(private).ok());
-        match note {
+        let note = private.map(serde_json::from_slice::<StartNote>).transpose();
+        match note.map_err(|e| format!("its private part is not what a start says: {e}"))? {
             Some(note) if note.unclean != unclean => {
                 Err(format!("the start says `unclean: {}`, and the entries before it say {unclean}", note.unclean))
             }

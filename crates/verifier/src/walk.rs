@@ -1,30 +1,35 @@
 //! Walks the entries of a log in order and holds each against all before it.
 
-use std::fmt::Write as _;
-
 use proof::{
-    bundle::{BundleEntry, Opening},
-    commit,
+    bundle::BundleEntry,
+    commit::{Field, Opening, Openings},
     entry::{Entry, Kind},
     tree::{Frontier, Hash, leaf_hash},
+    walk::Calls,
 };
-use terms::Moment;
 
-use crate::{bundle::Options, calls::Calls, replay::Replay, report::Report, runs::Runs};
-
-/// How far apart things may lie that happen in one step, in milliseconds: a decision and its entry, a change of
-/// snapshot and its last decision elsewhere in the process, the end of a call and a re-decision under way. The ledger
-/// bridges a clock that is up to 5 seconds behind; the rest is for a process that waits for its turn.
-pub(crate) const STEP_MS: u64 = 10_000;
+use crate::{
+    acts::Acts,
+    chains::Chains,
+    facts::{Basis, Earlier},
+    options::Options,
+    reconciled::Ended,
+    replay::Replay,
+    report::Report,
+    runs::Runs,
+};
 
 /// The check of a log, up to some entry.
 #[derive(Debug)]
 pub(crate) struct Walk<'o> {
     options: &'o Options,
     tree: Frontier,
-    last_at_ms: u64,
     runs: Runs,
     calls: Calls,
+    chains: Chains,
+    acts: Acts,
+    ended: Ended,
+    earlier: Earlier,
     replay: Replay,
     report: Report,
 }
@@ -35,9 +40,12 @@ impl<'o> Walk<'o> {
         Self {
             options,
             tree: Frontier::new(),
-            last_at_ms: 0,
             runs: Runs::default(),
             calls: Calls::default(),
+            chains: Chains::default(),
+            acts: Acts::default(),
+            ended: Ended::default(),
+            earlier: Earlier::default(),
             replay: Replay::default(),
             report,
         }
@@ -52,9 +60,12 @@ impl<'o> Walk<'o> {
     pub(crate) fn entry(&mut self, stored: &BundleEntry) {
         let index = self.tree.size();
         self.tree.push(leaf_hash(&stored.leaf));
+        if stored.index != index {
+            self.report.fault(Some(index), format!("the bundle says that it is entry {}", stored.index));
+        }
         match Entry::decode(&stored.leaf) {
             Err(bad) => self.report.fault(Some(index), bad.to_string()),
-            Ok(entry) => self.decoded(index, &entry, stored.opening.as_ref()),
+            Ok(entry) => self.decoded(index, &entry, &stored.fields),
         }
     }
 
@@ -68,65 +79,130 @@ impl<'o> Walk<'o> {
         let root = self.tree.root();
         self.report.entries = self.tree.size();
         self.report.open_calls = self.calls.open();
+        self.report.chains = self.chains.count();
+        self.report.approvals = self.acts.approvals();
         self.report.unclean_starts = self.runs.unclean();
-        for byte in root {
-            // Writing to a string does not fail.
-            let _ = write!(self.report.root, "{byte:02x}");
-        }
+        self.report.set_root(&root);
         (root, self.report)
     }
 
-    fn decoded(&mut self, index: u64, entry: &Entry, opening: Option<&Opening>) {
-        self.report.count_kind(entry.kind);
-        self.check_time(index, entry.at_ms);
-        let private = self.check_commitment(index, entry, opening);
+    fn decoded(&mut self, index: u64, entry: &Entry, fields: &Openings) {
+        self.report.count(entry);
+        self.report.check_time(index, entry.at_ms);
+        let main = self.check_commitment(index, entry, fields);
+        let basis = self.earlier.basis(index, entry, main);
+        let (basis, unfounded) = match basis {
+            Ok(basis) => (basis, None),
+            Err(why) => (Basis::Withheld, Some(why)),
+        };
+        unfounded.into_iter().for_each(|why| self.report.fault(Some(index), why));
         let faults = [
-            self.runs.take(index, entry, private, self.calls.open()),
-            self.calls.take(index, entry),
-            self.replay.take(entry, private, &mut self.report.replays),
+            self.runs.take(index, entry, main.shown(), self.calls.open()),
+            self.calls.take(index, entry).map_err(|bad| bad.to_string()),
+            self.chains.take(index, entry, basis.facts()),
+            self.replay.take(entry, main, &basis, &mut self.report.replays),
+            self.begins(entry, main),
+            self.acts.take(entry, main.shown()),
+            self.ended.reconcile(
+                (index, entry),
+                main.shown(),
+                &self.report.key,
+                &self.options.meters,
+                &mut self.report.reconciled,
+            ),
         ];
+        self.earlier.keep(index, entry, main);
         for why in faults.into_iter().filter_map(Result::err) {
             self.report.fault(Some(index), why);
         }
-        if entry.kind == Kind::Close {
-            self.report.tokens.add(entry.usage.unwrap_or_default());
-            entry.outcome.into_iter().for_each(|outcome| self.report.count_outcome(outcome));
+        self.report.count_close(entry);
+    }
+
+    /// A log begins by saying which it is, and under which key.
+    fn begins(&self, entry: &Entry, main: Main<'_>) -> Result<(), String> {
+        let (Kind::Genesis, Main::Shown(text)) = (entry.kind, main) else {
+            return Ok(());
+        };
+        let said: Option<Genesis> = serde_json::from_slice(text).ok();
+        let own = said.is_some_and(|said| said.origin == self.report.origin && said.key == self.report.key);
+        own.then_some(()).ok_or_else(|| "it is the beginning of another log than the checkpoint is of".to_owned())
+    }
+
+    /// Returns field 1 of the private part, as far as the bundle shows it and it belongs to what the entry commits to.
+    fn check_commitment<'b>(&mut self, index: u64, entry: &Entry, fields: &'b Openings) -> Main<'b> {
+        if entry.private.is_some() && fields.is_empty() {
+            self.withheld(index, "its private part is withheld".to_owned());
+            return Main::Withheld;
+        }
+        if entry.private != fields.commitment() {
+            let why = match entry.private {
+                Some(_) => "its private part is not what it commits to",
+                None => "it has a private part that it does not commit to",
+            };
+            self.report.fault(Some(index), why);
+            return Main::Withheld;
+        }
+        for (field, opening) in fields.iter() {
+            if !field.belongs_to(entry.kind) {
+                self.report.fault(Some(index), foreign(field));
+            }
+            match opening {
+                Opening::Shown { .. } => self.report.opened_commitments += 1,
+                Opening::Withheld(_) => {
+                    self.withheld(index, format!("field {} of its private part is withheld", field.id()));
+                }
+            }
+        }
+        Main::of(fields)
+    }
+
+    fn withheld(&mut self, index: u64, why: String) {
+        self.report.withheld += 1;
+        if !self.options.allow_withheld {
+            self.report.fault(Some(index), why);
+        }
+    }
+}
+
+/// What the private part of a genesis says.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Genesis {
+    origin: String,
+    key: String,
+}
+
+/// Says that an entry of its kind has no such field.
+pub(crate) fn foreign(field: Field) -> String {
+    format!("it has a field {}, which an entry of its kind has not", field.id())
+}
+
+/// Field 1 of the private part of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Main<'b> {
+    /// The entry has none.
+    Absent,
+    /// It may have one; it is not shown, or what is shown does not belong to the entry.
+    Withheld,
+    /// Its value.
+    Shown(&'b [u8]),
+}
+
+impl<'b> Main<'b> {
+    /// Returns field 1 of these.
+    pub(crate) fn of(fields: &'b Openings) -> Self {
+        match fields.get(Field::Main) {
+            None => Self::Absent,
+            Some(Opening::Withheld(_)) => Self::Withheld,
+            Some(Opening::Shown { value, .. }) => Self::Shown(value),
         }
     }
 
-    fn check_time(&mut self, index: u64, at_ms: u64) {
-        if at_ms < self.last_at_ms {
-            self.report.fault(Some(index), "it is earlier than the entry before it");
-        }
-        self.last_at_ms = self.last_at_ms.max(at_ms);
-        let at = Moment::from_millis(i64::try_from(at_ms).unwrap_or(i64::MAX));
-        self.report.first_at.get_or_insert(at);
-        self.report.last_at = Some(at);
-    }
-
-    /// Returns the private part, if the bundle has it and it is what the entry commits to.
-    fn check_commitment<'b>(&mut self, index: u64, entry: &Entry, opening: Option<&'b Opening>) -> Option<&'b [u8]> {
-        match (&entry.private, opening) {
-            (None, None) => None,
-            (None, Some(_)) => {
-                self.report.fault(Some(index), "it has a private part that it does not commit to");
-                None
-            }
-            (Some(_), None) => {
-                self.report.withheld += 1;
-                if !self.options.allow_withheld {
-                    self.report.fault(Some(index), "its private part is withheld");
-                }
-                None
-            }
-            (Some(commitment), Some(opening)) => {
-                if commit::matches(commitment, &opening.salt, &opening.private) {
-                    self.report.opened_commitments += 1;
-                    return Some(&opening.private);
-                }
-                self.report.fault(Some(index), "its private part is not what it commits to");
-                None
-            }
+    /// Returns the value, if it is shown.
+    pub(crate) fn shown(self) -> Option<&'b [u8]> {
+        match self {
+            Self::Shown(value) => Some(value),
+            Self::Absent | Self::Withheld => None,
         }
     }
 }

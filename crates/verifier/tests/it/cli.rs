@@ -45,7 +45,7 @@ fn a_key_may_be_named_by_its_file_and_the_answer_be_json() {
 #[test]
 fn a_bundle_that_does_not_hold_exits_with_1() {
     let (dir, path) = bundle();
-    std::fs::write(dir.path().join("entries"), b"exeat-entries/v1").unwrap();
+    std::fs::write(dir.path().join("entries"), b"exeat-entries/v2").unwrap();
     let (code, out, _) = run(&["bundle", &path]);
     assert_eq!(code, Some(1));
     assert!(out.starts_with("DOES NOT HOLD") && out.contains("WARNING: THE KEY WAS NOT PINNED"), "{out}");

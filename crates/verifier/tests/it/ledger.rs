@@ -2,10 +2,10 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use ledger::{Draft, Ledger, Options, Reader};
+use ledger::{Chain, Draft, Ledger, Options, Reader};
 use proof::{
-    bundle::{BundleEntry, Opening},
-    entry::{Kind, Outcome},
+    bundle::BundleEntry,
+    entry::{Class, Entry, Kind, Outcome},
     note::VerifierKey,
 };
 use tempfile::TempDir;
@@ -20,13 +20,24 @@ fn open(dir: &Path, clock: &Arc<ManualClock>) -> Ledger {
         segment_bytes: 1 << 20,
         queue_entries: 64,
         checkpoint_every: Duration::from_millis(10),
+        heads_every: Duration::from_secs(3_600),
     };
     Ledger::open(dir, options, clock.clone()).unwrap().0
 }
 
 fn append(ledger: &Ledger, told: &world::Draft) -> u64 {
-    let draft = Draft { entry: told.entry.clone(), private: told.private.clone().into() };
+    let draft = Draft::new(told.entry.clone(), told.private.clone()).on(chains(ledger, &told.entry));
     ledger.append(draft).unwrap().wait().unwrap().index()
+}
+
+/// The chains of an entry about a call of the one caller there is.
+fn chains(ledger: &Ledger, entry: &Entry) -> Arc<[Chain]> {
+    let Some((id, model)) = entry.subject.zip(entry.model.as_ref()) else {
+        return Arc::default();
+    };
+    let subject = Chain { class: Class::Subject, id };
+    let key = ledger.chain(Class::Key, "key:key-1");
+    [subject, key, ledger.chain(Class::Model, &format!("model:{model}"))].into()
 }
 
 /// Tells the ledger a snapshot, a call that is served, a refusal, and a call that is not closed.
@@ -51,8 +62,8 @@ fn export(reader: &Reader, out: &Path) -> Report {
     let source = BundleSource { origin: ORIGIN, key: &key, checkpoint: &checkpoint };
     let covered = reader.entries(0).unwrap().map(Result::unwrap).filter(|stored| stored.index < size);
     let entries = covered.map(|stored| {
-        let opening = Opening { salt: stored.salt, private: stored.private };
-        Ok(BundleEntry { leaf: stored.leaf, opening: Some(opening) })
+        let fields = stored.private.openings().cloned().unwrap_or_default();
+        Ok(BundleEntry { index: stored.index, leaf: stored.leaf, fields })
     });
     write_bundle(out, &source, entries).unwrap();
     let options = verifier::Options { key: Some(key.parse().unwrap()), ..verifier::Options::default() };

@@ -1,6 +1,6 @@
 //! A log that is signed and hashes well, and says what cannot be true: each lie is found where it is told.
 
-use proof::entry::{Entry, Kind, Outcome};
+use proof::entry::{Entry, Kind, Link, Outcome};
 use verifier::Report;
 
 use crate::world::{Draft, Log, facts, full_log, revoked, snapshot};
@@ -14,6 +14,7 @@ const CLOSE: usize = 5;
 const BY_ALIAS: usize = 6;
 const REDECISION: usize = 9;
 const CUT: usize = 10;
+const HEADS: usize = 14;
 const START: usize = 16;
 
 /// Tells the full log with one entry changed.
@@ -46,7 +47,7 @@ fn lies_about_a_permit_are_found() {
     );
     found(&told(OPEN, |d| d.entry.model = Some("mythos-5".to_owned())), OPEN, "the record says model `mythos-5`");
     found(&told(OPEN, |d| d.private = b"{}".to_vec()), OPEN, "not the facts of a decision");
-    found(&told(OPEN, |d| d.entry.subject = None), OPEN, "without saying which, for whom");
+    found(&told(OPEN, |d| d.entry.subject = None), OPEN, "without saying for whom");
     found(&told(OPEN, |d| d.entry.snapshot = None), OPEN, "does not name the snapshot");
 }
 
@@ -111,7 +112,7 @@ fn calls_that_are_not_closed_once_by_their_own_entry_are_found() {
     found(&told(CLOSE, |d| d.entry.call = Some([9; 16])), CLOSE, "another call, person or model");
     found(&told(CLOSE, |d| d.entry.subject = Some([9; 16])), CLOSE, "another call, person or model");
     found(&told(REDECISION, |d| d.entry.call = Some([9; 16])), REDECISION, "another call, person or model");
-    found(&told(REDECISION, |d| d.entry.opened = Some(1)), REDECISION, "decides a call again that is not open");
+    found(&told(REDECISION, |d| d.entry.opened = Some(1)), REDECISION, "about a call that is not open");
     let mut twice = full_log();
     let index = twice.close(OPEN as u64, Outcome::Completed);
     found(&twice.verified(), usize::try_from(index).unwrap(), "or it was closed");
@@ -122,8 +123,70 @@ fn calls_that_are_not_closed_once_by_their_own_entry_are_found() {
 }
 
 #[test]
+fn chains_that_are_not_those_of_the_entry_are_found() {
+    let mut links = Entry::decode(&full_log().entries()[OPEN].leaf).unwrap().links.unwrap();
+    let with = |links: Vec<Link>| move |d: &mut Draft| d.entry.links = Some(links);
+    found(&told(OPEN, with(links[1..].to_vec())), OPEN, "not in the chains");
+    found(&told(SNAPSHOT, with(links.clone())), SNAPSHOT, "not in the chains");
+    found(&told(CLOSE, with(links[..1].to_vec())), CLOSE, "in other chains than the entry that opened");
+    links[2].id = [9; 16];
+    found(&told(BY_ALIAS, with(links)), BY_ALIAS, "not those of the names in its facts");
+}
+
+#[test]
+fn a_place_that_is_skipped_or_taken_twice_is_found() {
+    let mut links = Entry::decode(&full_log().entries()[BY_ALIAS].leaf).unwrap().links.unwrap();
+    links[0].seq += 1;
+    found(&told(BY_ALIAS, |d| d.entry.links = Some(links)), BY_ALIAS, "its link of class 1 says 4 before");
+}
+
+#[test]
+fn heads_that_are_not_where_the_chains_stand_are_found() {
+    found(&told(HEADS, |d| d.entry.root = Some([7; 32])), HEADS, "the chains do not stand where it says");
+    found(&told(HEADS, |d| d.entry.covered = Some(3)), HEADS, "where the chains stand before it");
+}
+
+#[test]
+fn more_than_a_lease_allows_and_facts_of_nobody_are_found() {
+    let lease = |lease: u64| move |log: &mut Log| log.drafts[OPEN].entry.lease = Some(lease);
+    let with = |change: &dyn Fn(&mut Log)| {
+        let mut log = full_log();
+        change(&mut log);
+        log.verified()
+    };
+    assert!(with(&lease(21)).holds());
+    found(&with(&lease(20)), CLOSE, "delivered 21 events and might deliver 20");
+    let refers = |to: u64| move |d: &mut Draft| (d.entry.facts, d.private) = (Some(to), Vec::new());
+    found(&told(BY_ALIAS, refers(CLOSE as u64)), BY_ALIAS, "has no facts of its subject");
+}
+
+#[test]
+fn facts_by_reference_are_decided_on_like_ones_own() {
+    let mut log = full_log();
+    let facts = facts(log.now_ms(), "ember-2");
+    let own = log.ask(&snapshot(2), &facts, 7);
+    let reference = |log: &mut Log, call| {
+        let index = log.ask(&snapshot(2), &facts, call);
+        let draft = log.drafts.last_mut().unwrap();
+        (draft.entry.facts, draft.private) = (Some(own), Vec::new());
+        index
+    };
+    reference(&mut log, 8);
+    let second = reference(&mut log, 9);
+    let report = log.verified();
+    assert!(report.holds(), "{report}");
+    assert_eq!(report.replays.permits, 8);
+    log.drafts.last_mut().unwrap().entry.basis = Some(vec!["invented".to_owned()]);
+    found(&log.verified(), usize::try_from(second).unwrap(), "the record says basis `invented`");
+}
+
+#[test]
 fn cuts_that_no_decision_explains_are_found() {
-    found(&told(CUT, |d| d.private.clear()), CUT, "without the facts that decided");
+    found(&told(CUT, |d| d.private.clear()), CUT, "a decision without its facts");
+    let unnamed = |d: &mut Draft| (d.private, d.entry.snapshot) = (Vec::new(), None);
+    found(&told(CUT, unnamed), CUT, "without the facts that decided");
+    let own_reason = |d: &mut Draft| (d.private, d.entry.code) = (Vec::new(), Some("output_limit".to_owned()));
+    found(&told(CUT, own_reason), CUT, "a decision without its facts");
     let still_good = |d: &mut Draft| refacts(d, |f| f.credential.revoked = false);
     found(&told(CUT, still_good), CUT, "deciding again permits");
     found(&told(CUT, |d| d.entry.code = None), CUT, "does not say why");
@@ -145,10 +208,14 @@ fn time_that_runs_backwards_is_found() {
 fn a_log_that_does_not_begin_and_end_its_processes_is_found() {
     found(&told(GENESIS, |d| d.entry.kind = Kind::Admin), GENESIS, "a log begins with its genesis");
     found(&told(CLOSE - 1, |d| d.entry = Entry::new(Kind::Genesis)), CLOSE - 1, "comes only there");
+    found(&told(GENESIS, |d| d.private = b"{}".to_vec()), GENESIS, "the beginning of another log");
     found(&told(1, |d| d.entry.kind = Kind::Admin), 1, "no process had the log open");
     let says = |note: &'static str| move |d: &mut Draft| d.private = note.into();
     let clean = told(START, says(r#"{"unclean":false,"interrupted":1}"#));
     found(&clean, START, "says `unclean: false`");
+    for no_note in ["{}", r#"{"unclean":1,"interrupted":1}"#, r#"{"unclean":true,"interrupted":1,"more":1}"#] {
+        found(&told(START, says(no_note)), START, "is not what a start says");
+    }
     let more = told(START, says(r#"{"unclean":true,"interrupted":2}"#));
     found(&more, START, "says that 2 calls were interrupted");
     let mut stopped = full_log();

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use proof::{
     bundle::{BundleEntry, FileDigest, Manifest},
+    commit::Openings,
     entry::{Entry, Kind},
     note::SignerKey,
 };
@@ -74,11 +75,14 @@ fn every_changed_byte_is_noticed_also_under_a_manifest_that_fits() {
     }
 }
 
-/// Changes the entries and writes a bundle around them with the checkpoint of the true ones.
+/// Changes the entries, numbers them again, and writes a bundle around them with the checkpoint of the true ones.
 fn rewritten(change: impl FnOnce(&mut Vec<BundleEntry>)) -> bool {
     let mut entries = small_log().entries();
     let checkpoint = signed(&entries, &key());
     change(&mut entries);
+    for (index, entry) in (0..).zip(&mut entries) {
+        entry.index = index;
+    }
     let dir = TempDir::new().unwrap();
     write(dir.path(), &checkpoint, &key().verifier(), &entries);
     verified(dir.path()).holds()
@@ -95,9 +99,19 @@ fn entries_that_are_dropped_added_or_swapped_are_noticed() {
 }
 
 #[test]
+fn entries_under_another_index_are_noticed() {
+    let mut entries = small_log().entries();
+    let checkpoint = signed(&entries, &key());
+    entries.iter_mut().skip(3).for_each(|entry| entry.index += 1);
+    let dir = TempDir::new().unwrap();
+    write(dir.path(), &checkpoint, &key().verifier(), &entries);
+    assert_eq!(verified(dir.path()).faults[0].to_string(), "entry 3: the bundle says that it is entry 4");
+}
+
+#[test]
 fn private_parts_that_are_swapped_or_withheld_are_noticed() {
-    assert!(!rewritten(|entries| entries[2].opening = entries[3].opening.clone()));
-    assert!(!rewritten(|entries| entries[2].opening = None));
+    assert!(!rewritten(|entries| entries[2].fields = entries[3].fields.clone()));
+    assert!(!rewritten(|entries| entries[2].fields = Openings::default()));
 }
 
 #[test]

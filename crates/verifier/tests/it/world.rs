@@ -2,19 +2,26 @@
 
 use std::path::Path;
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use policy::{CallerFacts, CountryGroups, CredentialFacts, Determination, Facts, Snapshot, SnapshotDocument, decide};
 use proof::{
-    bundle::{BundleEntry, Opening},
+    approval::document_sha256,
+    bundle::BundleEntry,
     checkpoint::Checkpoint,
-    commit::commit,
-    entry::{Entry, Kind, Outcome, Usage},
+    commit::{Field, Fields, SaltKey},
+    entry::{Class, Entry, Kind, Outcome, Usage, meter_id},
+    heads::{Chain, Heads},
+    jcs::canonical,
     note::{SignerKey, VerifierKey},
+    pseudonym::pseudonym,
     tree::{Frontier, leaf_hash},
 };
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use terms::{Clearance, Control, KeyId, ModelFamily, ModelVersion, ModelVersionId, Moment};
 use verifier::{BundleSource, Options, Report, verify_bundle, write_bundle};
 
+pub(crate) const METER: &str = "meter.example.com/1";
 pub(crate) const ORIGIN: &str = "log.example.com/exeat/1";
 pub(crate) const BEGAN_MS: u64 = 1_781_000_000_000;
 
@@ -23,6 +30,20 @@ pub(crate) const BEGAN_MS: u64 = 1_781_000_000_000;
 pub(crate) struct Draft {
     pub(crate) entry: Entry,
     pub(crate) private: Vec<u8>,
+    /// A field of the private part besides the first.
+    pub(crate) digest: Option<Field>,
+}
+
+impl Draft {
+    fn fields(&self) -> Fields {
+        let main = (!self.private.is_empty()).then(|| (Field::Main, self.private.clone().into()));
+        main.into_iter().chain(self.digest.map(|field| (field, [9; 32].to_vec().into()))).collect()
+    }
+}
+
+/// What all salts of the small world follow from.
+fn salts() -> SaltKey {
+    SaltKey::new([7; 32])
 }
 
 /// A log in memory; every entry is a second after the one before.
@@ -35,7 +56,10 @@ impl Log {
     /// Begins a log with its genesis and a first start.
     pub(crate) fn begun() -> Self {
         let mut log = Self::default();
-        log.put(Entry::new(Kind::Genesis), b"{}");
+        log.put(
+            Entry::new(Kind::Genesis),
+            format!(r#"{{"origin":"{ORIGIN}","key":"{}"}}"#, key().verifier()).as_bytes(),
+        );
         log.start(false, 0);
         log
     }
@@ -43,7 +67,7 @@ impl Log {
     /// Appends an entry and returns its index.
     pub(crate) fn put(&mut self, mut entry: Entry, private: &[u8]) -> u64 {
         entry.at_ms = self.now_ms();
-        self.drafts.push(Draft { entry, private: private.to_vec() });
+        self.drafts.push(Draft { entry, private: private.to_vec(), digest: None });
         self.drafts.len() as u64 - 1
     }
 
@@ -59,6 +83,11 @@ impl Log {
 
     pub(crate) fn stop(&mut self) -> u64 {
         self.put(Entry::new(Kind::Stop), b"")
+    }
+
+    /// Says where the chains stand.
+    pub(crate) fn heads(&mut self) -> u64 {
+        self.put(Entry::new(Kind::Heads), b"")
     }
 
     pub(crate) fn enact(&mut self, snapshot: &Snapshot) -> u64 {
@@ -98,6 +127,7 @@ impl Log {
         let usage =
             Usage { input_tokens: Some(10), output_tokens: Some(20), delivered_events: 21, delivered_bytes: 400 };
         entry.usage = (outcome != Outcome::Interrupted).then_some(usage);
+        entry.meter = (outcome != Outcome::Interrupted).then(|| meter_id(METER));
         self.put(entry, b"")
     }
 
@@ -130,21 +160,59 @@ impl Log {
 
     /// Encodes all entries, each with its commitment.
     pub(crate) fn entries(&self) -> Vec<BundleEntry> {
-        let entry = |(n, draft): (u8, &Draft)| {
-            let salt = [n; 16];
-            let mut entry = draft.entry.clone();
-            entry.private = Some(commit(&salt, &draft.private));
-            let private = draft.private.clone();
-            BundleEntry { leaf: entry.encode().unwrap(), opening: Some(Opening { salt, private }) }
-        };
-        (0..=u8::MAX).zip(&self.drafts).map(entry).collect()
+        let mut heads = Heads::new();
+        (0..).zip(&self.drafts).map(|(index, draft)| self.encoded(index, draft, &mut heads)).collect()
+    }
+
+    fn encoded(&self, index: u64, draft: &Draft, heads: &mut Heads) -> BundleEntry {
+        let mut entry = draft.entry.clone();
+        let fields = draft.fields();
+        let by_call = matches!(entry.kind, Kind::Open | Kind::Close | Kind::Refusal);
+        entry.nonce = (!by_call && !fields.is_empty()).then_some(index.to_be_bytes());
+        entry.key_epoch = (!fields.is_empty()).then_some(8_105);
+        entry.private = salts().commit(&entry, &fields);
+        let links: Vec<_> = self.chains(draft).into_iter().map(|chain| heads.next(index, chain)).collect();
+        entry.links = entry.links.or_else(|| (!links.is_empty()).then_some(links));
+        if entry.kind == Kind::Heads {
+            entry.root = entry.root.or_else(|| Some(heads.root()));
+            entry.covered = entry.covered.or(Some(index));
+        }
+        // Of a log that lies, too.
+        let _ = heads.apply(index, &entry);
+        BundleEntry { index, leaf: entry.encode().unwrap(), fields: salts().open(&entry, &fields) }
+    }
+
+    /// The chains of an entry, in order: of the only caller, its key, and the model.
+    fn chains(&self, draft: &Draft) -> Vec<Chain> {
+        let entry = &draft.entry;
+        match (entry.kind, entry.opened) {
+            (Kind::Snapshot, _) => vec![Chain::IN_FORCE],
+            (Kind::Reconciliation, _) => vec![model_chain(entry.model.as_deref().unwrap_or_default())],
+            (Kind::Open | Kind::Refusal, _) => {
+                let subject = entry.subject.map(|id| Chain { class: Class::Subject, id });
+                let model = model_chain(entry.model.as_deref().unwrap_or_default());
+                subject.into_iter().chain([Chain { class: Class::Key, id: [0xcc; 16] }, model]).collect()
+            }
+            (_, Some(opened)) => {
+                let opened = usize::try_from(opened).ok().and_then(|at| self.drafts.get(at));
+                opened
+                    .filter(|opened| opened.entry.opened.is_none())
+                    .map(|opened| self.chains(opened))
+                    .unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// Writes the bundle with a good signature over whatever the log says, and checks it with the pinned key.
     pub(crate) fn verified(&self) -> Report {
+        self.verified_with(&pinned())
+    }
+
+    pub(crate) fn verified_with(&self, options: &Options) -> Report {
         let dir = TempDir::new().unwrap();
         export(dir.path(), &self.entries());
-        verified(dir.path())
+        verify_bundle(dir.path(), options, &mut ()).unwrap()
     }
 }
 
@@ -178,6 +246,38 @@ pub(crate) fn write(dir: &Path, checkpoint: &str, key: &VerifierKey, entries: &[
     let key = key.to_string();
     let source = BundleSource { origin: ORIGIN, key: &key, checkpoint };
     write_bundle(dir, &source, entries.iter().cloned().map(Ok)).unwrap();
+}
+
+/// What an approver signs: `verb` on a document of this kind, id and version, as long as any log of the small world goes.
+pub(crate) fn act(verb: &str, (kind, id, version): (&str, &str, u64), document: &Value) -> Value {
+    let sha256: String = document_sha256(document).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({
+        "type": "approval/v1", "act": verb, "kind": kind, "id": id, "version": version, "document_sha256": sha256,
+        "valid_until": "2026-06-10T00:00:00Z",
+    })
+}
+
+/// Signs an act as an approver does.
+pub(crate) fn approval(act: &Value, name: &str, role: &str, seed: u8) -> Value {
+    let header = json!({ "alg": "EdDSA", "kid": name, "typ": "exeat-approval+jws" });
+    let [header, payload] = [&header, act].map(|part| URL_SAFE_NO_PAD.encode(canonical(part).unwrap()));
+    let signature = approver(seed).sign(format!("{header}.{payload}").as_bytes());
+    let jws = format!("{header}..{}", URL_SAFE_NO_PAD.encode(signature));
+    json!({ "act": act, "approver": name, "role": role, "public_key": approver_key(seed), "jws": jws })
+}
+
+/// The public key of an approver, as it is spelled in the log.
+pub(crate) fn approver_key(seed: u8) -> String {
+    URL_SAFE_NO_PAD.encode(approver(seed).verifier().public_bytes())
+}
+
+fn approver(seed: u8) -> SignerKey {
+    SignerKey::from_seed("approver", &[seed; 32]).unwrap()
+}
+
+/// The chain of a model version.
+pub(crate) fn model_chain(model: &str) -> Chain {
+    Chain { class: Class::Model, id: pseudonym(&[3; 16], &format!("model:{model}")) }
 }
 
 fn about(kind: Kind, call: u8, model: &ModelVersionId) -> Entry {
@@ -264,7 +364,7 @@ pub(crate) fn full_log() -> Log {
     log.close(stopped, Outcome::Cut);
     log.drafts.last_mut().unwrap().entry.code = Some("obligation_unmet".to_owned());
     log.put(Entry::new(Kind::Registry), br#"{"person":"ada"}"#);
-    log.put(Entry::new(Kind::Admin), br#"{"actor":"olga"}"#);
+    log.heads();
     log.close(late, Outcome::Interrupted);
     log.start(true, 1);
     log.ask(&second, &facts(log.now_ms(), "ember-2"), 6);
