@@ -11,13 +11,18 @@ use crate::{
         approvers::ApproverCommand,
         ask::{Question, RecordedCall, When},
         evidence::{AffiliationCommand, AttestationCommand},
+        follower::FollowerOptions,
+        headlog::HeadLogCommand,
         instruments::InstrumentCommand,
         keys::{AdminTokenCommand, KeyCommand},
         ledger::LedgerCommand,
+        meter::MeterOptions,
         parties::{OrganizationCommand, PersonCommand, WorkloadCommand},
         plan::PlanCommand,
+        productions::ProductionCommand,
         setup::ConfigCommand,
         sources::SourceCommand,
+        witness::{MirrorCommand, WitnessCommand},
     },
     demo::DemoOptions,
     output::Format,
@@ -33,8 +38,29 @@ Exit codes:
 Examples:
   exeat demo                       a gateway before a small real model, with two people and their keys
   exeat demo --script              the whole story by itself, in about a minute
+  exeat demo --drill               a directive day, from the first call to the agency's verification
   exeat init && exeat serve        a server of your own
   exeat doctor                     what is wrong here, and how to mend it";
+
+const METER_EXAMPLES: &str = "\
+Examples:
+  exeat meter --config /etc/exeat/meter.toml
+
+A configuration:
+  [meter]
+  origin = \"meter.example.com/exeat/1\"       # the name of its log, and the audience of its tickets
+  data_dir = \"meter-data\"
+  listen = \"127.0.0.1:8090\"
+  [meter.upstream]
+  url = \"http://127.0.0.1:8000\"              # the model server, which nobody else may reach
+  [[meter.issuers]]
+  origin = \"log.example.com/exeat/1\"         # the gateway's log
+  ticket_key_file = \"gateway-tickets.jwk\"    # its public ticket key
+  log_vkey = \"log.example.com/exeat/1+...\"   # its verifier key, for reconciliation
+  [meter.reconciliation]
+  secret_file = \"reconciliation.secret\"      # also a bearer token for /metrics
+
+GET /healthz says that it runs, GET /readyz that it would serve. docs/metering.md has the rest.";
 
 /// Proves, in real time, that every token a model generated went to a person who was allowed to receive it.
 #[derive(Debug, Parser)]
@@ -65,10 +91,23 @@ pub(crate) enum Command {
         /// The configuration file.
         #[arg(long, env = "EXEAT_CONFIG", default_value = "exeat.toml")]
         config: PathBuf,
+        /// Keeps the keys of private parts under another key of the vault from now on. By itself it does so within an hour
+        /// of an erasure, unless the log has followers: keep a copy of the new `ledger/vault/N.kek` then.
+        #[arg(long)]
+        rekey: bool,
     },
+    /// Runs a meter in front of a model server: no ticket of a gateway, no token. It keeps a record of its own.
+    #[command(after_help = METER_EXAMPLES)]
+    Meter(MeterOptions),
+    /// Keeps a copy of another machine's log, byte for byte: a server with `[ledger.quorum]` tells nobody of an entry
+    /// before more than half of the machines have it.
+    #[command(
+        after_help = "Examples:\n  exeat follower --ledger /var/lib/exeat/copy --origin log.example.com/exeat/1 --listen 0.0.0.0:7443 --cert-chain log-2.pem --key log-2.key --ca-file logs-ca.pem"
+    )]
+    Follower(FollowerOptions),
     /// Sets up a small real model, two people and a gateway before it, and shows where everything is.
     #[command(
-        after_help = "Examples:\n  exeat demo\n  exeat demo --script\n  exeat demo --upstream http://127.0.0.1:11434 --upstream-model llama3\n  exeat demo --headless --ready-file /tmp/ready.json"
+        after_help = "Examples:\n  exeat demo\n  exeat demo --script\n  exeat demo --drill\n  exeat demo --upstream http://127.0.0.1:11434 --upstream-model llama3\n  exeat demo --headless --ready-file /tmp/ready.json"
     )]
     Demo(DemoOptions),
     /// Lends SDKs on this machine a key of its own: their calls go on with tokens that nobody else can use.
@@ -142,7 +181,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AdminTokenCommand,
     },
-    /// Who approves directives and licenses: keygen, add, list, revoke.
+    /// Who approves directives, licenses and productions: keygen, add, list, revoke.
     Approver {
         #[command(flatten)]
         connection: Connection,
@@ -176,6 +215,13 @@ pub(crate) enum Command {
         connection: Connection,
         #[command(subcommand)]
         command: InstrumentCommand,
+    },
+    /// Parts of the record that somebody asks for: request, sign, approve, list, show.
+    Production {
+        #[command(flatten)]
+        connection: Connection,
+        #[command(subcommand)]
+        command: ProductionCommand,
     },
     /// What is in force now.
     Snapshot {
@@ -229,9 +275,18 @@ pub(crate) enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// The record: verify, export, show, receipt. Reads the files; the server may run.
+    /// The record: verify, export, lake, query, produce, timestamp, show, receipt. Reads the files; the server may run.
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// A log of the logs that make up a record: serve, prove.
+    #[command(subcommand, name = "headlog")]
+    HeadLog(HeadLogCommand),
+    /// A witness of logs: serve, key.
+    #[command(subcommand)]
+    Witness(WitnessCommand),
+    /// A mirror of logs: serve.
+    #[command(subcommand)]
+    Mirror(MirrorCommand),
     /// Prints the JSON Schema of a kind of document: directive, license, regime or country-groups.
     #[command(after_help = "Example:\n  exeat schema directive > directive.v1.json")]
     Schema {

@@ -5,14 +5,17 @@ mod cli;
 mod client;
 mod commands;
 mod config;
+mod copies;
 mod demo;
 mod doctor;
 mod logging;
 mod output;
 mod plan;
+mod produce;
 mod reload;
 mod secrets;
 mod serve;
+mod timestamp;
 
 use std::process::ExitCode;
 
@@ -38,8 +41,10 @@ fn main() -> ExitCode {
 
 fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
     match command {
-        Command::Serve { config } => serve::run(&config),
+        Command::Serve { config, rekey } => serve::run(&config, rekey),
         Command::Agent(options) => agent::run(&options, format),
+        Command::Follower(options) => commands::follower::run(&options),
+        Command::Meter(options) => commands::meter::run(&options),
         Command::Demo(options) => demo::run(&options, format),
         Command::Init { dir } => commands::setup::init(&dir, format),
         Command::Config(command) => commands::setup::config(&command, format),
@@ -56,6 +61,7 @@ fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
         Command::Directive { connection, command } => command.of("directives").run(&connection, format),
         Command::Plan { connection, command } => command.run(&connection, format),
         Command::License { connection, command } => command.of("licenses").run(&connection, format),
+        Command::Production { connection, command } => command.run(&connection, format),
         Command::Snapshot { connection, command } => connection.tell(&command, format),
         Command::Explain { connection, call } => connection.tell_as(&call, format, commands::explained::call),
         Command::Ask { connection, question } => connection.tell_as(&question, format, commands::explained::asked),
@@ -66,6 +72,9 @@ fn run(command: Command, format: output::Format) -> anyhow::Result<Exit> {
         Command::Whoami { connection } => connection.tell(&commands::admin::Plain::Whoami, format),
         Command::Openapi { connection } => connection.tell(&commands::admin::Plain::Openapi, output::Format::Json),
         Command::Ledger(command) => commands::ledger::run(&command, format),
+        Command::HeadLog(command) => commands::headlog::run(&command),
+        Command::Witness(command) => commands::witness::run(&command, format),
+        Command::Mirror(command) => commands::witness::run_mirror(&command),
         Command::Schema { kind } => commands::schema::run(kind),
         Command::Completions { shell } => commands::setup::completions(shell),
     }

@@ -106,19 +106,51 @@ impl control::Reload for Reloader {
 
 /// Names every setting that differs and cannot change while the server runs.
 fn fixed_but_changed(old: &Meant, new: &Meant) -> Vec<String> {
-    let (before, after) = (&old.settings, &new.settings);
+    // Every field stands here: one that is new must be put in force by a reload, or be among those that are fixed.
+    let Meant {
+        settings,
+        control,
+        data_dir,
+        lab: _,
+        models: _,
+        meters,
+        counters,
+        aliases: _,
+        desk,
+        proofs,
+        outbound,
+        federation,
+        ledger,
+        timestamps,
+        witnesses,
+        mirrors,
+        cosigning,
+        lake,
+        retention,
+        siem,
+        log,
+    } = old;
     let fixed = [
-        ("server.listen", before.listen == after.listen),
-        ("server.tls", before.tls == after.tls),
-        ("server.workers", before.workers == after.workers),
-        ("control", old.control == new.control),
-        ("data_dir", old.data_dir == new.data_dir),
-        ("desk", old.desk == new.desk),
-        ("proofs", old.proofs == new.proofs),
-        ("outbound", old.outbound == new.outbound),
-        ("federation", old.federation == new.federation),
-        ("ledger", old.ledger == new.ledger),
-        ("log.format", old.log.format == new.log.format),
+        ("server.listen", settings.listen == new.settings.listen),
+        ("server.tls", settings.tls == new.settings.tls),
+        ("server.workers", settings.workers == new.settings.workers),
+        ("control", *control == new.control),
+        ("data_dir", *data_dir == new.data_dir),
+        ("desk", *desk == new.desk),
+        ("proofs", *proofs == new.proofs),
+        ("outbound", *outbound == new.outbound),
+        ("federation", *federation == new.federation),
+        ("ledger", *ledger == new.ledger),
+        ("meters", *meters == new.meters),
+        ("counters", *counters == new.counters),
+        ("lake", *lake == new.lake),
+        ("retention", *retention == new.retention),
+        ("timestamps", *timestamps == new.timestamps),
+        ("witnesses", *witnesses == new.witnesses),
+        ("mirrors", *mirrors == new.mirrors),
+        ("cosigning", *cosigning == new.cosigning),
+        ("siem", *siem == new.siem),
+        ("log.format", log.format == new.log.format),
     ];
     let changed = fixed.iter().filter(|(_, same)| !same);
     changed
@@ -151,9 +183,11 @@ mod tests {
             text.replace("data_dir = \"exeat-data\"", "data_dir = \"other\"")
                 .replace("exeat/1", "exeat/2")
                 .replace("approvals = 2", "approvals = 1")
+                .replace("# [cosigning]", "[cosigning]")
+                .replace("# ml_dsa_44 = false", "ml_dsa_44 = true")
         });
         let faults = fixed_but_changed(&old, &new).join("\n");
-        for key in ["server.listen", "control", "data_dir", "desk", "ledger"] {
+        for key in ["server.listen", "control", "data_dir", "desk", "ledger", "cosigning"] {
             assert!(faults.contains(&format!("`{key}`")), "{key}: {faults}");
         }
     }

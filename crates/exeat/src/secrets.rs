@@ -1,17 +1,22 @@
 //! Files that nobody else may read: the pepper of key digests and the first admin token.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::Path,
 };
 
 use anyhow::{Context, bail};
 use identity::Pepper;
+use jose::{Alg, SigningKey};
+use ledger::storage::{Disk, replace};
+use zeroize::Zeroizing;
 
 /// The file of the pepper, in the data folder.
 pub(crate) const PEPPER: &str = "pepper.key";
+/// The file of the key that signs tickets, in the data folder.
+pub(crate) const TICKET_KEY: &str = "ticket.key";
 /// The file of the first admin token, in the data folder.
 pub(crate) const TOKEN: &str = "admin.token";
 
@@ -45,6 +50,39 @@ pub(crate) fn pepper(data_dir: &Path) -> anyhow::Result<Pepper> {
     Ok(Pepper::new(bytes))
 }
 
+/// Reads the key that signs tickets, or makes one on the first start.
+///
+/// # Errors
+///
+/// If the file cannot be read or made, or is no such key: restore it, since meters know its public half.
+pub(crate) fn ticket_key(data_dir: &Path) -> anyhow::Result<SigningKey> {
+    let file = data_dir.join(TICKET_KEY);
+    match fs::read(&file).map(Zeroizing::new) {
+        Ok(der) => read_ticket_key(&file, &der),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = SigningKey::generate(Alg::EdDsa).context("cannot make a ticket key")?;
+            write_private(&file, &key.to_pkcs8().context("cannot write a ticket key")?)?;
+            Ok(key)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", file.display())),
+    }
+}
+
+/// Reads the key that signs tickets from `file`, where the first start of a server made it.
+///
+/// # Errors
+///
+/// If the file cannot be read, or is no such key.
+pub(crate) fn ticket_key_in(file: &Path) -> anyhow::Result<SigningKey> {
+    let der = fs::read(file).map(Zeroizing::new);
+    read_ticket_key(file, &der.with_context(|| format!("cannot read `{}`", file.display()))?)
+}
+
+fn read_ticket_key(file: &Path, der: &[u8]) -> anyhow::Result<SigningKey> {
+    let key = SigningKey::from_pkcs8(Alg::EdDsa, der);
+    key.with_context(|| format!("`{}` is no ticket key: restore it from a backup", file.display()))
+}
+
 fn new_pepper(file: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).context("the operating system has no randomness to give")?;
@@ -58,22 +96,7 @@ fn new_pepper(file: &Path) -> anyhow::Result<Vec<u8>> {
 ///
 /// The operating system's error with the file's name.
 pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let part = file.with_extension("part");
-    let write = || -> io::Result<()> {
-        let _ = fs::remove_file(&part);
-        let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-        open.write_all(bytes)?;
-        open.sync_all()?;
-        fs::rename(&part, file)?;
-        fs::File::open(folder_of(file))?.sync_all()
-    };
-    write().with_context(|| format!("cannot write `{}`", file.display()))
-}
-
-/// Returns the folder of a file; that of a bare name is the working folder.
-fn folder_of(file: &Path) -> &Path {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder.unwrap_or_else(|| Path::new("."))
+    replace(&Disk, file, bytes).with_context(|| format!("cannot write `{}`", file.display()))
 }
 
 #[cfg(test)]
@@ -102,8 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_file_name_lies_in_the_working_folder() {
-        assert_eq!(folder_of(Path::new("ready.json")), Path::new("."));
-        assert_eq!(folder_of(Path::new("/tmp/ready.json")), Path::new("/tmp"));
+    fn the_ticket_key_is_made_once_kept_and_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = ticket_key(dir.path()).unwrap().public().to_value();
+        assert_eq!(ticket_key(dir.path()).unwrap().public().to_value(), first);
+        let file = dir.path().join(TICKET_KEY);
+        assert_eq!(ticket_key_in(&file).unwrap().public().to_value(), first);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&file, [1; 31]).unwrap();
+        assert!(ticket_key(dir.path()).is_err(), "and never replaced");
     }
 }

@@ -1,6 +1,11 @@
 //! Calls to the admin API.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
@@ -14,6 +19,11 @@ use crate::{
 
 /// How long the server may think: a directive decides every live call again.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the server answers until a checkpoint covers what it recorded: it is asked again.
+const NOT_YET: &str = "urn:exeat:problem:not-yet";
+/// How often: the server asks for that in `Retry-After`.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 /// Where the server is and who asks.
 #[derive(Clone, Debug, Args)]
@@ -102,6 +112,25 @@ impl Connection {
         self.admin(call)?.ask(call)
     }
 
+    /// Like [`Connection::ask`], but asks again each second for as long as the answer is that no checkpoint covers the record
+    /// yet, at most for `patience`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::ask`].
+    pub(crate) fn ask_within(&self, call: &Call, patience: Duration) -> anyhow::Result<Value> {
+        let (admin, began) = (self.admin(call)?, Instant::now());
+        loop {
+            let (status, answer) = admin.try_ask(call)?;
+            let not_yet = answer.get("type").and_then(Value::as_str) == Some(NOT_YET);
+            if not_yet && began.elapsed() < patience {
+                thread::sleep(ASKED_EVERY);
+                continue;
+            }
+            return accepted(status, answer);
+        }
+    }
+
     fn admin(&self, call: &Call) -> anyhow::Result<Admin> {
         let token = match &self.token {
             Some(token) => token.clone(),
@@ -139,10 +168,7 @@ impl Admin {
     /// If the server cannot be reached, or refuses: then with every reason it gives.
     pub(crate) fn ask(&self, call: &Call) -> anyhow::Result<Value> {
         let (status, answer) = self.try_ask(call)?;
-        if status >= 400 {
-            bail!(refusal(status, &answer));
-        }
-        Ok(answer)
+        accepted(status, answer)
     }
 
     /// Calls and returns status and answer, whatever the status.
@@ -166,6 +192,14 @@ impl Admin {
             answer.map_err(|_| anyhow!("{} answered {status} and no JSON: is it the admin listener?", self.server))?;
         Ok((status, answer))
     }
+}
+
+/// Returns the answer of a request that was not refused.
+fn accepted(status: u16, answer: Value) -> anyhow::Result<Value> {
+    if status >= 400 {
+        bail!(refusal(status, &answer));
+    }
+    Ok(answer)
 }
 
 /// Says what a problem document (RFC 9457) says: the detail, then each field.

@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use ledger::{LookupError, Reader, Stored};
-use proof::{
-    bundle::{BundleEntry, Opening},
-    note::VerifierKey,
-};
+use proof::{bundle::BundleEntry, note::VerifierKey};
 use verifier::{BundleSource, Options, Progress, Report, verify_bundle, write_bundle};
 
 use crate::output;
@@ -41,8 +38,8 @@ pub(crate) fn export(reader: &Reader, out: &Path) -> anyhow::Result<u64> {
 
 fn bundled(stored: Result<Stored, LookupError>) -> io::Result<BundleEntry> {
     let stored = stored.map_err(io::Error::other)?;
-    let opening = Opening { salt: stored.salt, private: stored.private };
-    Ok(BundleEntry { leaf: stored.leaf, opening: Some(opening) })
+    let fields = stored.private.openings().cloned().unwrap_or_default();
+    Ok(BundleEntry { index: stored.index, leaf: stored.leaf, fields })
 }
 
 /// Verifies a bundle offline: `key` is the log's, or a file that holds it, got elsewhere.
@@ -125,11 +122,12 @@ mod tests {
             segment_bytes: 1 << 20,
             queue_entries: 64,
             checkpoint_every: Duration::from_millis(10),
+            heads_every: Duration::from_secs(3_600),
         };
         let (ledger, _) = Ledger::open(dir, options, Arc::new(SystemClock::default())).unwrap();
         let mut entry = Entry::new(Kind::Admin);
         entry.code = Some("test".to_owned());
-        let _recorded = ledger.append(Draft { entry, private: b"{}".to_vec().into() }).unwrap().wait().unwrap();
+        let _recorded = ledger.append(Draft::new(entry, "{}")).unwrap().wait().unwrap();
         ledger.stop().unwrap();
         (Reader::open(dir).unwrap(), ledger.verifier_key())
     }

@@ -76,7 +76,7 @@ impl SignArgs {
         ensure!(act.act == self.act, "version {} is filed to `{}`, not to `{}`", act.version, act.act, self.act);
         let key = approvers::key(&self.key)?;
         output::note(&self.summary(&act, document, governing));
-        self.confirm()?;
+        confirm(self.yes)?;
         Ok(json!({ "act": act, "jws": key.sign(&act, &self.approver)? }))
     }
 
@@ -99,20 +99,24 @@ impl SignArgs {
             output::text(document)
         )
     }
+}
 
-    /// Asks whoever sits at the terminal.
-    fn confirm(&self) -> anyhow::Result<()> {
-        if self.yes || !io::stdin().is_terminal() {
-            return Ok(());
-        }
-        output::note("Sign this? Write `yes`:");
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-        if answer.trim() != "yes" {
-            bail!("nothing was signed");
-        }
-        Ok(())
+/// Asks whoever sits at the terminal.
+///
+/// # Errors
+///
+/// If the answer is not `yes`, or cannot be read.
+pub(super) fn confirm(yes: bool) -> anyhow::Result<()> {
+    if yes || !io::stdin().is_terminal() {
+        return Ok(());
     }
+    output::note("Sign this? Write `yes`:");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if answer.trim() != "yes" {
+        bail!("nothing was signed");
+    }
+    Ok(())
 }
 
 /// Spells a document as the registry does, so that a signature made here fits there.

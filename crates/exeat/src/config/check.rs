@@ -1,12 +1,15 @@
 //! The configuration as meant: every reference resolved, every limit checked.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use control::DeskPolicy;
 use gateway::Settings;
-use terms::{ModelVersion, OrganizationId};
+use terms::{ModelVersion, OrganizationId, Retention};
 
-use super::{Config, ControlConfig, FederationConfig, LedgerConfig, LogConfig, OutboundConfig, ProofsConfig};
+use super::{
+    Config, ControlConfig, CosigningConfig, CountersConfig, FederationConfig, LakeConfig, LedgerConfig, LogConfig,
+    MeterConfig, OutboundConfig, PeerConfig, ProofsConfig, SiemConfig, TimestampsConfig,
+};
 
 /// A configuration without a fault that can be seen before anything is started.
 #[derive(Clone, Debug)]
@@ -21,6 +24,10 @@ pub(crate) struct Meant {
     pub(crate) lab: Option<OrganizationId>,
     /// The model versions.
     pub(crate) models: Vec<ModelVersion>,
+    /// Who counts beside the model servers.
+    pub(crate) meters: Vec<MeterConfig>,
+    /// Model servers that count for themselves.
+    pub(crate) counters: Vec<CountersConfig>,
     /// The aliases.
     pub(crate) aliases: Vec<policy::Alias>,
     /// How many people must approve what the directive desk does.
@@ -33,6 +40,19 @@ pub(crate) struct Meant {
     pub(crate) federation: Option<FederationConfig>,
     /// How the log is kept.
     pub(crate) ledger: LedgerConfig,
+    /// Who else says when a checkpoint was there.
+    pub(crate) timestamps: Option<TimestampsConfig>,
+    /// Who cosigns the checkpoints of the log.
+    pub(crate) witnesses: Vec<PeerConfig>,
+    /// Who holds the log besides.
+    pub(crate) mirrors: Vec<PeerConfig>,
+    /// How checkpoints are cosigned.
+    pub(crate) cosigning: CosigningConfig,
+    /// Where the record is archived.
+    pub(crate) lake: Option<LakeConfig>,
+    /// How long records are kept at least.
+    pub(crate) retention: Retention,
+    pub(crate) siem: Vec<SiemConfig>,
     /// What is written to standard error.
     pub(crate) log: LogConfig,
 }
@@ -40,12 +60,7 @@ pub(crate) struct Meant {
 impl Meant {
     /// Returns the options the ledger opens with.
     pub(crate) fn ledger_options(&self) -> ledger::Options {
-        ledger::Options {
-            origin: self.ledger.origin.clone(),
-            segment_bytes: self.ledger.segment_mib << 20,
-            queue_entries: self.ledger.queue_entries,
-            checkpoint_every: Duration::from_millis(self.ledger.checkpoint_ms),
-        }
+        self.ledger.options()
     }
 }
 
@@ -69,11 +84,28 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
     let models: Vec<_> = config.models.iter().map(super::ModelConfig::version).collect();
     check_models(&models, &mut faults);
     check_aliases(&config.aliases, &models, &mut faults);
+    check_meters(&config.meters, &mut faults);
+    check_counters(&config.counters, &models, &mut faults);
     let settings = with_upstreams(&config, &mut faults);
     let settings = with_freshness(settings, config.federation.as_ref(), &mut faults);
     check_settings(&settings, &mut faults);
+    check_kept(&settings, &config.ledger, &mut faults);
     if let Err(why) = config.outbound.rule() {
         faults.push(("outbound.allow".into(), why));
+    }
+    if let Some(Err(why)) = config.timestamps.as_ref().map(TimestampsConfig::url) {
+        faults.push(("timestamps.url".into(), why));
+    }
+    faults.extend(config.cosigning.check(config.mirrors.len()));
+    faults.extend(super::peers("witnesses", &config.witnesses).err().into_iter().flatten());
+    faults.extend(super::peers("mirrors", &config.mirrors).err().into_iter().flatten());
+    faults.extend(config.lake.as_ref().map(LakeConfig::faults).unwrap_or_default());
+    faults.extend(config.retention.fault().map(|(key, why)| (format!("retention.{key}"), why.to_owned())));
+    for (at, siem) in config.siem.iter().enumerate() {
+        faults.extend(siem.faults().into_iter().map(|why| (format!("siem[{at}]"), why)));
+        if config.siem.iter().take(at).any(|other| other.name == siem.name) {
+            faults.push((format!("siem[{at}].name"), format!("`{}` is taken", siem.name)));
+        }
     }
     if let Some(federation) = &config.federation {
         faults.extend(federation.check(settings.external_origin.as_deref()));
@@ -87,14 +119,38 @@ pub(crate) fn check(config: Config) -> Result<Meant, Vec<Fault>> {
         data_dir: config.data_dir,
         lab: config.lab,
         models,
+        meters: config.meters,
+        counters: config.counters,
         aliases: config.aliases,
         desk: config.desk,
         proofs: config.proofs,
         outbound: config.outbound,
         federation: config.federation,
         ledger: config.ledger,
+        timestamps: config.timestamps,
+        witnesses: config.witnesses,
+        mirrors: config.mirrors,
+        cosigning: config.cosigning,
+        lake: config.lake,
+        retention: config.retention,
+        siem: config.siem,
         log: config.log,
     })
+}
+
+fn check_meters(meters: &[MeterConfig], faults: &mut Vec<Fault>) {
+    for (at, meter) in meters.iter().enumerate() {
+        faults.extend(meter.check().map(|(key, why)| (format!("meters[{at}].{key}"), why)));
+    }
+}
+
+fn check_counters(counters: &[CountersConfig], models: &[ModelVersion], faults: &mut Vec<Fault>) {
+    for (at, one) in counters.iter().enumerate() {
+        faults.extend(one.check().map(|(key, why)| (format!("counters[{at}].{key}"), why)));
+        if !models.iter().any(|model| model.id == one.model) {
+            faults.push((format!("counters[{at}].model"), format!("`{}` is not among `[[models]]`", one.model)));
+        }
+    }
 }
 
 fn with_upstreams(config: &Config, faults: &mut Vec<Fault>) -> Settings {
@@ -121,6 +177,25 @@ fn with_freshness(mut settings: Settings, federation: Option<&FederationConfig>,
 fn check_settings(settings: &Settings, faults: &mut Vec<Fault>) {
     let found = settings.clone().check().err().unwrap_or_default();
     faults.extend(found.into_iter().map(|fault| (key_in_file(&fault.at), fault.why)));
+}
+
+/// What the private part of an entry holds beside a body, in bytes: facts of at most 64 KiB, digests, the server's name for
+/// the response, and what sealing adds.
+const BESIDE_A_BODY: u64 = 128 << 10;
+
+/// A body that is kept must fit into an entry, or the call cannot be opened or closed.
+fn check_kept(settings: &Settings, ledger: &LedgerConfig, faults: &mut Vec<Fault>) {
+    let kept = settings.content.as_ref().map_or(0, |content| u64::try_from(content.max_bytes).unwrap_or(u64::MAX));
+    let room = ledger::entry_bytes_max(ledger.segment_mib.saturating_mul(1 << 20)).saturating_sub(BESIDE_A_BODY);
+    if kept > room {
+        let mib = kept.saturating_add(BESIDE_A_BODY).saturating_mul(4).div_ceil(1 << 20);
+        let why = format!(
+            "{kept} bytes do not fit into an entry of a log whose segments have {} MiB: keep at most {room} bytes, or set \
+             `ledger.segment_mib` to {mib} or more",
+            ledger.segment_mib
+        );
+        faults.push(("server.content.max_bytes".into(), why));
+    }
 }
 
 /// The gateway speaks of `upstreams[n]`, the file of `models[n]`; all else lies under `server`.
@@ -157,6 +232,7 @@ fn check_ledger(ledger: &LedgerConfig, faults: &mut Vec<Fault>) {
     range("ledger.checkpoint_ms", ledger.checkpoint_ms, 50, 60_000, faults);
     let queue = u64::try_from(ledger.queue_entries).unwrap_or(u64::MAX);
     range("ledger.queue_entries", queue, 64, 16_777_216, faults);
+    faults.extend(ledger.quorum.iter().flat_map(super::QuorumConfig::faults));
 }
 
 fn check_log(log: &LogConfig, faults: &mut Vec<Fault>) {

@@ -1,10 +1,16 @@
 //! The one configuration file, as typed. [`check`] gives it its meaning, [`overrides`] lets the environment speak.
 
 mod check;
+mod cosigners;
 mod federation;
+mod lake;
+pub(crate) mod meters;
 mod overrides;
 pub(crate) mod place;
 mod problem;
+mod quorum;
+mod siem;
+mod timestamps;
 
 use std::{
     env,
@@ -18,11 +24,17 @@ use std::{
 use control::{DeskPolicy, ProofPolicy};
 use gateway::{EndpointSettings, Settings, UpstreamSettings};
 use serde::Deserialize;
-use terms::{Clearance, Control, ModelFamily, ModelVersion, ModelVersionId, OrganizationId};
+use terms::{Clearance, Control, ModelFamily, ModelVersion, ModelVersionId, OrganizationId, Retention};
 
 pub(crate) use check::Meant;
+pub(crate) use cosigners::{CosigningConfig, PeerConfig, peers};
 pub(crate) use federation::{FederationConfig, OutboundConfig};
+pub(crate) use lake::{LakeConfig, ObjectLock};
+pub(crate) use meters::{CountersConfig, MeterConfig};
 pub(crate) use problem::{Problem, Problems};
+pub(crate) use quorum::QuorumConfig;
+pub(crate) use siem::SiemConfig;
+pub(crate) use timestamps::{TimestampsConfig, roots};
 
 /// The commented example that `exeat init` and `exeat config example` write.
 pub(crate) const EXAMPLE: &str = include_str!("../../../../exeat.example.toml");
@@ -45,6 +57,12 @@ pub(crate) struct Config {
     /// The model versions and where each is served.
     #[serde(default)]
     pub(crate) models: Vec<ModelConfig>,
+    /// Who counts beside the model servers.
+    #[serde(default)]
+    pub(crate) meters: Vec<MeterConfig>,
+    /// Model servers that count for themselves.
+    #[serde(default)]
+    pub(crate) counters: Vec<CountersConfig>,
     /// Names that resolve to the best version a caller may use.
     #[serde(default)]
     pub(crate) aliases: Vec<policy::Alias>,
@@ -63,6 +81,27 @@ pub(crate) struct Config {
     /// How the log is kept.
     #[serde(default)]
     pub(crate) ledger: LedgerConfig,
+    /// Who else says when a checkpoint was there; nobody without.
+    #[serde(default)]
+    pub(crate) timestamps: Option<TimestampsConfig>,
+    /// Who cosigns the checkpoints of the log.
+    #[serde(default)]
+    pub(crate) witnesses: Vec<PeerConfig>,
+    /// Who holds the log besides.
+    #[serde(default)]
+    pub(crate) mirrors: Vec<PeerConfig>,
+    /// How checkpoints are cosigned.
+    #[serde(default)]
+    pub(crate) cosigning: CosigningConfig,
+    /// Where the record is archived; nowhere without.
+    #[serde(default)]
+    pub(crate) lake: Option<LakeConfig>,
+    /// How long records are kept at least, and by which rules.
+    #[serde(default)]
+    pub(crate) retention: Retention,
+    /// Who is told of every entry as it is written.
+    #[serde(default)]
+    pub(crate) siem: Vec<SiemConfig>,
     /// What is written to standard error.
     #[serde(default)]
     pub(crate) log: LogConfig,
@@ -107,6 +146,7 @@ pub(crate) struct ModelConfig {
     health_path: Option<String>,
     health_seconds: Option<u64>,
     ca_file: Option<PathBuf>,
+    meter: Option<String>,
 }
 
 impl ModelConfig {
@@ -136,6 +176,7 @@ impl ModelConfig {
             health_path: self.health_path.clone().or(unset.health_path),
             health_seconds: self.health_seconds.unwrap_or(unset.health_seconds),
             ca_file: self.ca_file.clone().or(unset.ca_file),
+            meter: self.meter.clone().or(unset.meter),
             model: unset.model,
             endpoints: unset.endpoints,
         }
@@ -154,11 +195,27 @@ pub(crate) struct LedgerConfig {
     pub(crate) checkpoint_ms: u64,
     /// Entries that may wait for the disk; 65,536 unless set: at about 1 KiB each, 64 MiB.
     pub(crate) queue_entries: usize,
+    /// Copies on other machines that must have what anybody is told of; without, this machine's disk is enough.
+    pub(crate) quorum: Option<QuorumConfig>,
 }
 
 impl Default for LedgerConfig {
     fn default() -> Self {
-        Self { origin: "exeat.local/log".to_owned(), segment_mib: 64, checkpoint_ms: 1_000, queue_entries: 65_536 }
+        let origin = "exeat.local/log".to_owned();
+        Self { origin, segment_mib: 64, checkpoint_ms: 1_000, queue_entries: 65_536, quorum: None }
+    }
+}
+
+impl LedgerConfig {
+    /// Returns the options a ledger opens with.
+    pub(crate) fn options(&self) -> ledger::Options {
+        ledger::Options {
+            origin: self.origin.clone(),
+            segment_bytes: self.segment_mib << 20,
+            queue_entries: self.queue_entries,
+            checkpoint_every: Duration::from_millis(self.checkpoint_ms),
+            heads_every: Duration::from_secs(3_600),
+        }
     }
 }
 
@@ -288,11 +345,19 @@ impl Config {
             place(&mut tls.key);
         }
         self.outbound.ca_file.iter_mut().for_each(place);
+        self.timestamps.iter_mut().for_each(|timestamps| place(&mut timestamps.roots));
+        self.siem.iter_mut().filter_map(|siem| siem.ca_file.as_mut()).for_each(place);
+        self.ledger.quorum.iter_mut().for_each(|quorum| quorum.each_path(place));
         if let Some(federation) = &mut self.federation {
             federation.each_path(place);
         }
         let asked = self.server.issuers.iter_mut().filter_map(|issuer| issuer.introspection.as_mut());
         asked.filter_map(|asked| asked.client_secret_file.as_mut()).for_each(place);
+        for meter in &mut self.meters {
+            place(&mut meter.secret_file);
+            meter.ca_file.iter_mut().for_each(place);
+        }
+        self.counters.iter_mut().filter_map(|counters| counters.ca_file.as_mut()).for_each(place);
         for model in &mut self.models {
             model.ca_file.iter_mut().for_each(place);
             let keys = model.endpoints.iter_mut().filter_map(|end| end.api_key_file.as_mut());
@@ -444,6 +509,38 @@ versions = ["mythos-5"]
         assert_eq!(load_text(&most, &[]).unwrap().desk.approvals, 4);
         let more = fault(&most.replace('4', "5"), &[]);
         assert!(more.starts_with("exeat.toml:13: desk.approvals: "), "{more}");
+    }
+
+    #[test]
+    fn a_body_that_is_kept_fits_into_an_entry_of_the_log() {
+        let kept = |mib: u64, bytes: u64| {
+            let key = "j0DFrbaPJWJK5bIU6nZ6bslNgp09e14a0bpvPiE4KF8=";
+            format!(
+                "{SMALL}[server.content]\nescrow_key = \"{key}\"\nmax_bytes = {bytes}\n[ledger]\nsegment_mib = {mib}\n"
+            )
+        };
+        let most = |mib: u64| (mib << 18) - (128 << 10);
+        for (mib, bytes) in [(1, most(1)), (8, most(8)), (17, 4 << 20), (64, 4 << 20), (5, 1 << 20)] {
+            load_text(&kept(mib, bytes), &[]).unwrap();
+        }
+        for (mib, bytes) in [(1, most(1) + 1), (8, 3 << 20), (16, 4 << 20), (4, 1 << 20)] {
+            let fault = fault(&kept(mib, bytes), &[]);
+            assert!(fault.contains("server.content.max_bytes") && fault.contains("`ledger.segment_mib`"), "{fault}");
+        }
+        assert!(
+            fault(&kept(8, 3 << 20), &[])
+                .contains("keep at most 1966080 bytes, or set `ledger.segment_mib` to 13 or more")
+        );
+    }
+
+    #[test]
+    fn a_meter_may_stand_before_one_endpoint_of_a_model() {
+        let at = |key: &str| SMALL.replace("{ url =", &format!("{{ {key}url ="));
+        let origin = "meter.example.com/exeat/1";
+        let meant = load_text(&at(&format!("meter = \"{origin}\", ")), &[]).unwrap();
+        assert_eq!(meant.settings.upstreams[0].endpoints[0].meter.as_deref(), Some(origin));
+        let fault = fault(&at("meter = \"https://meter.example.com\", "), &[]);
+        assert!(fault.contains("models[0].endpoints[0].meter"), "{fault}");
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) struct Heard {
 /// If the gateway cannot be reached, or the stream ends without saying why.
 pub(super) fn ask(gateway: &Server, caller: &Caller, ask: &Ask<'_>, pieces: &AtomicU64) -> anyhow::Result<Heard> {
     let mut body = json!({
-        "model": ask.model, "stream": true, "max_tokens": ask.max_tokens,
+        "model": ask.model, "stream": true, "max_tokens": ask.max_tokens, "stream_options": { "include_usage": true },
         "messages": [{ "role": "user", "content": ask.prompt }],
     });
     if let (true, Some(fields)) = (ask.go_on, body.as_object_mut()) {

@@ -1,6 +1,9 @@
 //! The two people of the demo who approve what is put in force. Invented; their keys live as long as the process.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, ensure};
 use control::{ApprovalAct, ApproverKey, ApproverRole, DeskPolicy};
@@ -10,7 +13,7 @@ use terms::{Clock, PersonId, SystemClock};
 use crate::{
     commands::admin::{Admin, Call},
     config::ProofsConfig,
-    output,
+    output, secrets,
 };
 
 /// How long a signature of the demo is good.
@@ -57,6 +60,20 @@ impl<'a> Desk<'a> {
             approvers.push((PersonId::parse(id)?, key));
         }
         Ok(Self { admin, approvers })
+    }
+
+    /// Writes their keys into `dir`, each for nobody else to read; returns who holds which.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub(super) fn keep_keys(&self, dir: &Path) -> anyhow::Result<Vec<(PersonId, PathBuf)>> {
+        let keep = |(who, key): &(PersonId, ApproverKey)| {
+            let file = dir.join(format!("{who}.jwk"));
+            secrets::write_private(&file, key.to_jwk()?.as_bytes())?;
+            Ok((who.clone(), file))
+        };
+        self.approvers.iter().map(keep).collect()
     }
 
     /// Files a document of `kind` and has both sign it; returns the path under which it can be applied.

@@ -2,6 +2,7 @@
 
 mod chat;
 mod desk;
+mod drill;
 mod install;
 mod process;
 mod proofs;
@@ -25,17 +26,21 @@ use gateway::{EndpointSettings, Limits, Settings, UpstreamSettings};
 use policy::Alias;
 use serde_json::json;
 use terms::{
-    AliasName, Clearance, Control, Dialect, ModelFamily, ModelVersion, ModelVersionId, OrganizationId, SystemClock,
+    AliasName, Clearance, Control, Dialect, ModelFamily, ModelVersion, ModelVersionId, OrganizationId, Retention,
+    SystemClock,
 };
 
 use crate::{
     commands::{Exit, admin::Admin},
-    config::{ControlConfig, FederationConfig, LedgerConfig, LogConfig, LogFormat, Meant, OutboundConfig},
+    config::{
+        ControlConfig, CosigningConfig, FederationConfig, LedgerConfig, LogConfig, LogFormat, Meant, OutboundConfig,
+    },
     logging,
     output::{self, Format},
     secrets,
     serve::{Asked, Running, Signals},
 };
+use drill::Front;
 use show::Show;
 use upstream::Upstreams;
 use world::World;
@@ -46,6 +51,10 @@ pub(crate) struct DemoOptions {
     /// Plays the whole story by itself in about a minute; ends with 0 only if every step held.
     #[arg(long, conflicts_with_all = ["headless"])]
     script: bool,
+    /// Drills a directive day: traffic through a meter, a simulated order, cuts, reconciliation, a production, and its
+    /// verification offline; ends with 0 only if every step held.
+    #[arg(long, conflicts_with_all = ["headless", "script"])]
+    drill: bool,
     /// Uses this OpenAI- or Anthropic-compatible server instead of installing a small model.
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
@@ -81,6 +90,13 @@ pub(crate) struct DemoOptions {
     yes: bool,
 }
 
+impl DemoOptions {
+    /// Returns true if the demo plays by itself, with orders that two people approve.
+    fn plays(&self) -> bool {
+        self.script || self.drill
+    }
+}
+
 /// The two model versions of the demo.
 const MYTHOS: &str = "mythos-5";
 const EMBER: &str = "ember-2";
@@ -93,7 +109,7 @@ const LAB: &str = "larkspur-labs";
 ///
 /// What could not be set up and what to do about it; for the script, the step that did not hold.
 pub(crate) fn run(options: &DemoOptions, format: Format) -> anyhow::Result<Exit> {
-    let headless = options.headless || (format == Format::Json && !options.script);
+    let headless = options.headless || (format == Format::Json && !options.plays());
     let show = Show::new(headless);
     logging::start(&LogConfig {
         format: LogFormat::Text,
@@ -103,13 +119,18 @@ pub(crate) fn run(options: &DemoOptions, format: Format) -> anyhow::Result<Exit>
     secrets::private_dir(&data)?;
     let upstreams = Upstreams::start(options, &data, &show)?;
     let run_dir = runs::begin(&data)?;
+    let front = options.drill.then(|| Front::choose(options.upstream_model.as_deref())).transpose()?;
     let running = show.step("starting the gateway", || {
-        Running::start(meant(options, &upstreams, &run_dir)?, Arc::new(SystemClock::default()))
+        let mut meant = meant(options, &upstreams, &run_dir)?;
+        front.iter().for_each(|front| front.stand_before(&mut meant.settings.upstreams));
+        Running::start(meant, Arc::new(SystemClock::default()))
     })?;
     let demo = show.step("adding an organization, two people and their evidence", || {
         Demo::new(&running, &upstreams, data, run_dir)
     })?;
-    let told = if options.script {
+    let told = if let Some(front) = &front {
+        upstreams.endpoint(MYTHOS).and_then(|endpoint| drill::play(&demo, &running, &show, front, &endpoint.url))
+    } else if options.script {
         script::play(&demo, &running, &show)
     } else if headless {
         tell_harness(options, &demo).and_then(|()| until_signal(&running))
@@ -187,7 +208,16 @@ fn meant(options: &DemoOptions, upstreams: &Upstreams, run_dir: &Path) -> anyhow
         ..Settings::default()
     };
     Ok(Meant {
+        timestamps: None,
+        witnesses: Vec::new(),
+        mirrors: Vec::new(),
+        cosigning: CosigningConfig::default(),
+        lake: None,
+        retention: Retention::default(),
+        siem: Vec::new(),
         outbound: OutboundConfig { allow: vec!["127.0.0.1".to_owned()], ca_file: None },
+        meters: Vec::new(),
+        counters: Vec::new(),
         federation: Some(federation(options)?),
         settings,
         control: ControlConfig { listen: address(options.admin_port, 8081), ..ControlConfig::default() },
@@ -201,7 +231,7 @@ fn meant(options: &DemoOptions, upstreams: &Upstreams, run_dir: &Path) -> anyhow
             name: AliasName::parse(ALIAS)?,
             versions: vec![ModelVersionId::parse(MYTHOS)?, ModelVersionId::parse(EMBER)?],
         }],
-        desk: desk::policy(options.script),
+        desk: desk::policy(options.plays()),
         proofs: desk::proofs(),
         ledger: LedgerConfig {
             origin: "exeat.demo/log".to_owned(),

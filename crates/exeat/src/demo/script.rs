@@ -1,6 +1,7 @@
 //! The whole story by itself: admit, route, order, cut, license, record, verify. Every step asserts what it shows.
 
 use std::{
+    path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -8,7 +9,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use terms::{Clock, Moment, SystemClock};
+use terms::{Clock, Moment, PersonId, SystemClock};
 
 use super::{
     ALIAS, Demo, EMBER, MYTHOS,
@@ -39,8 +40,7 @@ const CUT_WITHIN: Duration = Duration::from_secs(2);
 /// The first step that did not hold, and how.
 pub(super) fn play(demo: &Demo, running: &Running, show: &Show) -> anyhow::Result<Exit> {
     let began = Instant::now();
-    let desk = Desk::open(&demo.admin)?;
-    let story = Story { demo, show, desk, gateway: Server::at(&demo.base_url)? };
+    let story = Story::open(demo, show)?;
     story.admits_both().context("step 1 did not hold")?;
     story.routes_by_tier().context("step 2 did not hold")?;
     story.cuts_one_stream().context("step 3 did not hold")?;
@@ -57,15 +57,40 @@ pub(super) fn play(demo: &Demo, running: &Running, show: &Show) -> anyhow::Resul
     Ok(Exit::Done)
 }
 
-struct Story<'a> {
+/// What happens to two people in the course of one order.
+pub(super) struct Story<'a> {
     demo: &'a Demo,
     show: &'a Show,
     desk: Desk<'a>,
     gateway: Server,
 }
 
-impl Story<'_> {
-    fn admits_both(&self) -> anyhow::Result<()> {
+impl<'a> Story<'a> {
+    /// Registers those who approve.
+    ///
+    /// # Errors
+    ///
+    /// What the admin API refused.
+    pub(super) fn open(demo: &'a Demo, show: &'a Show) -> anyhow::Result<Self> {
+        let desk = Desk::open(&demo.admin)?;
+        Ok(Self { demo, show, desk, gateway: Server::at(&demo.base_url)? })
+    }
+
+    /// Writes the keys of those who approve into the folder of this run.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written.
+    pub(super) fn keep_keys(&self) -> anyhow::Result<Vec<(PersonId, PathBuf)>> {
+        self.desk.keep_keys(&self.demo.run_dir)
+    }
+
+    /// Both people are admitted while no order is in force.
+    ///
+    /// # Errors
+    ///
+    /// If one is not.
+    pub(super) fn admits_both(&self) -> anyhow::Result<()> {
         self.show.heading(1, "Two people ask the same controlled model")?;
         self.show.say(&format!(
             "{MYTHOS} asks for a person whose standing is attested. Both are, and no order is in force."
@@ -96,7 +121,12 @@ impl Story<'_> {
         Ok(())
     }
 
-    fn cuts_one_stream(&self) -> anyhow::Result<()> {
+    /// The order is applied while both stream: one is cut and the other goes on.
+    ///
+    /// # Errors
+    ///
+    /// If it is otherwise.
+    pub(super) fn cuts_one_stream(&self) -> anyhow::Result<()> {
         self.show.heading(3, "The order of June 12 arrives while both stream")?;
         self.show.say("\"No foreign person\": it must reach the streams that run, not only the next request.")?;
         let order = self.approved("directives", DIRECTIVE)?;
@@ -152,7 +182,12 @@ impl Story<'_> {
         thread::sleep(Duration::from_millis(20));
     }
 
-    fn refuses_and_falls_back(&self) -> anyhow::Result<()> {
+    /// Under the order one is refused, and served by the other model under the alias.
+    ///
+    /// # Errors
+    ///
+    /// If it is otherwise.
+    pub(super) fn refuses_and_falls_back(&self) -> anyhow::Result<()> {
         self.show.heading(4, "From now on")?;
         let refused = self.short(&self.demo.world.minh, MYTHOS)?;
         let Ended::Refused(code, message) = &refused.ended else {
@@ -222,7 +257,12 @@ impl Story<'_> {
         Ok(Applied { sent, took: sent.elapsed(), answer })
     }
 
-    fn short(&self, caller: &Caller, model: &str) -> anyhow::Result<Heard> {
+    /// Asks for one sentence.
+    ///
+    /// # Errors
+    ///
+    /// If the gateway cannot be reached, or the answer breaks.
+    pub(super) fn short(&self, caller: &Caller, model: &str) -> anyhow::Result<Heard> {
         let ask = Ask { model, prompt: "In one sentence: why do rivers meander?", max_tokens: 24, go_on: false };
         chat::ask(&self.gateway, caller, &ask, &AtomicU64::new(0))
     }
@@ -232,6 +272,24 @@ impl Story<'_> {
         let ask = Ask { model: MYTHOS, prompt, max_tokens: 200, go_on: self.demo.ignores_eos };
         chat::ask(&self.gateway, caller, &ask, pieces)
     }
+}
+
+/// Returns the order, as it would be filed now.
+///
+/// # Errors
+///
+/// Never: the order is part of the program.
+pub(super) fn order() -> anyhow::Result<String> {
+    let document = serde_json::from_str(DIRECTIVE).context("the embedded order is not JSON")?;
+    Ok(begun(document, SystemClock::default().now()).to_string())
+}
+
+/// Returns a moment after every entry of now, and waits until it is over: times of entries are whole milliseconds.
+pub(super) fn later() -> Moment {
+    thread::sleep(Duration::from_millis(3));
+    let now = SystemClock::default().now();
+    thread::sleep(Duration::from_millis(3));
+    now
 }
 
 /// Lets a document begin now at the latest, for a machine whose clock is behind the events it is about.
@@ -257,7 +315,11 @@ struct Applied {
 }
 
 /// Holds an answer to the version that must have served and to the one that must have been passed over.
-fn served(heard: &Heard, model: &str, passed_over: Option<&str>) -> anyhow::Result<()> {
+///
+/// # Errors
+///
+/// If another served, or the answer did not come to its end.
+pub(super) fn served(heard: &Heard, model: &str, passed_over: Option<&str>) -> anyhow::Result<()> {
     ensure!(heard.ended == Ended::Whole, "status {}: {:?}", heard.status, heard.ended);
     ensure!(heard.model == model, "served by `{}`, not by `{model}`", heard.model);
     let passed = heard.fallback.as_deref().and_then(|fallback| fallback.split(';').next());

@@ -37,7 +37,7 @@ impl World {
     /// What the admin API refused.
     pub(super) fn create(admin: &Admin) -> anyhow::Result<Self> {
         let now = SystemClock::default().now();
-        admin.ask(&Call::post("/admin/v1/organizations", lab()))?;
+        admin.ask(&Call::post("/admin/v1/organizations", firm(LAB, "Larkspur Labs, Inc.")))?;
         for person in [ada(now), minh(now)] {
             for (path, body) in person {
                 admin.ask(&Call::post(path, body))?;
@@ -51,15 +51,39 @@ impl World {
     }
 }
 
+/// Adds a person of another organization, whose calls are nobody's business but hers.
+///
+/// # Errors
+///
+/// What the admin API refused.
+pub(super) fn elsewhere(admin: &Admin) -> anyhow::Result<Caller> {
+    let now = SystemClock::default().now();
+    admin.ask(&Call::post("/admin/v1/organizations", firm(ELSEWHERE, "Northgate Grid, Inc.")))?;
+    let citizen = json!({ "kind": "us_person", "limb": "citizen" });
+    for (path, body) in [
+        (PEOPLE, json!({ "id": "noor", "display_name": "Noor A.", "screening": "cleared" })),
+        (ATTESTATIONS, attested("noor", &citizen, "harbor-proofing", "proofing case 1043", now)),
+        (ATTESTATIONS, located("noor", now)),
+        (AFFILIATIONS, employed("noor", ELSEWHERE, now)),
+    ] {
+        admin.ask(&Call::post(path, body))?;
+    }
+    let holder = json!({ "holder": { "kind": "person", "person": "noor" }, "organization": ELSEWHERE });
+    Ok(Caller { name: "noor", key: key(admin, &holder)? })
+}
+
 type Posts = Vec<(&'static str, Value)>;
+
+/// Another organization than the lab.
+const ELSEWHERE: &str = "northgate-grid";
 
 const PEOPLE: &str = "/admin/v1/people";
 const ATTESTATIONS: &str = "/admin/v1/attestations";
 const AFFILIATIONS: &str = "/admin/v1/affiliations";
 
-fn lab() -> Value {
+fn firm(id: &str, legal_name: &str) -> Value {
     json!({
-        "id": LAB, "legal_name": "Larkspur Labs, Inc.", "country": "US", "kind": "us",
+        "id": id, "legal_name": legal_name, "country": "US", "kind": "us",
         "screening": "cleared", "coverage": "none", "resells": false,
     })
 }
@@ -70,7 +94,7 @@ fn ada(now: Moment) -> Posts {
         (PEOPLE, json!({ "id": "ada", "display_name": "Ada L.", "screening": "cleared" })),
         (ATTESTATIONS, attested("ada", &citizen, "harbor-proofing", "proofing case 1041", now)),
         (ATTESTATIONS, located("ada", now)),
-        (AFFILIATIONS, employed("ada", now)),
+        (AFFILIATIONS, employed("ada", LAB, now)),
     ]
 }
 
@@ -82,7 +106,7 @@ fn minh(now: Moment) -> Posts {
         (ATTESTATIONS, attested("minh", &foreign, "harbor-proofing", "proofing case 1042; H-1B, form I-797", now)),
         (ATTESTATIONS, attested("minh", &citizenship, "harbor-proofing", "proofing case 1042; passport", now)),
         (ATTESTATIONS, located("minh", now)),
-        (AFFILIATIONS, employed("minh", now)),
+        (AFFILIATIONS, employed("minh", LAB, now)),
     ]
 }
 
@@ -98,9 +122,9 @@ fn located(person: &str, now: Moment) -> Value {
     attested(person, &claim, "larkspur-it", "managed device at the Larkspur office", now)
 }
 
-fn employed(person: &str, now: Moment) -> Value {
+fn employed(person: &str, organization: &str, now: Moment) -> Value {
     json!({
-        "person": person, "organization": LAB, "engagement": "employee", "issuer": "larkspur-hr",
+        "person": person, "organization": organization, "engagement": "employee", "issuer": "larkspur-hr",
         "evidence": "staff roster", "attested_at": now.to_string(), "ends_at": in_a_year(now),
     })
 }

@@ -6,7 +6,10 @@ use super::{
     content,
     markup::{escaped, escaped_lines},
     page::{Block, Callout, Cell, ColumnKind, Page, Row, Section, Table, Tone},
-    picture::{self, Svg},
+    picture::{
+        self,
+        svg::{self, Svg},
+    },
     view::View,
 };
 
@@ -18,17 +21,20 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 ///
 /// All text is escaped; there is no script, no font and no address in it.
 pub(crate) fn html(view: &View) -> String {
-    let page = content::page(view);
-    let drawings = picture::drawings(&view.report);
-    let sections: String = page.sections.iter().map(|section| self::section(section, &drawings)).collect();
+    page(&content::page(view), &picture::drawings(&view.report))
+}
+
+/// Renders a page with its drawings, each where a [`Block::Picture`] has its name; otherwise as [`html`].
+pub(crate) fn page(page: &Page, drawings: &BTreeMap<&'static str, Svg>) -> String {
+    let sections: String = page.sections.iter().map(|section| self::section(section, drawings)).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta http-equiv=\"Content-Security-Policy\" \
          content=\"{POLICY}\"/>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{}</title>\n<style>{STYLE}{}</style>\n</head>\n\
          <body>\n{}{}<main>\n{sections}</main>\n</body>\n</html>\n",
         escaped(&page.title),
-        picture::STYLE,
-        head(&page),
+        svg::STYLE,
+        head(page),
         contents(&page.sections),
     )
 }

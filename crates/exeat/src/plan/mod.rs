@@ -3,15 +3,15 @@
 //! `content` says everything once, as blocks; `terminal` and `html` only lay the blocks out, so both say the same.
 
 mod content;
-mod html;
+pub(crate) mod html;
 mod law;
 mod made;
-mod markup;
-mod page;
-mod picture;
+pub(crate) mod markup;
+pub(crate) mod page;
+pub(crate) mod picture;
 mod terminal;
 mod view;
-mod words;
+pub(crate) mod words;
 
 pub(crate) use html::html;
 pub(crate) use made::{Made, check_seal};

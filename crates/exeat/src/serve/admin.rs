@@ -12,12 +12,16 @@ use axum::{
 };
 use control::Control;
 use gateway::Gateway;
+use meter::Reconciliations;
 use serde_json::json;
 use tokio::{
     net::TcpListener,
     runtime::Runtime,
     sync::{Mutex, watch},
 };
+use witness::Cosigner;
+
+use super::{lake::Lake, siem::Siem, tasks::Tasks};
 
 /// The alarm: above 0 while an instrument is in force without its approvals.
 pub(crate) const BREAK_GLASS: &str = "exeat_break_glass_open";
@@ -50,9 +54,8 @@ impl AdminServer {
     }
 
     /// Serves until [`AdminServer::stop`].
-    pub(crate) fn serve(&self, runtime: &Runtime, control: &Control, gateway: &Arc<Gateway>) {
-        let router =
-            control.router().merge(operations(Planes { control: control.clone(), gateway: Arc::clone(gateway) }));
+    pub(crate) fn serve(&self, runtime: &Runtime, planes: Planes) {
+        let router = planes.control.router().merge(operations(planes));
         let listener = Arc::clone(&self.listener);
         let mut stop = self.stop.subscribe();
         runtime.spawn(async move {
@@ -76,9 +79,14 @@ impl AdminServer {
 
 /// What operations ask about.
 #[derive(Clone)]
-struct Planes {
-    control: Control,
-    gateway: Arc<Gateway>,
+pub(crate) struct Planes {
+    pub(crate) control: Control,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) cosigner: Arc<Cosigner>,
+    pub(crate) reconciliations: Reconciliations,
+    pub(crate) lake: Option<Lake>,
+    pub(crate) siem: Siem,
+    pub(crate) tasks: Tasks,
 }
 
 /// `/healthz`: the process answers. `/readyz`: it can serve calls now. `/metrics`: Prometheus text.
@@ -100,12 +108,15 @@ async fn ready(State(planes): State<Planes>) -> Response {
     }
 }
 
-/// The gauge of the control plane comes first, since the gateway's text ends as OpenMetrics ends.
+/// The gauge of the control plane and what is known of cosigners come first, since the gateway's text ends as OpenMetrics ends.
 async fn metrics(State(planes): State<Planes>) -> Response {
     let media = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let open = planes.control.break_glass_open();
     let gauge = format!(
         "# HELP {BREAK_GLASS} Instruments in force without their approvals.\n# TYPE {BREAK_GLASS} gauge\n{BREAK_GLASS} {open}\n"
     );
-    ([(header::CONTENT_TYPE, media)], gauge + &planes.gateway.metrics()).into_response()
+    let lake = planes.lake.as_ref().map(Lake::metrics).unwrap_or_default();
+    let watched = [planes.tasks.metrics(), lake, planes.siem.metrics(), planes.cosigner.metrics()].concat();
+    let text = gauge + &watched + &planes.reconciliations.text() + &planes.gateway.metrics();
+    ([(header::CONTENT_TYPE, media)], text).into_response()
 }

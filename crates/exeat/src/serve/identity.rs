@@ -130,7 +130,7 @@ impl IdentityServer {
 }
 
 /// Reads the certificate: TLS 1.2 too, since identity providers may have nothing newer.
-fn acceptor(settings: &TlsSettings) -> anyhow::Result<TlsAcceptor> {
+pub(super) fn acceptor(settings: &TlsSettings) -> anyhow::Result<TlsAcceptor> {
     let (chain, key) = (&settings.cert_chain, &settings.key);
     let certificates = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certificates = certificates.with_context(|| format!("cannot read `{}`", chain.display()))?;

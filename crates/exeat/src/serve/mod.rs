@@ -1,10 +1,16 @@
 //! `exeat serve`: config, clock, ledger, control plane, gateway, listeners, in this order; and back on a signal.
 
 mod admin;
+mod cosigners;
 mod identity;
+mod lake;
 mod listener;
+mod siem;
+mod tasks;
 #[cfg(test)]
 mod tests;
+mod vault;
+mod witness;
 
 use std::{
     collections::BTreeMap,
@@ -14,10 +20,12 @@ use std::{
     time::Duration,
 };
 
+use ::witness::Cosigner;
 use anyhow::{Context, anyhow};
 use control::{Control, Publish};
 use gateway::{Gateway, Parts, Unmonitored};
 use ledger::Ledger;
+use meter::{CounterSource, Peer, Reconciler, Reconciliations, keep_counting, keep_reconciling};
 use terms::{Clock, KeyId, ModelVersionId, SystemClock};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -26,32 +34,38 @@ use tokio::{
 
 use crate::{
     commands::Exit,
-    config::{self, Meant},
+    config::{self, CountersConfig, Meant, MeterConfig},
     logging, output,
     reload::Reloader,
     secrets,
 };
-use admin::AdminServer;
 pub(crate) use admin::BREAK_GLASS;
+use admin::{AdminServer, Planes};
+pub(crate) use cosigners::new_key;
 use identity::{Identity, IdentityServer};
+use lake::Lake;
+use siem::Siem;
+use tasks::Tasks;
+pub(crate) use witness::{Role, run as run_witness};
 
 /// How often the registry notes how far it has followed the ledger, so that the next start is short.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
 /// How late an act without approvals may be undone.
 const LIMITS_EVERY: Duration = Duration::from_millis(500);
 
-/// Serves what the file at `path` says until a signal ends it.
+/// Serves what the file at `path` says until a signal ends it; with `rekey`, changes the key of the vault first.
 ///
 /// # Errors
 ///
 /// Why it cannot start, or why the last entries could not be written; nothing is served then.
-pub(crate) fn run(path: &Path) -> anyhow::Result<Exit> {
+pub(crate) fn run(path: &Path, rekey: bool) -> anyhow::Result<Exit> {
     let meant = config::load(path)?;
     let level = logging::start(&meant.log);
     let runtime = admin_runtime()?;
     // From here on a signal waits until there is something to end in good order: a start is short.
     let signals = Signals::new(&runtime)?;
     let running = Running::start_on(runtime, meant, Arc::new(SystemClock::default()))?;
+    let running = if rekey { running.rekey()? } else { running };
     let reloader = running.offer_reload(path.to_owned(), level);
     running.announce();
     running.serve_until(signals, &reloader)
@@ -65,6 +79,8 @@ pub(crate) struct Running {
     pub(crate) ledger: Ledger,
     admin: AdminServer,
     identity: Option<IdentityServer>,
+    /// Asks for cosignatures until it is dropped.
+    _cosigner: Arc<Cosigner>,
     in_force: Arc<Mutex<Meant>>,
     token: TokenFile,
 }
@@ -82,7 +98,7 @@ impl Running {
     fn start_on(runtime: Runtime, meant: Meant, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         secrets::private_dir(&meant.data_dir)?;
         let dir = meant.data_dir.join(LEDGER_DIR);
-        let (ledger, recovery) = Ledger::open(&dir, meant.ledger_options(), Arc::clone(&clock))?;
+        let (ledger, recovery) = lake::open_ledger(&runtime, &meant, &dir, Arc::clone(&clock))?;
         tracing::info!(
             entries = recovery.entries,
             torn_bytes = recovery.torn_bytes,
@@ -99,23 +115,31 @@ impl Running {
     }
 
     fn serve(runtime: Runtime, meant: Meant, clock: Arc<dyn Clock>, ledger: Ledger) -> anyhow::Result<Self> {
-        let pepper = secrets::pepper(&meant.data_dir)?;
+        let data_dir = meant.data_dir.clone();
+        let pepper = secrets::pepper(&data_dir)?;
         let settings = control_settings(&meant);
         let control = Control::open(settings, ledger.clone(), Arc::clone(&clock), pepper.clone())?;
+        control.attach_retention(meant.retention.clone());
         let token = first_token(&control, &meant.data_dir)?;
         let admin = AdminServer::bind(&runtime, meant.control.listen)?;
         let checked = meant.settings.clone().check().map_err(|faults| anyhow!(lines(&faults)))?;
+        let lake = Lake::open(&runtime, &meant, &ledger, &clock)?;
         let client = meant.outbound.client()?;
         let identity = Identity::open(&meant, &checked, &control, &clock, &client)?;
+        let cosigner = cosigners::start(&runtime, &meant, &ledger, &clock, &client)?;
+        let siem = Siem::open(&meant, &ledger, &client)?;
+        let counted = Counted::open(&meant)?;
+        let tasks = Tasks::new(&runtime);
         let gateway = Gateway::start(Parts {
             settings: checked,
             directory: control.directory(),
             snapshot: control.snapshot(),
             ledger: ledger.clone(),
-            clock,
+            clock: Arc::clone(&clock),
             pepper,
             monitor: Arc::new(Unmonitored),
             client,
+            ticket_key: Some(secrets::ticket_key(&data_dir)?),
             own_tokens: identity.as_ref().map(Identity::own_tokens),
             aside: identity.as_ref().map(|identity| identity.token_paths(&runtime)),
         })?;
@@ -123,11 +147,37 @@ impl Running {
         control.attach(Arc::new(LiveCalls(Arc::clone(&gateway))));
         gateway.snapshot(control.snapshot());
         let identity = identity.map(|identity| identity.serve(&runtime, &control)).transpose()?;
-        admin.serve(&runtime, &control, &gateway);
-        note_progress(&runtime, &control);
-        keep_limits(&runtime, &control);
+        if let Some((lake, config)) = lake.as_ref().zip(meant.lake.as_ref()) {
+            lake.serve(&tasks, config);
+        }
+        let reconciliations = counted.serve(&tasks, &meant.data_dir, &ledger, &clock);
+        let planes = Planes {
+            control: control.clone(),
+            gateway: Arc::clone(&gateway),
+            cosigner: Arc::clone(&cosigner),
+            reconciliations,
+            lake,
+            siem: siem.clone(),
+            tasks: tasks.clone(),
+        };
+        admin.serve(&runtime, planes);
+        note_progress(&tasks, &control);
+        vault::keep_erased(&tasks, &meant, &ledger);
+        keep_limits(&tasks, &control);
+        siem.serve(&tasks, &clock);
         let in_force = Arc::new(Mutex::new(meant));
-        Ok(Self { runtime, control, gateway, ledger, admin, identity, in_force, token })
+        Ok(Self { runtime, control, gateway, ledger, admin, identity, _cosigner: cosigner, in_force, token })
+    }
+
+    /// Changes the key of the vault, or stops.
+    fn rekey(self) -> anyhow::Result<Self> {
+        match vault::change(&self.ledger) {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.stop()?;
+                Err(error.into())
+            }
+        }
     }
 
     /// Returns where the admin API is served.
@@ -289,9 +339,9 @@ fn admin_runtime() -> anyhow::Result<Runtime> {
     built.context("cannot start the threads of the admin listener")
 }
 
-fn note_progress(runtime: &Runtime, control: &Control) {
+fn note_progress(tasks: &Tasks, control: &Control) {
     let control = control.clone();
-    runtime.spawn(async move {
+    tasks.spawn("progress of the registry", async move {
         let mut every = tokio::time::interval(NOTE_EVERY);
         loop {
             every.tick().await;
@@ -304,10 +354,39 @@ fn note_progress(runtime: &Runtime, control: &Control) {
     });
 }
 
+/// Who counts beside the model servers, with what it takes to ask them.
+struct Counted {
+    sources: Vec<CounterSource>,
+    meters: Vec<Peer>,
+}
+
+impl Counted {
+    /// Reads secrets and authorities, before anything is served.
+    fn open(meant: &Meant) -> anyhow::Result<Self> {
+        let sources = meant.counters.iter().map(CountersConfig::source).collect::<anyhow::Result<_>>()?;
+        let meters = meant.meters.iter().map(MeterConfig::peer).collect::<anyhow::Result<_>>()?;
+        Ok(Self { sources, meters })
+    }
+
+    /// Reconciles every hour with the meters, and reads counters, for as long as the process runs, if there are any.
+    fn serve(self, tasks: &Tasks, data_dir: &Path, ledger: &Ledger, clock: &Arc<dyn Clock>) -> Reconciliations {
+        let told = Reconciliations::default();
+        for source in self.sources {
+            tasks.spawn("counters", keep_counting(source, ledger.reader(), Arc::clone(clock), told.clone()));
+        }
+        if !self.meters.is_empty() {
+            let reconciler = Reconciler::new(ledger.clone(), self.meters);
+            let kept = data_dir.join("reconciled.json");
+            tasks.spawn("reconciliation", keep_reconciling(reconciler, Arc::clone(clock), kept, told.clone()));
+        }
+        told
+    }
+}
+
 /// Undoes acts without approvals at their limits for as long as the process runs.
-fn keep_limits(runtime: &Runtime, control: &Control) {
+fn keep_limits(tasks: &Tasks, control: &Control) {
     let control = control.clone();
-    runtime.spawn(async move {
+    tasks.spawn("limits of acts without approvals", async move {
         let mut every = tokio::time::interval(LIMITS_EVERY);
         loop {
             every.tick().await;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     path::PathBuf,
     sync::Arc,
     thread,
@@ -11,6 +12,8 @@ use std::{
 use control::{
     Actor, ApprovalAct, ApproverKey, ApproverRole, Emergency, InstrumentKind, NewApprover, Role, SignedAct, Turn,
 };
+use ledger::Draft;
+use proof::entry::{Entry, Kind};
 use terms::{Clock, ManualClock, Moment, SystemClock};
 
 use super::Running;
@@ -51,7 +54,10 @@ impl World {
     }
 
     fn start_at(clock: Arc<dyn Clock>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), clock)
+    }
+
+    fn start_in(dir: tempfile::TempDir, clock: Arc<dyn Clock>) -> Self {
         let file = dir.path().join("exeat.toml");
         fs::write(&file, CONFIG).unwrap();
         let meant = config::load_with(&file, std::iter::empty()).unwrap();
@@ -95,6 +101,30 @@ endpoints = [{ url = "http://127.0.0.1:9" }]
 
 /// What is done to the configuration.
 type Change<'a> = &'a dyn Fn(&str) -> String;
+
+#[test]
+fn a_server_changes_the_key_of_the_vault_after_an_erasure_and_the_old_one_is_gone() {
+    let clock = Arc::new(ManualClock::at(Moment::parse("2026-06-12T21:21:00Z").unwrap()));
+    let World { dir, running, .. } = World::start_at(Arc::<ManualClock>::clone(&clock));
+    let ada = running.ledger.pseudonym("person:ada");
+    let mut entry = Entry::new(Kind::Admin);
+    entry.subject = Some(ada);
+    let _noted = running.ledger.append(Draft::new(entry, "noted")).unwrap().wait().unwrap();
+    clock.advance(Duration::from_secs(92 * 86_400));
+    assert!(running.ledger.erase(&ada, 2_026 * 4 + 1).unwrap());
+    assert!(running.ledger.is_rekey_due());
+    running.stop().unwrap();
+    let world = World::start_in(dir, clock);
+    let since = Instant::now();
+    while world.running.ledger.is_rekey_due() {
+        assert!(since.elapsed() < Duration::from_secs(20), "the key of the vault was not changed");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let vault = world.dir.path().join("data/ledger/vault");
+    let names = ["1.kek", "1.keys", "2.kek", "2.keys"].map(|name| vault.join(name).exists());
+    assert_eq!(names, [false, false, true, true]);
+    world.running.stop().unwrap();
+}
 
 #[test]
 fn a_reload_puts_a_new_model_in_force_and_records_it() {
@@ -145,6 +175,54 @@ fn operations_are_answered_on_the_admin_listener() {
     assert!(metrics.contains("# TYPE exeat_"), "{metrics}");
     assert!(metrics.starts_with("# HELP exeat_break_glass_open ") && metrics.contains("\nexeat_break_glass_open 0\n"));
     assert_eq!(world.get("/admin/v1/whoami").0, 401);
+    world.running.stop().unwrap();
+}
+
+/// Starts a server on what `change` makes of the configuration.
+fn started(change: impl Fn(&str) -> String) -> anyhow::Result<World> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("exeat.toml");
+    fs::write(&file, change(CONFIG)).unwrap();
+    let meant = config::load_with(&file, std::iter::empty()).unwrap();
+    let running = Running::start(meant, Arc::new(SystemClock::default()))?;
+    let reloader = running.offer_reload(file, logging::Level::default());
+    Ok(World { dir, running, reloader })
+}
+
+#[test]
+fn what_cannot_be_read_ends_the_start_before_a_call_can_be_served() {
+    // The port of calls is taken: a start that came as far as binding it would say so.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = format!("listen = [\"{}\"]", taken.local_addr().unwrap());
+    let meter = "\n[[meters]]\nurl = \"http://127.0.0.1:9\"\nsecret_file = \"no-such-secret\"\n\
+        vkey = \"PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW\"\n";
+    let siem = "\n[[siem]]\nname = \"soc\"\nsyslog = \"tls://127.0.0.1:9\"\nca_file = \"no-such-authority\"\n";
+    for (added, named) in [(meter, "no-such-secret"), (siem, "no-such-authority"), ("", "listen")] {
+        let failed = started(|text| text.replacen("listen = [\"127.0.0.1:0\"]", &listen, 1) + added).err().unwrap();
+        assert!(format!("{failed:#}").contains(named), "{named}: {failed:#}");
+    }
+}
+
+#[test]
+fn a_receiver_that_is_not_there_and_the_lake_behind_the_log_are_seen_in_the_metrics() {
+    let lake = tempfile::tempdir().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let added = format!(
+        "[[siem]]\nname = \"soc\"\nsyslog = \"tcp://{closed}\"\n[lake]\nurl = \"file://{}\"\n",
+        lake.path().display()
+    );
+    let world = started(|text| format!("{text}{added}")).unwrap();
+    let value = |name: &str| -> Option<u64> {
+        let (_, text) = world.get("/metrics");
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().parse().ok())
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    while value("exeat_siem_failed{name=\"soc\"}") != Some(1) || value("exeat_lake_behind") == Some(0) {
+        assert!(Instant::now() < until, "{}", world.get("/metrics").1);
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(value("exeat_siem_behind{name=\"soc\"}").unwrap() > 0);
+    assert_eq!((value("exeat_lake_failed"), value("exeat_tasks_ended")), (Some(0), Some(0)));
     world.running.stop().unwrap();
 }
 

@@ -251,9 +251,12 @@ fn check_calls(record: &[Recorded], calls: &[(Ask, Heard)]) -> Covered {
         let closing = closings[&index];
         let delivered = closing.usage.unwrap_or_default().delivered_bytes;
         let completed = closing.outcome == Some(Outcome::Completed);
-        // The process may have died between the last byte and the closing entry, and by nothing else is a call ended here.
+        // By nothing but the death of the process is a call ended here, and the last byte leaves after the closing entry.
         let ended = completed || closing.outcome == Some(Outcome::Interrupted);
         assert!(ended, "{index} ended as {:?}: {}", closing.outcome, text(heard));
+        assert!(completed || !heard.whole, "{index}: all was heard, and the call is not closed as completed");
+        let bound = closing.lease.map_or(0, |lease| usize::try_from(lease).unwrap());
+        assert!(completed || events(heard) <= bound, "{index}: more was heard than its lease, {bound}");
         let covers = delivered >= heard.body.len() as u64;
         assert!(covers || !completed, "{index}: {delivered} bytes recorded, {} heard", heard.body.len());
         if events(heard) * 2 < ask.pieces && !heard.whole {

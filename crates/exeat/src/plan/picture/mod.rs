@@ -3,12 +3,12 @@
 mod bars;
 mod heatmap;
 mod lapses;
-mod svg;
+pub(crate) mod svg;
 mod timeline;
 
 use std::collections::BTreeMap;
 
-pub(crate) use svg::{STYLE, Svg};
+use svg::Svg;
 
 use policy::plan::Report;
 

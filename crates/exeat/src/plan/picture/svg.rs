@@ -3,7 +3,7 @@
 use super::super::{markup, words};
 
 /// The width of every drawing, in pixels.
-pub(super) const WIDTH: u64 = 880;
+pub(crate) const WIDTH: u64 = 880;
 const MARGIN: u64 = 16;
 /// The width of a letter of 13 pixels, in a wide font.
 const LETTER: u64 = 7;
@@ -22,7 +22,7 @@ pub(crate) struct Svg {
 
 impl Svg {
     /// Begins a drawing; `name` must be unique in a page and is made of letters, digits and hyphens.
-    pub(super) fn new(name: &'static str, title: impl Into<String>, description: impl Into<String>) -> Self {
+    pub(crate) fn new(name: &'static str, title: impl Into<String>, description: impl Into<String>) -> Self {
         let mut svg =
             Self { name, title: title.into(), description: description.into(), height: 0, body: String::new() };
         let title = svg.title.clone();
@@ -31,19 +31,19 @@ impl Svg {
     }
 
     /// Adds a rectangle.
-    pub(super) fn rect(&mut self, x: u64, y: u64, width: u64, height: u64, class: &str) {
+    pub(crate) fn rect(&mut self, x: u64, y: u64, width: u64, height: u64, class: &str) {
         let shape = format!(r#"<rect class="{class}" x="{x}" y="{y}" width="{width}" height="{height}"/>"#);
         self.add(&shape, y + height);
     }
 
     /// Adds a line.
-    pub(super) fn line(&mut self, from: (u64, u64), to: (u64, u64), class: &str) {
+    pub(crate) fn line(&mut self, from: (u64, u64), to: (u64, u64), class: &str) {
         let ((x1, y1), (x2, y2)) = (from, to);
         self.add(&format!(r#"<line class="{class}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>"#), y1.max(y2));
     }
 
     /// Adds text whose base line is at `y`.
-    pub(super) fn text(&mut self, x: u64, y: u64, class: &str, text: &str) {
+    pub(crate) fn text(&mut self, x: u64, y: u64, class: &str, text: &str) {
         let shape = format!(r#"<text class="{class}" x="{x}" y="{y}">{}</text>"#, markup::escaped(text));
         self.add(&shape, y + 6);
     }
@@ -81,19 +81,19 @@ impl Svg {
 }
 
 /// Returns `part` of `whole` on a scale of `length` pixels; at least one for anything at all, never more than `length`.
-pub(super) fn scale(part: u64, whole: u64, length: u64) -> u64 {
+pub(crate) fn scale(part: u64, whole: u64, length: u64) -> u64 {
     let exact = u128::from(part) * u128::from(length) / u128::from(whole.max(1));
     let pixels = u64::try_from(exact).unwrap_or(length).min(length);
     if part > 0 { pixels.max(1) } else { 0 }
 }
 
 /// Estimates how wide text is in letters of 13 pixels; rather too wide than too narrow.
-pub(super) fn breadth(text: &str) -> u64 {
+pub(crate) fn breadth(text: &str) -> u64 {
     u64::try_from(text.chars().count()).unwrap_or(0) * LETTER
 }
 
 /// Shortens text to what should fit into `room` pixels.
-pub(super) fn fitted(text: &str, room: u64) -> String {
+pub(crate) fn fitted(text: &str, room: u64) -> String {
     let most = usize::try_from(room / LETTER).unwrap_or(0).max(2);
     let text = words::plain(text);
     if text.chars().count() <= most {

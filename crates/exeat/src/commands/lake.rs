@@ -1,0 +1,150 @@
+//! The archive of the record, from the command line.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use lake::{Keep, Lock, Log, Place, Source, Store};
+use ledger::Reader;
+use serde_json::json;
+use terms::{Clock, SystemClock};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Exit, ledger::Place as LedgerPlace};
+use crate::{
+    config::{self, ObjectLock},
+    output::{self, Format},
+};
+
+/// Which lake.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Where {
+    #[command(flatten)]
+    place: LedgerPlace,
+    /// The lake: `file:///...`, `s3://bucket/prefix`, `gs://...` or `az://...`; credentials come from the environment.
+    #[arg(long, env = "EXEAT_LAKE", value_name = "URL")]
+    lake: String,
+}
+
+/// The archive of the record.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum LakeCommand {
+    /// Says how far the lake is behind the log.
+    #[command(after_help = "Example:\n  exeat ledger lake status --lake file:///srv/lake")]
+    Status(Where),
+    /// Reads every file back and checks every leaf against the log's signed checkpoint.
+    #[command(after_help = "Example:\n  exeat ledger lake verify --lake s3://bucket/prefix")]
+    Verify(Where),
+    /// Makes one wide file of small ones that fill it, reads it back, and removes the small ones.
+    #[command(after_help = "Example:\n  exeat ledger lake compact --lake s3://bucket/prefix")]
+    Compact {
+        #[command(flatten)]
+        at: Where,
+        /// Leaves in a wide file: a power of two, 131072 to 1048576.
+        #[arg(long, default_value_t = lake::SPAN_LEAVES_MAX, value_parser = wide)]
+        leaves: u64,
+        /// The server's configuration: where it asks for an object lock, wide files get one too.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+/// Does what `exeat ledger lake` says.
+///
+/// # Errors
+///
+/// If the log or the lake cannot be read, or something in the lake is not what it should be.
+pub(crate) fn run(command: &LakeCommand, format: Format) -> anyhow::Result<Exit> {
+    match command {
+        LakeCommand::Status(at) => at.open()?.status(format),
+        LakeCommand::Verify(at) => at.open()?.verify(format),
+        LakeCommand::Compact { at, leaves, config } => {
+            let lock = config.as_deref().map(locked).transpose()?.flatten();
+            at.open()?.compact(*leaves, lock.as_ref(), format)
+        }
+    }
+}
+
+/// A log and its lake.
+pub(crate) struct Opened {
+    pub(crate) runtime: Runtime,
+    pub(crate) log: Arc<Log>,
+    pub(crate) place: Place,
+}
+
+impl Where {
+    fn open(&self) -> anyhow::Result<Opened> {
+        open(&self.place, &self.lake)
+    }
+}
+
+/// Opens a log and the lake at `url`.
+///
+/// # Errors
+///
+/// If there is no log, or the address is none.
+pub(crate) fn open(place: &LedgerPlace, url: &str) -> anyhow::Result<Opened> {
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.context("cannot start a thread")?;
+    let log = Arc::new(Log::new(Reader::open(place.dir())?)?);
+    let place_in_lake = Place::new(Store::open(url)?, log.origin());
+    Ok(Opened { runtime, log, place: place_in_lake })
+}
+
+impl Opened {
+    fn status(&self, format: Format) -> anyhow::Result<Exit> {
+        let files = self.runtime.block_on(self.place.files())?;
+        let (covered, size) = (files.covered(), self.log.size()?);
+        let behind = size.saturating_sub(covered);
+        output::answer(
+            format,
+            &json!({ "files": files.count(), "in_lake": covered, "in_log": size, "behind": behind }),
+        )?;
+        Ok(Exit::Done)
+    }
+
+    fn verify(&self, format: Format) -> anyhow::Result<Exit> {
+        let files = self.runtime.block_on(self.place.files())?;
+        let (mut end, mut checked) = (0, 0);
+        while let Some((span, path)) = files.at(end) {
+            let root = self.log.root(span.first(), span.end())?;
+            self.runtime.block_on(self.place.file(path, span, &root))?;
+            (end, checked) = (span.end(), checked + 1);
+            told(format, &format!("{end} leaves hold"));
+        }
+        output::answer(format, &json!({ "files": checked, "leaves": end, "holds": true }))?;
+        Ok(Exit::Done)
+    }
+
+    fn compact(&self, leaves: u64, lock: Option<&Lock>, format: Format) -> anyhow::Result<Exit> {
+        let keep = Keep { lock, now: SystemClock::default().now() };
+        let source = Arc::clone(&self.log) as Arc<dyn Source>;
+        let each = |span| told(format, &format!("leaves {span} are one file"));
+        let done = self.runtime.block_on(lake::compact(&source, &self.place, leaves, keep, each))?;
+        output::answer(format, &json!({ "made": done.made, "removed": done.removed }))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Returns the lock that a configuration asks for.
+fn locked(file: &Path) -> anyhow::Result<Option<Lock>> {
+    let meant = config::load(file)?;
+    let required = meant.lake.is_some_and(|lake| lake.object_lock == ObjectLock::Required);
+    Ok(required.then(|| Lock::new(meant.retention, Arc::new(SystemClock::default()))))
+}
+
+/// Reads how many leaves a wide file is to have.
+fn wide(text: &str) -> Result<u64, String> {
+    let leaves = text.parse().ok().filter(|leaves| *leaves > lake::SPAN_LEAVES && lake::Span::of(*leaves, 0).is_ok());
+    leaves.ok_or_else(|| "write a power of two, 131072 to 1048576".to_owned())
+}
+
+/// Shows how far long work is, to people at a terminal.
+pub(crate) fn told(format: Format, text: &str) {
+    if format == Format::Text && output::is_terminal() {
+        output::progress(text);
+    }
+}
