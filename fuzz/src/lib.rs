@@ -1,9 +1,13 @@
 //! What is fuzzed: every parser of outside bytes, and the law that each must keep besides not panicking.
 
 mod directory;
+mod evidence;
+mod kept;
+mod proofs;
 mod signals;
 mod tokens;
 mod wallet;
+mod witnesses;
 
 use proof::{checkpoint::Checkpoint, entry::Entry, note::Note, receipt::Receipt};
 
@@ -24,6 +28,22 @@ pub const TARGETS: &[Target] = &[
     ("checkpoint", checkpoint),
     ("receipt", receipt),
     ("entry", entry),
+    ("entries", proofs::entries),
+    ("leaves", proofs::leaves),
+    ("sums_statement", proofs::sums_statement),
+    ("dsse", proofs::dsse),
+    ("production_manifest", proofs::production_manifest),
+    ("production_heads", proofs::production_heads),
+    ("production_sums", proofs::production_sums),
+    ("production_names", proofs::production_names),
+    ("approval", proofs::approval),
+    ("follower_message", follower_message),
+    ("wal_batch", wal_batch),
+    ("segment_header", segment_header),
+    ("vault_slot", vault_slot),
+    ("saved_heads", saved_heads),
+    ("cose_receipt", evidence::cose_receipt),
+    ("time_stamp", evidence::time_stamp),
     ("jws", tokens::jws),
     ("jwk", tokens::jwk),
     ("jwe", tokens::jwe),
@@ -35,6 +55,19 @@ pub const TARGETS: &[Target] = &[
     ("scim_filter", directory::scim_filter),
     ("scim_patch", directory::scim_patch),
     ("vp_response", wallet::vp_response),
+    ("ticket", tokens::ticket),
+    ("counters", counters),
+    ("meter_page", meter_page),
+    ("meter_question", meter_question),
+    ("tlog_policy", witnesses::tlog_policy),
+    ("add_checkpoint", witnesses::add_checkpoint),
+    ("add_entries", witnesses::add_entries),
+    ("mirror_info", witnesses::mirror_info),
+    ("equivocation", witnesses::equivocation),
+    ("shard_proof", witnesses::shard_proof),
+    ("lake_file", kept::lake_file),
+    ("checkpoint_object", kept::checkpoint_object),
+    ("siem_cursor", kept::siem_cursor),
 ];
 
 /// The log that no key is trusted for here.
@@ -53,6 +86,28 @@ pub fn accepts(name: &str, bytes: &[u8]) -> Option<bool> {
         "checkpoint" => read_checkpoint(bytes).is_some(),
         "receipt" => read_receipt(bytes).is_some(),
         "entry" => Entry::decode(bytes).is_ok(),
+        "entries" => proofs::read_entries(bytes).is_some(),
+        "leaves" => proofs::walk_leaves(bytes).is_some(),
+        "sums_statement" => proof::sums::Statement::parse(bytes).is_ok(),
+        "dsse" => proof::dsse::Envelope::parse(bytes).is_ok(),
+        "production_manifest" => proof::production::Manifest::parse(bytes).is_ok(),
+        "production_heads" => proof::production::HeadsFile::parse(bytes).is_ok(),
+        "production_sums" => proof::production::SumsFile::parse(bytes).is_ok(),
+        "production_names" => proof::production::NamesFile::parse(bytes).is_ok(),
+        "approval" => proofs::read_approval(bytes).is_some(),
+        "follower_message" => ledger::fuzzing::follower_message(bytes).is_some(),
+        "wal_batch" => ledger::fuzzing::wal_batch(bytes).is_some(),
+        "segment_header" => ledger::fuzzing::segment_header(bytes).is_some(),
+        "vault_slot" => ledger::fuzzing::vault_slot(bytes),
+        "saved_heads" => ledger::fuzzing::saved_heads(bytes),
+        "cose_receipt" => proof::cose::CoseReceipt::parse(bytes).is_ok(),
+        "time_stamp" => evidence::read_time_stamp(bytes).is_some(),
+        "tlog_policy" | "add_checkpoint" | "add_entries" | "mirror_info" | "equivocation" | "shard_proof" => {
+            witnesses::accepts(name, bytes)
+        }
+        "lake_file" => kept::is_lake_file(bytes),
+        "checkpoint_object" => lake::fuzzing::checkpoint_object(bytes).is_some(),
+        "siem_cursor" => views::fuzzing::cursor(bytes).is_some(),
         "jws" => tokens::is_jws(bytes),
         "jwk" => tokens::is_jwk(bytes),
         "jwe" => tokens::is_jwe(bytes),
@@ -64,6 +119,10 @@ pub fn accepts(name: &str, bytes: &[u8]) -> Option<bool> {
         "scim_filter" => directory::read_filter(bytes).is_some(),
         "scim_patch" => directory::read_patch(bytes).is_some(),
         "vp_response" => vc::openid4vp::Posted::parse(bytes).is_ok(),
+        "ticket" => tokens::is_ticket(bytes),
+        "counters" => meter::fuzzing::counters(bytes),
+        "meter_page" => meter::fuzzing::page(bytes),
+        "meter_question" => meter::fuzzing::question(bytes),
         _ => return None,
     })
 }
@@ -150,9 +209,56 @@ fn read_receipt(bytes: &[u8]) -> Option<Receipt> {
     Receipt::parse(std::str::from_utf8(bytes).ok()?).ok()
 }
 
+/// A message to a follower that is read is written in exactly the bytes it was read from.
+fn follower_message(bytes: &[u8]) {
+    if let Some(again) = ledger::fuzzing::follower_message(bytes) {
+        assert!(bytes.starts_with(&again));
+    }
+}
+
+/// A batch that is read has exactly the bytes that it is written in, and zeros after them.
+fn wal_batch(bytes: &[u8]) {
+    if let Some(again) = ledger::fuzzing::wal_batch(bytes) {
+        assert!(bytes.starts_with(&again));
+        assert!(bytes.iter().skip(again.len()).all(|byte| *byte == 0));
+    }
+}
+
+/// The header of a segment that is read is written in the bytes it was read from, and padding.
+fn segment_header(bytes: &[u8]) {
+    if let Some(again) = ledger::fuzzing::segment_header(bytes) {
+        assert!(again.starts_with(bytes));
+    }
+}
+
+/// A slot of the vault is read or not.
+fn vault_slot(bytes: &[u8]) {
+    let _is_one = ledger::fuzzing::vault_slot(bytes);
+}
+
+/// The file of heads is read, and believed under no other root than its own.
+fn saved_heads(bytes: &[u8]) {
+    let _is_whole = ledger::fuzzing::saved_heads(bytes);
+}
+
 /// An entry that decodes has exactly the bytes it was decoded from.
 fn entry(bytes: &[u8]) {
     if let Ok(entry) = Entry::decode(bytes) {
         assert_eq!(entry.encode().as_deref(), Ok(bytes));
     }
+}
+
+/// Counters are read, or they are not.
+fn counters(bytes: &[u8]) {
+    let _ = meter::fuzzing::counters(bytes);
+}
+
+/// A page of a meter's calls that reads is written as it was.
+fn meter_page(bytes: &[u8]) {
+    let _ = meter::fuzzing::page(bytes);
+}
+
+/// A question for sums is understood, or it is not.
+fn meter_question(bytes: &[u8]) {
+    let _ = meter::fuzzing::question(bytes);
 }

@@ -6,12 +6,15 @@ use jose::{
     Jwk, Unverified,
     dpop::{self, Htu, Proof, ReplayFault, Replays},
     jwe::{self, DecryptionKey},
-    usage, verify,
+    ticket, usage, verify,
 };
 use terms::Moment;
 
 /// The public key of RFC 7515 appendix A.3: nobody signs access tokens with it.
 pub(crate) const KEY: &[u8] = br#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+
+/// The public key of RFC 8037 appendix A.2: it signs no tickets.
+const TICKET_KEY: &[u8] = br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
 
 /// Bob's private key in RFC 7518 appendix C as PKCS#8: published there, it keeps nothing secret.
 const BOB: &[u8] =
@@ -34,6 +37,20 @@ pub(crate) fn jws(bytes: &[u8]) {
     let kinds = [&usage::AT_JWT, &usage::SECEVENT, &usage::KB_JWT, &usage::ID_TOKEN];
     assert!(kinds.iter().filter(|kind| Unverified::parse(token, kind).is_ok()).count() <= 1, "one kind at most");
     assert!(kinds.iter().all(|kind| verify(token, kind, &key).is_err()), "nobody signed it");
+}
+
+/// Tells whether bytes have the form of a ticket.
+pub(crate) fn is_ticket(bytes: &[u8]) -> bool {
+    text(bytes).is_some_and(|token| ticket::unverified(token).is_ok())
+}
+
+/// A ticket that nobody's key signed lets nobody in, whatever it says.
+pub(crate) fn ticket(bytes: &[u8]) {
+    let (Some(token), Ok(key)) = (text(bytes), Jwk::parse(TICKET_KEY)) else {
+        return;
+    };
+    assert!(ticket::verify(token, "meter.example.com/exeat/1", |_| Some(&key), now()).is_err(), "nobody signed it");
+    assert!(ticket::reread(token, |_| Some(&key)).is_err(), "nobody signed it");
 }
 
 /// Tells whether bytes are a public key.
