@@ -84,6 +84,15 @@ pub(crate) enum What {
         #[command(flatten)]
         run: Run,
     },
+    /// The record: what it adds to the first byte, verification, replay, productions, bytes, proofs, recovery.
+    Evidence {
+        /// What every measurement takes.
+        #[command(flatten)]
+        run: Run,
+        /// What the record is measured with and how much of it there is.
+        #[command(flatten)]
+        amount: Amount,
+    },
     /// Serves as the upstream of a measurement until standard input ends.
     #[command(hide = true)]
     Stub,
@@ -123,6 +132,23 @@ pub(crate) struct Run {
     /// Judge targets even if the machine was busy, and mark the verdicts.
     #[arg(long)]
     pub(crate) busy_ok: bool,
+}
+
+/// What the measurement of the record takes beside.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Amount {
+    /// The `exeat-verify` binary, built as it is shipped.
+    #[arg(long)]
+    pub(crate) verify: PathBuf,
+    /// The example `calls_log` of `crates/verifier`, which makes large logs.
+    #[arg(long)]
+    pub(crate) calls_log: PathBuf,
+    /// Calls in the log that a production is taken from, and that goes into the lake; 10000000 take about 10 GB of disk.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    pub(crate) calls: u64,
+    /// Entries in the log that is verified whole, and decisions that are made again.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    pub(crate) records: u64,
 }
 
 /// How a model server is spoken to.
@@ -183,6 +209,9 @@ mod tests {
         assert_eq!(run.peers, [Kind::Nginx, Kind::Envoy]);
         assert!(Cli::try_parse_from(["exeat-bench", "gateway", "--exeat", "e", "--peers", "squid"]).is_err());
         assert!(Run { seconds: 0.0, ..run }.length().is_err());
+        let cli = Cli::parse_from(["exeat-bench", "evidence", "--exeat", "e", "--verify", "v", "--calls-log", "c"]);
+        let What::Evidence { amount, .. } = cli.what else { panic!("another measurement") };
+        assert_eq!((amount.calls, amount.records), (1_000_000, 1_000_000));
     }
 }
 

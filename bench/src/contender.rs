@@ -37,6 +37,8 @@ pub(crate) const RELAY: &str = "relay";
 pub(crate) const EXEAT: &str = "exeat";
 /// The same with its data in memory, so that the disk costs nothing.
 pub(crate) const EXEAT_SHM: &str = "exeat-shm";
+/// Exeat that calls the upstream only once the opening entry is on disk.
+pub(crate) const EXEAT_STRICT: &str = "exeat-strict";
 
 /// One way to the upstream.
 #[derive(Debug)]
@@ -107,6 +109,19 @@ pub(crate) fn start_all(
     }
     all.iter().for_each(|contender| report.contender(contender.name, &contender.version));
     Ok(all)
+}
+
+/// Starts Exeat in its strict mode.
+///
+/// # Errors
+///
+/// It did not start.
+pub(crate) fn start_strict(run: &Run, folder: &Path, upstream: SocketAddr) -> anyhow::Result<Contender> {
+    let strict = vec![("EXEAT__SERVER__STRICT".to_owned(), "true".to_owned())];
+    let setup = Setup { environment: strict, ..setup(run, &folder.join(EXEAT_STRICT), upstream)? };
+    let server = setup.start()?;
+    server.lab()?;
+    of_server(EXEAT_STRICT, run.dialect, server, None)
 }
 
 /// Starts Exeat with one worker and limits that let through what is measured, and registers the lab.

@@ -45,6 +45,7 @@ fn run(what: What) -> anyhow::Result<()> {
             measure::directive::measure(&run, Scale { people, streams, rate })
         }
         What::Crosscheck { run } => measure::crosscheck::measure(&run),
+        What::Evidence { run, amount } => measure::evidence::measure(&run, &amount),
         What::Stub => own::serve(|listener| stub::serve(listener, Pace::AT_ONCE)),
         What::Relay { upstream } => own::serve(move |listener| relay::serve(listener, upstream)),
     }

@@ -9,6 +9,7 @@ mod repo;
 mod run;
 mod say;
 mod sdk;
+mod servers;
 mod suite;
 mod tally;
 mod tidy;

@@ -8,6 +8,7 @@ use crate::{
     repo::Repo,
     run, say,
     sdk::{node_modules, node_tests, python_environment},
+    servers,
     tally::{Runner, Tally},
 };
 
@@ -30,6 +31,14 @@ struct Peer {
 /// All suites, in the order in which they are run. Examples of all packages share a folder: each has a name of its own.
 const PEERS: &[Peer] = &[
     Peer { area: "jose", package: "jose", example: Some("jose_peer"), variable: "JOSE_PEER", python: true, node: true },
+    Peer {
+        area: "cose",
+        package: "proof",
+        example: Some("cose_peer"),
+        variable: "COSE_PEER",
+        python: true,
+        node: false,
+    },
     Peer { area: "vc", package: "vc", example: Some("vc_peer"), variable: "VC_PEER", python: true, node: true },
     Peer {
         area: "wallet",
@@ -72,7 +81,26 @@ const PEERS: &[Peer] = &[
         python: true,
         node: false,
     },
+    Peer {
+        area: "lake",
+        package: "lake",
+        example: Some("lake_peer"),
+        variable: "LAKE_PEER",
+        python: true,
+        node: false,
+    },
     Peer { area: "token", package: "exeat", example: None, variable: "EXEAT_BIN", python: false, node: true },
+    Peer { area: "evidence", package: "verifier", example: None, variable: "EXEAT_VERIFY", python: true, node: false },
+    // The page has no program of ours behind it; the other checker of receipts is built.
+    Peer { area: "page", package: "verifier", example: None, variable: "EXEAT_VERIFY", python: false, node: true },
+    Peer {
+        area: "views",
+        package: "views",
+        example: Some("views_peer"),
+        variable: "VIEWS_PEER",
+        python: true,
+        node: false,
+    },
     Peer {
         area: "webhook",
         package: "federation",
@@ -134,6 +162,7 @@ impl Peer {
         let environment = format!("{}-python", self.area);
         let python = python_environment(repo, &environment, &format!("{tests}/requirements.txt"))?;
         let mut command = self.with_ours(repo, repo.command(python));
+        command.envs(servers::of_area(repo, self.area)?);
         command.env("PYTHONDONTWRITEBYTECODE", "1").args(["-m", "pytest", "-q", "-p", "no:cacheprovider", &tests]);
         if let Some(filter) = filter {
             command.args(["-k", filter]);
@@ -152,11 +181,16 @@ impl Peer {
         run::counted(Runner::Node, command.args(node_tests(repo, &tests)?))
     }
 
+    /// The name of the package's binary: its own, but for the auditor's.
+    fn binary(&self) -> &'static str {
+        if self.package == "verifier" { "exeat-verify" } else { self.package }
+    }
+
     /// Tells the tests where our program is.
     fn with_ours(&self, repo: &Repo, mut command: Command) -> Command {
         let path = match self.example {
             Some(example) => repo.binary("debug/examples", example),
-            None => repo.binary("debug", self.package),
+            None => repo.binary("debug", self.binary()),
         };
         command.env(self.variable, path);
         command
@@ -208,7 +242,7 @@ mod tests {
         let [only] = of_area(Some("vc")).unwrap()[..] else { panic!("one suite") };
         assert_eq!(only.build(), ["build", "--package", "vc", "--example", "vc_peer"]);
         let Err(error) = of_area(Some("nothing")) else { panic!("there is no such area") };
-        assert!(error.to_string().contains("jose, vc"), "{error}");
+        assert!(error.to_string().contains("jose, cose, vc"), "{error}");
     }
 
     #[test]

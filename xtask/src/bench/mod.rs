@@ -25,8 +25,10 @@ struct Bench {
 enum Program {
     /// An example beside the crate it measures: package and example.
     Example(&'static str, &'static str),
-    /// The same, beside a database.
+    /// The same, beside a database and a log of others.
     Ledger,
+    /// That, and then a part of `bench/` with the verifier and an example that makes large logs.
+    Evidence,
     /// A part of `bench/`, which measures the binary from outside, with tools that it needs.
     Driver(&'static [&'static str]),
     /// The same, beside the peers that `--peers` names, or all of them.
@@ -50,9 +52,15 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "ledger",
-        about: "appends per second beside the disk, one sync per record, and PostgreSQL",
+        about: "appends per second beside the disk, one sync per record, PostgreSQL, and witness-log",
         source: "crates/ledger/examples/append_bench/main.rs",
         program: Program::Ledger,
+    },
+    Bench {
+        name: "evidence",
+        about: "the record: the ledger's figures, first byte, verification, productions, bytes, recovery",
+        source: "crates/verifier/examples/calls_log/main.rs",
+        program: Program::Evidence,
     },
     Bench {
         name: "gateway",
@@ -147,6 +155,7 @@ fn measure(repo: &Repo, bench: &Bench, options: &[&str]) -> Result<Tally> {
         Program::Gate => return gate::run(repo, options),
         Program::Example(package, example) => run::must(example_command(repo, package, example).args(options))?,
         Program::Ledger => ledger(repo, options)?,
+        Program::Evidence => evidence(repo, options)?,
         Program::Driver(tools) => {
             if !asks_for_help(options) {
                 install::install(repo, tools)?;
@@ -160,7 +169,8 @@ fn measure(repo: &Repo, bench: &Bench, options: &[&str]) -> Result<Tally> {
 
 /// Measures without letting a failure keep the others from being measured.
 fn one_of_all(repo: &Repo, bench: &Bench, options: &[&str]) -> Tally {
-    let options = if matches!(bench.program, Program::Driver(_) | Program::Beside) { options } else { &[] };
+    let options =
+        if matches!(bench.program, Program::Driver(_) | Program::Beside | Program::Evidence) { options } else { &[] };
     measure(repo, bench, options).unwrap_or_else(|error| {
         say::fault(&format!("bench {}: {error:#}", bench.name));
         Tally::one(false)
@@ -180,6 +190,22 @@ fn ledger(repo: &Repo, options: &[&str]) -> Result<()> {
         if install::install(repo, &["postgres"])?.is_empty() {
             command.arg("--postgres").arg(install::folder(repo).join("postgres"));
         }
+        if install::install(repo, &["witness-log"])?.is_empty() {
+            command.arg("--witness-log").arg(install::folder(repo).join("witness-log"));
+        }
+    }
+    run::must(command.args(options))
+}
+
+/// Measures the ledger beside others and then all that is done with its record.
+fn evidence(repo: &Repo, options: &[&str]) -> Result<()> {
+    let example = ["build", "--profile", PROFILE, "--package", "verifier", "--example", "calls_log", "--bins"];
+    run::must(repo.cargo().args(example))?;
+    let mut command = driver(repo, "evidence")?;
+    command.arg("--verify").arg(repo.binary(PROFILE, "exeat-verify"));
+    command.arg("--calls-log").arg(repo.binary(PROFILE, "examples/calls_log"));
+    if !asks_for_help(options) {
+        ledger(repo, &[])?;
     }
     run::must(command.args(options))
 }

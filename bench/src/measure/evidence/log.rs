@@ -1,0 +1,70 @@
+//! A small log of real calls by people of many organizations; the large ones are made like it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use serde_json::json;
+use testkit::server::Setup;
+
+use super::{
+    super::Bench,
+    programs::{Programs, answered},
+};
+use crate::{args::Run, contender};
+
+/// Organizations with calls.
+const ORGANIZATIONS: u32 = 50;
+/// People of each.
+const PEOPLE: u32 = 2;
+/// The organization whose calls are produced.
+pub(super) const CHOSEN: &str = "firm-7";
+/// The model that all calls are on.
+pub(super) const MODEL: &str = "mythos-5";
+
+/// A server that stopped, with its registry and a log of one call of everybody.
+#[derive(Debug)]
+pub(super) struct Small {
+    pub(super) setup: Setup,
+}
+
+impl Small {
+    /// Registers everybody, and has each make a call.
+    ///
+    /// # Errors
+    ///
+    /// The server did not start, or a call was refused.
+    pub(super) fn record(run: &Run, bench: &Bench) -> anyhow::Result<Self> {
+        let setup = contender::setup(run, &bench.folder.path().join("evidence"), bench.stub.address())?;
+        let server = setup.start()?;
+        server.lab()?;
+        let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "Good afternoon"}]});
+        for firm in 0..ORGANIZATIONS {
+            let name = format!("firm-{firm}");
+            server.organization(&name, &format!("Firm {firm}, Inc."))?;
+            for person in 0..PEOPLE {
+                let key = server.person_of(&format!("person-{firm}-{person}"), true, &name)?;
+                let answer = server.call(&key, "/v1/chat/completions", &body)?;
+                ensure!(answer.head.status == 200, "a call was answered with {}", answer.head.status);
+                answer.text()?;
+            }
+        }
+        ensure!(server.terminate()?.success(), "the server did not stop in good order");
+        Ok(Self { setup })
+    }
+
+    /// Returns its log.
+    pub(super) fn ledger(&self) -> PathBuf {
+        self.setup.dir.join("data/ledger")
+    }
+
+    /// Appends `calls` like those of this log to the log in `ledger`, which may be this one.
+    ///
+    /// # Errors
+    ///
+    /// The log takes no more.
+    pub(super) fn fill(&self, programs: &Programs<'_>, ledger: &Path, calls: u64, more: &[&str]) -> anyhow::Result<()> {
+        let mut fill = programs.calls_log();
+        fill.arg("fill").arg(ledger).arg("--like").arg(self.ledger()).args(["--calls", &calls.to_string()]);
+        answered(fill.args(more)).map(drop)
+    }
+}
