@@ -64,11 +64,11 @@ test("an entry in base64 is the same entry", async () => {
 
 const changes = {
   "another index": ({ proof }) => ({ proof: proof.replace("index 9", "index 8") }),
-  "an index beyond the log": ({ proof }) => ({ proof: proof.replace("index 9", "index 38") }),
+  "an index beyond the log": ({ proof }) => ({ proof: proof.replace("index 9", "index 40") }),
   "another entry": () => ({ leaf: true_.receipts[8].leaf }),
   "a hash too few": ({ proof }) => ({ proof: proof.replace(/(index 9\n)[^\n]*\n/, "$1") }),
   "a hash too many": ({ proof }) => ({ proof: proof.replace(/(index 9\n)([^\n]*\n)/, "$1$2$2") }),
-  "another size": ({ proof }) => ({ proof: proof.replace("\n38\n", "\n37\n") }),
+  "another size": ({ proof }) => ({ proof: proof.replace("\n40\n", "\n39\n") }),
   "another origin": ({ proof }) => ({ proof: proof.replace("\nlog.example.com", "\nlug.example.com") }),
   "no signature of the log": ({ proof }) => ({ proof: proof.replace(/\u2014 log[^\n]*\n/, "") }),
   "another signature": ({ proof }) => ({ proof: proof.replace(/(\u2014 log[^\n]*)....=\n/, "$1AAAA=\n") }),

@@ -52,7 +52,7 @@ def ocsf_validator():
 def test_every_entry_is_an_event_of_the_public_schema(leaves):
     validator = ocsf_validator()
     events = rendered("ocsf", leaves)
-    assert len(events) == len(leaves) == 38
+    assert len(events) == len(leaves) == 40
     for event in events:
         # No package has a schema later than 1.8 yet, and the profile `record_integrity` is of 1.9: see below.
         attestations = event.pop("attestation_list")
