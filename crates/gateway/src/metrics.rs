@@ -27,15 +27,7 @@ pub(crate) struct CallLabels {
 impl CallLabels {
     /// Labels a call by the version that served it and by how it ended.
     pub(crate) fn new(model: &ModelVersionId, outcome: Outcome) -> Self {
-        let outcome = match outcome {
-            Outcome::Completed => "completed",
-            Outcome::Cut => "cut",
-            Outcome::ClientGone => "client_gone",
-            Outcome::UpstreamFailed => "upstream_failed",
-            Outcome::Interrupted => "interrupted",
-            Outcome::NotServed => "not_served",
-        };
-        Self { model: Model(model.clone()), outcome }
+        Self { model: Model(model.clone()), outcome: outcome.name() }
     }
 }
 

@@ -74,7 +74,7 @@ impl Metrics {
 
     pub(crate) fn ended(&self, model: &ModelVersionId, outcome: Outcome, used: &Used) {
         let model = model.as_str().to_owned();
-        self.calls.get_or_create(&CallLabels { model: model.clone(), outcome: name(outcome) }).inc();
+        self.calls.get_or_create(&CallLabels { model: model.clone(), outcome: outcome.name() }).inc();
         let labels = ModelLabels { model };
         self.input_tokens.get_or_create(&labels).inc_by(used.input_tokens.unwrap_or(0));
         self.output_tokens.get_or_create(&labels).inc_by(used.output_tokens.unwrap_or(0));
@@ -97,16 +97,5 @@ impl Metrics {
         // Writing into a String does not fail.
         let _ = encode(&mut text, &self.registry);
         text
-    }
-}
-
-fn name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Cut => "cut",
-        Outcome::ClientGone => "client_gone",
-        Outcome::UpstreamFailed => "upstream_failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::NotServed => "not_served",
     }
 }

@@ -108,6 +108,19 @@ impl Outcome {
         self as u8
     }
 
+    /// Returns the word that stands for the outcome wherever people read it: in reports, tables, labels and events.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Cut => "cut",
+            Self::ClientGone => "client_gone",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::Interrupted => "interrupted",
+            Self::NotServed => "not_served",
+        }
+    }
+
     /// Returns the outcome of a number; `None` if there is none.
     #[must_use]
     pub fn from_ordinal(ordinal: u8) -> Option<Self> {

@@ -145,7 +145,7 @@ impl Report {
     pub(crate) fn count_close(&mut self, entry: &Entry) {
         if entry.kind == Kind::Close {
             self.tokens.add(entry.usage.unwrap_or_default());
-            let outcome = entry.outcome.map(outcome_name);
+            let outcome = entry.outcome.map(Outcome::name);
             outcome.into_iter().for_each(|outcome| *self.outcomes.entry(outcome).or_default() += 1);
         }
     }
@@ -278,17 +278,6 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Lease => "lease",
         Kind::Metered => "metered",
         Kind::Reconciliation => "reconciliation",
-    }
-}
-
-fn outcome_name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Cut => "cut",
-        Outcome::ClientGone => "client_gone",
-        Outcome::UpstreamFailed => "upstream_failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::NotServed => "not_served",
     }
 }
 

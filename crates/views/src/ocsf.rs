@@ -12,11 +12,7 @@ use proof::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    event::Event,
-    plain,
-    words::{kind, outcome},
-};
+use crate::{event::Event, plain, words::kind};
 
 const CATEGORY_APPLICATION: u32 = 6;
 const CLASS_API_ACTIVITY: u32 = 6_003;
@@ -113,7 +109,7 @@ fn api(event: &Event) -> Value {
     if let Some(call) = entry.call {
         put(&mut api, "request", Some(json!({ "uid": hex(&call) })));
     }
-    let ended = entry.outcome.map(outcome).or_else(|| (entry.kind == Kind::Refusal).then_some("refused"));
+    let ended = entry.outcome.map(Outcome::name).or_else(|| (entry.kind == Kind::Refusal).then_some("refused"));
     if let Some(ended) = ended {
         let mut response = json!({ "message": ended });
         put(&mut response, "error", entry.code.clone());

@@ -13,10 +13,7 @@ use proof::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    event::Event,
-    words::{kind, outcome},
-};
+use crate::{event::Event, words::kind};
 
 const INFO: u32 = 9;
 const WARN: u32 = 13;
@@ -46,15 +43,14 @@ fn attributes(event: &Event) -> Vec<Value> {
     let entry = &event.entry;
     let usage = entry.usage.unwrap_or_default();
     let requested = entry.requested.as_ref().or(entry.model.as_ref());
-    let failed =
-        (!is_fine(entry)).then(|| entry.code.clone().or_else(|| entry.outcome.map(|of| outcome(of).to_owned())));
+    let failed = (!is_fine(entry)).then(|| entry.code.clone().or_else(|| entry.outcome.map(|of| of.name().to_owned())));
     let texts = [
         ("gen_ai.request.model", requested.cloned()),
         ("gen_ai.response.model", entry.model.clone()),
         ("error.type", failed.flatten()),
         ("enduser.pseudo.id", entry.subject.map(|subject| hex(&subject))),
         ("exeat.call", entry.call.map(|call| hex(&call))),
-        ("exeat.outcome", entry.outcome.map(|of| outcome(of).to_owned())),
+        ("exeat.outcome", entry.outcome.map(|of| of.name().to_owned())),
         ("exeat.log.leaf_hash", Some(hex(&event.leaf_hash()))),
     ];
     let numbers = [

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     event::Event,
-    words::{class, kind, moment, outcome},
+    words::{class, kind, moment},
 };
 
 /// Returns the fields that the entry has, after what names it.
@@ -39,7 +39,7 @@ pub(crate) fn of_the_entry(event: &Event) -> Map<String, Value> {
         "call": entry.call.map(|call| hex(&call)), "opened": entry.opened,
         "subject": entry.subject.map(|subject| hex(&subject)), "model": entry.model, "requested": entry.requested,
         "snapshot": entry.snapshot.map(|digest| hex(&digest)), "basis": entry.basis, "code": entry.code,
-        "outcome": entry.outcome.map(outcome), "usage": usage, "lease": entry.lease, "facts": entry.facts,
+        "outcome": entry.outcome.map(|of| of.name()), "usage": usage, "lease": entry.lease, "facts": entry.facts,
         "private": entry.private.map(|commitment| hex(&commitment)), "key_epoch": entry.key_epoch,
         "root": entry.root.map(|root| hex(&root)), "covered": entry.covered, "links": links,
     });

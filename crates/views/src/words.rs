@@ -1,6 +1,6 @@
 //! The words by which views call kinds, outcomes and classes, and bytes as digits.
 
-use proof::entry::{Class, Kind, Outcome};
+use proof::entry::{Class, Kind};
 use terms::Moment;
 
 /// Returns the noun of a kind, as `docs/log-format.md` has it.
@@ -20,18 +20,6 @@ pub(crate) fn kind(kind: Kind) -> &'static str {
         Kind::Lease => "lease",
         Kind::Metered => "metered",
         Kind::Reconciliation => "reconciliation",
-    }
-}
-
-/// Returns the word for how a call ended, as `docs/log-format.md` has it.
-pub(crate) fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Cut => "cut",
-        Outcome::ClientGone => "client_gone",
-        Outcome::UpstreamFailed => "upstream_failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::NotServed => "not_served",
     }
 }
 

@@ -119,7 +119,7 @@ impl History<'_> {
         Ok(Closed {
             entry: closing.index,
             at: closing.at(),
-            outcome: entry.outcome.map_or("unknown", outcome),
+            outcome: entry.outcome.map_or("unknown", Outcome::name),
             code: entry.code.clone(),
             explanation,
         })
@@ -177,15 +177,4 @@ fn facts(found: &Found) -> Result<Facts, Fault> {
 
 fn unreadable(index: u64) -> Fault {
     Fault::Lookup(ledger::LookupError::Damaged(index))
-}
-
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Cut => "cut",
-        Outcome::ClientGone => "client_gone",
-        Outcome::UpstreamFailed => "upstream_failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::NotServed => "not_served",
-    }
 }

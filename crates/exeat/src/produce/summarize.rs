@@ -10,6 +10,7 @@ use proof::{
     commit::{Field, Opening},
     entry::{Entry, Kind, Outcome},
     heads::Chain,
+    hex,
     sums::{Side, Statement, Sums},
 };
 use terms::Moment;
@@ -195,8 +196,4 @@ fn hour(entry: &Entry, read: &BundleEntry) -> Option<Hour> {
 
 fn moment(at_ms: u64) -> Moment {
     Moment::from_millis(i64::try_from(at_ms).unwrap_or(i64::MAX))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -14,6 +14,7 @@ use proof::{
     bundle::{CHECKPOINT_FILE, ENTRIES_FILE, KEY_FILE},
     checkpoint::Checkpoint,
     heads::Chain,
+    hex,
     multi::write_multiproof,
     note::VerifierKey,
     production::{CALLS_FILE, HASHES_FILE, HEADS_FILE, NAMES_FILE, POLICY_FILE, SUMS_FILE},
@@ -197,8 +198,4 @@ fn programs(step: &mut Step) -> anyhow::Result<()> {
         step.copy(&verifier, VERIFIER)?;
     }
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

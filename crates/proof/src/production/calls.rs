@@ -101,7 +101,7 @@ fn began(index: u64, entry: &Entry) -> String {
 fn ended(index: u64, close: &Entry) -> String {
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     join([
-        close.outcome.map(outcome).unwrap_or_default().to_owned(),
+        close.outcome.map(Outcome::name).unwrap_or_default().to_owned(),
         text(&close.code),
         number(close.usage.and_then(|usage| usage.input_tokens)),
         number(close.usage.and_then(|usage| usage.output_tokens)),
@@ -128,17 +128,6 @@ fn quoted(field: &str) -> String {
         return format!("\"{}\"", field.replace('"', "\"\""));
     }
     field.to_owned()
-}
-
-fn outcome(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Cut => "cut",
-        Outcome::ClientGone => "client_gone",
-        Outcome::UpstreamFailed => "upstream_failed",
-        Outcome::Interrupted => "interrupted",
-        Outcome::NotServed => "not_served",
-    }
 }
 
 #[cfg(test)]
