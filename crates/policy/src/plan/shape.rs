@@ -4,8 +4,8 @@
 //! from. That is so by construction: a shape is turned into facts again, and those facts differ from the key's own
 //! only in what no rule can tell apart. A property test compares the two for arbitrary worlds.
 //!
-//! What is dropped: ids and names; evidence that is superseded, ended or not yet made; moments, but for which greatest
-//! ages they have passed; levels of assurance between those asked for; which country it is, among those in the same
+//! What is dropped: ids and names; evidence that is superseded or not yet made, and evidence that ended but of ties to
+//! countries, which go on to contradict; moments, but for which greatest ages they have passed; levels of assurance between those asked for; which country it is, among those in the same
 //! lists; which organization, among those with the same attributes that instruments name at the same places.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -88,7 +88,8 @@ pub(crate) struct Word<T> {
     pub(crate) assurance: u8,
     /// How many of the greatest ages it has passed.
     pub(crate) age: u8,
-    /// True if it rests on a channel that cannot be relied on: it speaks against the person and never in favor.
+    /// True if it rests on a channel that cannot be relied on, or is a tie whose attestation ended: it speaks against the
+    /// person and never in favor.
     pub(crate) silent: bool,
 }
 
@@ -273,9 +274,9 @@ impl View<'_> {
         self.word(said, Place { country, network: false })
     }
 
-    /// Returns the ties to countries in effect that have begun.
+    /// Returns the ties to countries that have begun, of attestations that no other supersedes.
     fn ties(&self, person: &Person) -> Vec<Word<TieShape>> {
-        let current = person.attestations.iter().filter(|said| is_tie(&said.claim) && self.is_current(person, said));
+        let current = person.attestations.iter().filter(|said| is_tie(&said.claim) && self.stands(person, said));
         let current: Vec<&Attestation> = current.collect();
         let begun = |from: Option<Moment>| from.is_none_or(|from| from <= self.at);
         let ended = |until: Option<Moment>| until.is_some_and(|until| until <= self.at);
@@ -290,11 +291,11 @@ impl View<'_> {
         dates.dedup();
         let rank = |from: Moment| u8::try_from(dates.partition_point(|date| *date < from)).unwrap_or(u8::MAX);
         let shape = |said: &&Attestation| match tie(&said.claim) {
-            None => Some(self.word(said, TieShape::Stateless)),
+            None => Some(self.tied(said, TieShape::Stateless)),
             Some((country, from, until, citizenship)) => begun(from).then(|| {
                 let ended = ended(until);
                 let began = from.filter(|_| !ended).map(rank);
-                self.word(said, TieShape::To { country, citizenship, ended, began })
+                self.tied(said, TieShape::To { country, citizenship, ended, began })
             }),
         };
         let mut ties: Vec<Word<TieShape>> = current.iter().filter_map(shape).collect();
@@ -305,13 +306,18 @@ impl View<'_> {
         ties
     }
 
-    /// Tells whether a statement on a question of several answers is in effect.
-    fn is_current(&self, person: &Person, said: &Attestation) -> bool {
+    fn tied(&self, said: &Attestation, claim: TieShape) -> Word<TieShape> {
+        let word = self.word(said, claim);
+        Word { silent: word.silent || said.expires_at <= self.at, ..word }
+    }
+
+    /// Tells whether a statement on a question of several answers was heard and is not superseded.
+    fn stands(&self, person: &Person, said: &Attestation) -> bool {
         let heard = |word: &Attestation| word.person == person.id && word.issued_at <= self.at;
         let replaces = |other: &Attestation| {
             other.supersedes.as_ref() == Some(&said.id) && other.id != said.id && is_tie(&other.claim) && heard(other)
         };
-        heard(said) && self.at < said.expires_at && !person.attestations.iter().any(replaces)
+        heard(said) && !person.attestations.iter().any(replaces)
     }
 
     /// Puts, for each country, the first of its kind that is not taken yet; different ones stay different.

@@ -245,44 +245,71 @@ proptest! {
 }
 
 /// A superseded word does not return when what superseded it, by whichever issuer, has expired.
-#[test]
-fn a_key_with_superseded_evidence_gets_the_answer_that_deciding_it_gives() {
-    let june_12 = include_str!("../../../../examples/june-12.directive.json");
-    let june_12 = policy::Directive::parse(june_12.as_bytes()).unwrap();
-    let after = compiled(&crate::world::document(vec![june_12], Vec::new(), Vec::new()));
+/// Asks a plan about one person of whom this was said, and checks that it answers as a decision does. Tells of each
+/// statement its id, issuer and claim, the hours until it ends, and what it supersedes.
+fn planned(order: serde_json::Value, said: &[(&str, &str, serde_json::Value, i64, Option<&str>)]) -> Answer {
+    let order = policy::Directive::parse(order.to_string().as_bytes()).unwrap();
+    let after = compiled(&crate::world::document(vec![order], Vec::new(), Vec::new()));
     let at = Moment::parse("2026-06-29T15:00:00Z").unwrap();
     let hour = |hours: i64| Moment::from_millis(at.as_millis() + hours * 3_600_000).to_string();
-    let said = |id: &str, issuer: &str, claim: &str, expires: i64, supersedes: Option<&str>| {
-        let claim = match claim {
-            "citizen" => serde_json::json!({"kind": "us_person", "limb": "citizen"}),
-            _ => serde_json::json!({"kind": "foreign_person"}),
-        };
+    let said = said.iter().map(|(id, issuer, claim, ends, supersedes)| {
         serde_json::json!({
             "id": id, "person": "ada", "claim": claim, "issuer": issuer, "evidence": "file", "assurance": "ial2",
-            "issued_at": hour(-2), "expires_at": hour(expires), "supersedes": supersedes,
+            "issued_at": hour(-2), "expires_at": hour(*ends), "supersedes": supersedes,
         })
-    };
+    });
+    let facts: Facts = serde_json::from_value(serde_json::json!({
+        "at": at, "model": "mythos-open", "organizations": [], "consumed": [],
+        "credential": {"id": "key-1", "expires_at": hour(99), "revoked": false, "organization": null},
+        "caller": {"kind": "person", "person": {
+            "id": "ada", "display_name": "Ada", "screening": "cleared", "active": true,
+            "attestations": said.collect::<Vec<_>>(), "affiliations": [],
+        }},
+    }))
+    .unwrap();
+    let mut got = None;
+    Plan::new(&after, &after, at).make_with(&population(std::slice::from_ref(&facts)), |outcome| {
+        if *outcome.model == facts.model {
+            got = Some(outcome.after.clone());
+        }
+    });
+    let got = got.unwrap();
+    assert_eq!(got, answer(&after, &facts, &facts.model, at));
+    got
+}
+
+fn june_12() -> serde_json::Value {
+    serde_json::from_str(include_str!("../../../../examples/june-12.directive.json")).unwrap()
+}
+
+#[test]
+fn a_key_with_superseded_evidence_gets_the_answer_that_deciding_it_gives() {
     let verdict = |supersedes| {
-        let said = [said("a0", "civic", "citizen", 9, None), said("a1", "roster", "foreign", -1, supersedes)];
-        let facts: Facts = serde_json::from_value(serde_json::json!({
-            "at": at, "model": "mythos-open", "organizations": [], "consumed": [],
-            "credential": {"id": "key-1", "expires_at": hour(99), "revoked": false, "organization": null},
-            "caller": {"kind": "person", "person": {
-                "id": "ada", "display_name": "Ada", "screening": "cleared", "active": true, "attestations": said,
-                "affiliations": [],
-            }},
-        }))
-        .unwrap();
-        let mut got = None;
-        Plan::new(&after, &after, at).make_with(&population(std::slice::from_ref(&facts)), |outcome| {
-            if *outcome.model == facts.model {
-                got = Some(outcome.after.clone());
-            }
-        });
-        assert_eq!(got, Some(answer(&after, &facts, &facts.model, at)));
-        matches!(got, Some(Answer::Permit { .. }))
+        let citizen = serde_json::json!({"kind": "us_person", "limb": "citizen"});
+        let foreign = serde_json::json!({"kind": "foreign_person"});
+        let said = [("a0", "civic", citizen, 9, None), ("a1", "roster", foreign, -1, supersedes)];
+        matches!(planned(june_12(), &said), Answer::Permit { .. })
     };
     assert_eq!((verdict(None), verdict(Some("a0"))), (true, false));
+}
+
+/// What was once said of a country is not unsaid when the statement expires: it establishes nothing and contradicts.
+#[test]
+fn a_key_of_somebody_whose_other_citizenship_is_no_longer_attested_gets_the_answer_that_deciding_it_gives() {
+    let mut order = june_12();
+    order["person_scope"] =
+        serde_json::json!({"deny": "nationals_of", "groups": ["D:5"], "rule": "ear", "unknown": "hold"});
+    let citizen = |country: &str| serde_json::json!({"kind": "citizenship", "country": country});
+    let asked = |other: &str, ends| {
+        let foreign = serde_json::json!({"kind": "foreign_person"});
+        let said = [
+            ("a0", "civic", foreign, 9, None),
+            ("a1", "civic", citizen("CA"), 9, None),
+            ("a2", "roster", citizen(other), ends, None),
+        ];
+        matches!(planned(order.clone(), &said), Answer::Permit { .. })
+    };
+    assert_eq!((asked("CA", -1), asked("CN", -1), asked("CN", 9)), (true, false, false));
 }
 
 /// Two keys may have come with different states of one organization; each is decided on its own.
