@@ -542,7 +542,8 @@ class Statement:
         must(said == (shown.kind, form, entry.get(MODEL), entry.get(CODE)), f"entry {shown.index} says something else")
         must((asked.log, entry.get(ROOT)) in zip(keys, totals), f"entry {shown.index} has another root or key")
         must(not asked.meter or sides[1][0] in asked.meter, f"`{sides[1][0]}` is not the key of a meter", "meter")
-        must(not count or asked.allow_differences, f"the sides of entry {shown.index} do not agree", "differences")
+        may = {"all", str(shown.index)} & set(asked.allow_differences)
+        must(not count or may, f"the sides of entry {shown.index} do not agree", "differences")
         self.at, self.trees, self.meter, self.differs = shown.index, trees[0], sides[1][0], count > 0
         self.hour = (self.model, hour, sha(keys[1].name.encode())[:8]) if keys[0] == asked.log else None
 
@@ -933,6 +934,13 @@ def given(text: str) -> str:
     return Path(text).read_text().strip() if Path(text).is_file() else text
 
 
+def difference(text: str) -> str:
+    """Reads which entry may differ."""
+    if text != "all" and not re.fullmatch("0|[1-9][0-9]{0,19}", text):
+        raise argparse.ArgumentTypeError(f"`{text}` is not the index of a reconciliation entry, nor `all`")
+    return text
+
+
 def answer(arguments: Optional[list[str]] = None) -> tuple[int, bool, dict[str, Any]]:
     """Runs one command, see the top of this file; returns its exit status, whether JSON is wanted, and its report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -944,7 +952,8 @@ def answer(arguments: Optional[list[str]] = None) -> tuple[int, bool, dict[str, 
     parser.add_argument("--approver", action="append", help="NAME=KEY of one who may approve (repeat)")
     parser.add_argument("--leaf", type=Path, help="the entry of a receipt")
     parser.add_argument("--allow-withheld", action="store_true", help="accept that what was asked for is not shown")
-    parser.add_argument("--allow-differences", action="store_true", help="accept that gateway and meter do not agree")
+    parser.add_argument("--allow-differences", action="append", default=[], metavar="ENTRY", type=difference,
+                        help="accept that gateway and meter do not agree in this entry, or in `all` (repeat)")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     asked = parser.parse_args(arguments)
     try:

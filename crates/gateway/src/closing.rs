@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use ledger::{Draft, Ledger, Pending, Unavailable};
 use proof::commit::Field;
 use terms::CallId;
@@ -23,6 +24,9 @@ use crate::{
     tally::Settled,
 };
 
+/// So many bytes of responses that are kept may wait; what is beyond is left out of the record, as where a log has no room.
+const KEPT_MAX: usize = 64 << 20;
+
 /// How soon the ledger is asked again. A disk at its worst takes tens of milliseconds.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -35,6 +39,18 @@ pub(crate) struct Closing {
     pub(crate) live: Option<Arc<Live>>,
     /// What it used under them.
     pub(crate) tokens: u64,
+}
+
+impl Closing {
+    /// Returns how many bytes of a response it would keep.
+    fn kept(&self) -> usize {
+        self.draft.private.get(Field::SealedResponse).map_or(0, Bytes::len)
+    }
+
+    /// Leaves the response out of the record.
+    fn leave_out(&mut self) {
+        self.draft = self.draft.clone().with(Field::SealedResponse, content::TOO_LONG);
+    }
 }
 
 /// How a closing entry is submitted: as one that somebody waits for, or nobody.
@@ -84,9 +100,15 @@ impl Unclosed {
         lock(&self.waiting).pop_front()
     }
 
-    fn add(&self, closing: Closing) -> oneshot::Receiver<Pending<()>> {
+    fn add(&self, mut closing: Closing) -> oneshot::Receiver<Pending<()>> {
         let (taken, receiver) = oneshot::channel();
-        lock(&self.waiting).push_back(Waiting { closing, taken });
+        let mut waiting = lock(&self.waiting);
+        let kept: usize = waiting.iter().map(|waiting| waiting.closing.kept()).sum();
+        if kept.saturating_add(closing.kept()) > KEPT_MAX {
+            closing.leave_out();
+        }
+        waiting.push_back(Waiting { closing, taken });
+        drop(waiting);
         self.came.notify_one();
         receiver
     }
@@ -139,7 +161,7 @@ impl Shared {
         if matches!(submitted, Err(Unavailable::TooLong)) && closing.draft.private.get(Field::SealedResponse).is_some()
         {
             tracing::warn!(call = %closing.call, "the log has no room to keep a response: raise `segment_mib`");
-            closing.draft = closing.draft.clone().with(Field::SealedResponse, content::TOO_LONG);
+            closing.leave_out();
             submitted = submit(&self.ledger, closing.draft.clone());
         }
         let settled = |index| Settled { index, at: self.clock.now(), tokens: closing.tokens };
@@ -167,5 +189,24 @@ pub(crate) async fn close_again(shared: Arc<Shared>) {
         while !shared.close_waiting() {
             sleep(AGAIN).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proof::entry::{Entry, Kind};
+
+    use super::*;
+
+    #[test]
+    fn of_closing_entries_that_wait_no_more_than_so_much_content_is_kept() {
+        let unclosed = Unclosed::default();
+        let response = Bytes::from(vec![0; KEPT_MAX / 2]);
+        for call in 0..3 {
+            let draft = Draft::new(Entry::new(Kind::Close), "").with(Field::SealedResponse, response.clone());
+            drop(unclosed.add(Closing { call: CallId([call; 16]), draft, live: None, tokens: 0 }));
+        }
+        let kept = std::iter::from_fn(|| unclosed.first()).map(|waiting| waiting.closing.kept());
+        assert_eq!(kept.collect::<Vec<_>>(), [KEPT_MAX / 2, KEPT_MAX / 2, content::TOO_LONG.len()]);
     }
 }

@@ -56,6 +56,8 @@ pub struct Reconciled {
     pub differ: u64,
     /// Calls that have not ended: their model versions are to be reconciled later.
     pub open: u64,
+    /// Calls of meters that are none of those asked: nothing reconciles them.
+    pub unasked: u64,
     /// What failed and is to be tried again; the rest was done all the same.
     pub failed: Vec<ReconcileError>,
 }
@@ -106,10 +108,18 @@ impl Reconciler {
                 reconciled.failed.push(error);
             }
         }
+        reconciled.unasked = ours.as_ref().map_or(0, |(ours, _)| self.unasked(ours));
         if let Some((_, open)) = ours.filter(|(_, open)| reconciled.failed.is_empty() && !open.is_empty()) {
             held(&self.waited_for).insert(hour, open);
         }
         reconciled
+    }
+
+    /// Counts the calls that belong to another meter than those asked.
+    fn unasked(&self, ours: &Hour) -> u64 {
+        let asked: BTreeSet<[u8; 8]> = self.meters.iter().map(|peer| meter_id(peer.key().name())).collect();
+        let calls = ours.models().flat_map(|model| ours.calls(model).values());
+        calls.filter(|call| call.meter.is_some_and(|meter| !asked.contains(&meter))).count() as u64
     }
 
     /// Looks whether the calls have ended that an hour waits for, and returns how many have not.

@@ -111,6 +111,7 @@ struct Counters {
     agree: Counter,
     differ: Counter,
     failed: Counter,
+    unasked: Counter,
     waiting: Gauge,
     unsigned: Family<TokenLabels, Gauge>,
 }
@@ -134,11 +135,12 @@ impl Default for Reconciliations {
             agree: Counter::default(),
             differ: Counter::default(),
             failed: Counter::default(),
+            unasked: Counter::default(),
             waiting: Gauge::default(),
             unsigned: Family::default(),
         };
         let mut registry = counters.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        let Counters { agree, differ, failed, waiting, unsigned, .. } = &counters;
+        let Counters { agree, differ, failed, unasked, waiting, unsigned, .. } = &counters;
         registry.register("reconciliation_agree", "Statements in which gateway and meter agree", agree.clone());
         registry.register(
             "reconciliation_differ",
@@ -146,6 +148,8 @@ impl Default for Reconciliations {
             differ.clone(),
         );
         registry.register("reconciliation_failed", "Attempts to reconcile an hour that failed", failed.clone());
+        let help = "Calls of meters that are not configured: nothing reconciles them";
+        registry.register("reconciliation_unasked_calls", help, unasked.clone());
         registry.register("reconciliation_waiting_hours", "Hours that are to be reconciled again", waiting.clone());
         let help = "What a model server's own counters rose by in the last hour, less what the log has; unsigned";
         registry.register("counters_difference_tokens", help, unsigned.clone());
@@ -210,7 +214,7 @@ async fn save(schedule: &Schedule, kept: &Path) {
 /// Reconciles what is not settled of an hour. Returns what is by then if something of it is left to do.
 async fn attempt(reconciler: &Reconciler, hour: u64, mut settled: Settled, told: &Reconciliations) -> Option<Settled> {
     let reconciled = reconciler.hour(hour, &mut settled).await;
-    let Reconciled { agree, differ, open, failed } = &reconciled;
+    let Reconciled { agree, differ, open, unasked, failed } = &reconciled;
     told.0.agree.inc_by(*agree);
     told.0.differ.inc_by(*differ);
     for error in failed {
@@ -218,7 +222,14 @@ async fn attempt(reconciler: &Reconciler, hour: u64, mut settled: Settled, told:
         tracing::error!(target: "exeat::reconciliation", hour, %error, "something of an hour could not be reconciled; it is tried again");
     }
     tracing::info!(target: "exeat::reconciliation", hour, agree, differ, open, failed = failed.len(), "an hour was looked at");
-    (!reconciled.is_done()).then_some(settled)
+    if !reconciled.is_done() {
+        return Some(settled);
+    }
+    if *unasked > 0 {
+        told.0.unasked.inc_by(*unasked);
+        tracing::error!(target: "exeat::reconciliation", hour, calls = unasked, "a meter that served calls of the hour is not in `[[meters]]`: nothing reconciles them");
+    }
+    None
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ use crate::{
 const BODY_WITHIN: Duration = Duration::from_secs(60);
 /// How long what was read of an hour is shown again after it was last, so that its pages and its sums fit together.
 const KEPT_FOR: Duration = Duration::from_secs(60);
+/// Of how many hours of a gateway that is kept: one is asked for every hour, another by whoever looks into it meanwhile.
+const KEPT_MAX: usize = 3;
 
 /// Answers questions about sums. Without a secret it answers none.
 pub(crate) struct Sums {
@@ -45,13 +47,12 @@ pub(crate) struct Sums {
     issuers: BTreeMap<String, Jwk>,
     /// The verifier keys of the gateways' logs, by their origins.
     log_keys: BTreeMap<String, VerifierKey>,
-    /// What was read of the record last, for each gateway.
-    last: Mutex<BTreeMap<String, Read>>,
+    /// What was read of the record last, by gateway and hour.
+    last: Mutex<BTreeMap<(String, u64), Read>>,
 }
 
 /// What was read of the record.
 struct Read {
-    hour: u64,
     /// When it was last looked at.
     at: Instant,
     counted: Arc<Hour>,
@@ -60,8 +61,8 @@ struct Read {
 }
 
 impl Read {
-    fn new(hour: u64, counted: Arc<Hour>) -> Self {
-        Self { hour, at: Instant::now(), counted, moved: Default::default() }
+    fn new(counted: Arc<Hour>) -> Self {
+        Self { at: Instant::now(), counted, moved: Default::default() }
     }
 
     /// Takes the next part of a question. Returns all of it, if it is the last.
@@ -162,9 +163,8 @@ impl Sums {
 
     fn ask(&self, gateway: &str, asked: &Asked) -> Result<Option<BTreeSet<CallId>>, Problem> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = last.get_mut(gateway).filter(|read| read.hour == asked.hour);
-        read.map_or_else(
-            || Err(Problem::Question("another hour was asked for meanwhile".to_owned())),
+        last.get_mut(&(gateway.to_owned(), asked.hour)).map_or_else(
+            || Err(Problem::Question("other hours were asked for meanwhile".to_owned())),
             |read| read.ask(asked),
         )
     }
@@ -214,16 +214,25 @@ impl Sums {
             Err(_) => return Err(Problem::LedgerUnavailable),
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.insert(gateway.to_owned(), Read::new(hour, Arc::clone(&counted)));
+        last.insert((gateway.to_owned(), hour), Read::new(Arc::clone(&counted)));
+        forget_oldest(&mut last, gateway);
         Ok(counted)
     }
 
     fn kept(&self, gateway: &str, hour: u64) -> Option<Arc<Hour>> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = last.get_mut(gateway).filter(|read| read.hour == hour && read.at.elapsed() < KEPT_FOR)?;
+        let read = last.get_mut(&(gateway.to_owned(), hour)).filter(|read| read.at.elapsed() < KEPT_FOR)?;
         read.at = Instant::now();
         Some(Arc::clone(&read.counted))
     }
+}
+
+/// Forgets of a gateway's hours those that were longest not looked at.
+fn forget_oldest(last: &mut BTreeMap<(String, u64), Read>, gateway: &str) {
+    let mut mine: Vec<_> =
+        last.iter().filter(|((of, _), _)| of == gateway).map(|(key, read)| (read.at, key.clone())).collect();
+    mine.sort();
+    mine.into_iter().rev().skip(KEPT_MAX).for_each(|(_, key)| drop(last.remove(&key)));
 }
 
 /// Makes the entry of a statement in the log of one of its sides, whose commitment is `root`.

@@ -6,10 +6,11 @@ use std::{collections::BTreeMap, ffi::OsString};
 pub(crate) const HELP: &str = "\
 Checks the record of an Exeat gateway offline.
 
-  exeat-verify bundle DIR [--key KEY] [--meter KEY].. [--allow-differences]
-               [--allow-withheld] [--json]
+  exeat-verify bundle DIR [--key KEY] [--meter KEY]..
+               [--allow-differences ENTRY].. [--allow-withheld] [--json]
   exeat-verify production DIR --key KEY [--policy FILE] [--approver NAME=KEY]..
-               [--meter KEY].. [--allow-differences] [--allow-withheld] [--json]
+               [--meter KEY].. [--allow-differences ENTRY].. [--allow-withheld]
+               [--json]
   exeat-verify leaves DIR --key KEY [--json]
   exeat-verify receipt FILE [--leaf FILE] [--key KEY] [--json]
   exeat-verify consistent ONE OTHER --key KEY [--out FILE]
@@ -37,7 +38,10 @@ shard         checks that a head log, whose key is --key, covers a checkpoint of
                       base64url; may be given more than once
 --meter KEY           the key of a meter, or a file that holds it; may be given
                       more than once; without it those in the record are taken
---allow-differences   accepts hours in which gateway and meter do not agree
+--allow-differences ENTRY
+                      accepts that gateway and meter do not agree in the
+                      reconciliation at this index, or `all`; may be given more
+                      than once; they are counted all the same
 --allow-withheld      accepts that private parts are withheld
 --json                prints the answer as JSON
 
@@ -61,7 +65,7 @@ pub(crate) enum Command {
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Record {
     pub(crate) meters: Vec<String>,
-    pub(crate) allow_differences: bool,
+    pub(crate) allow_differences: Vec<String>,
     pub(crate) allow_withheld: bool,
     pub(crate) json: bool,
 }
@@ -93,8 +97,9 @@ const FORMS: [Form; 7] = [
     ("equivocation", 1, &["--key"]),
     ("shard", 1, &["--key", "--shard"]),
 ];
-const VALUES: [&str; 7] = ["--key", "--leaf", "--policy", "--out", "--shard", "--approver", "--meter"];
-const FLAGS: [&str; 3] = [ALLOW_DIFFERENCES, ALLOW_WITHHELD, JSON];
+const VALUES: [&str; 8] =
+    ["--key", "--leaf", "--policy", "--out", "--shard", "--approver", "--meter", ALLOW_DIFFERENCES];
+const FLAGS: [&str; 2] = [ALLOW_WITHHELD, JSON];
 const ALLOW_DIFFERENCES: &str = "--allow-differences";
 const ALLOW_WITHHELD: &str = "--allow-withheld";
 const JSON: &str = "--json";
@@ -200,9 +205,9 @@ impl Given {
     }
 
     fn record(&mut self) -> Result<Record, Usage> {
-        let [allow_differences, allow_withheld, json] =
-            [ALLOW_DIFFERENCES, ALLOW_WITHHELD, JSON].map(|name| self.flag(name));
-        Ok(Record { meters: self.texts("--meter")?, allow_differences, allow_withheld, json })
+        let [allow_withheld, json] = [ALLOW_WITHHELD, JSON].map(|name| self.flag(name));
+        let (meters, allow_differences) = (self.texts("--meter")?, self.texts(ALLOW_DIFFERENCES)?);
+        Ok(Record { meters, allow_differences, allow_withheld, json })
     }
 }
 
@@ -236,13 +241,13 @@ mod tests {
 
     #[test]
     fn approvers_and_meters_may_be_several_and_a_key_only_one() {
-        let line = "production d --key k --approver a=1 --approver b=2 --meter m --meter n --allow-differences";
+        let line = "production d --key k --approver a=1 --approver b=2 --meter m --meter n --allow-differences 7 --allow-differences 9";
         let Ok(Command::Production { approvers, record, .. }) = parse(line) else { panic!("{:?}", parse(line)) };
         assert_eq!(
             (approvers, record.meters),
             (vec!["a=1".to_owned(), "b=2".to_owned()], vec!["m".to_owned(), "n".to_owned()])
         );
-        assert!(record.allow_differences && !record.allow_withheld);
+        assert_eq!((record.allow_differences, record.allow_withheld), (vec!["7".to_owned(), "9".to_owned()], false));
         assert_eq!(parse("bundle d --key k --key l"), Err(Usage::Twice("--key")));
         assert_eq!(parse("bundle d --approver a=1"), Err(Usage::Unknown("--approver".to_owned())));
     }

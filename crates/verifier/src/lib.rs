@@ -27,7 +27,7 @@ mod walk;
 pub use bundle::{BundleSource, VerifyError, WriteError, verify_bundle, write_bundle};
 pub use consistent::{CompareError, Compared, compare};
 pub use leaves::{LeavesReport, verify_leaves};
-pub use options::{BadApprover, Meters, Options, PinnedApprover, ProductionOptions};
+pub use options::{BadApprover, BadDifference, Difference, Meters, Options, PinnedApprover, ProductionOptions};
 pub use production::{ProductionReport, verify_production};
 pub use receipt::verify_receipt;
 pub use reconciled::Reconciled;

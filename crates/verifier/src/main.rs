@@ -20,8 +20,8 @@ use proof::{
     shard::{Covered, ShardProof},
 };
 use verifier::{
-    BadApprover, Compared, Meters, Options, ProductionOptions, Progress, compare, verify_bundle, verify_leaves,
-    verify_production, verify_receipt,
+    BadApprover, BadDifference, Compared, Meters, Options, ProductionOptions, Progress, compare, verify_bundle,
+    verify_leaves, verify_production, verify_receipt,
 };
 
 fn main() -> ExitCode {
@@ -102,7 +102,9 @@ fn leaves(dir: &Path, key: &VerifierKey, json: bool) -> Result<bool, Stop> {
 
 fn meters(record: &Record) -> Result<Meters, Stop> {
     let keys = record.meters.iter().map(|key| read_key(key)).collect::<Result<_, _>>()?;
-    Ok(Meters { keys, allow_differences: record.allow_differences })
+    let differences =
+        record.allow_differences.iter().map(|one| one.parse().map_err(|bad: BadDifference| Stop(bad.to_string())));
+    Ok(Meters { keys, differences: differences.collect::<Result<_, _>>()? })
 }
 
 /// Prints a report, and returns whether it holds.

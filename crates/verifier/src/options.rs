@@ -1,6 +1,6 @@
 //! What an auditor holds a record against: what came from another source than the record itself.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use proof::{note::VerifierKey, policy_file::Policy, production::Approver};
 
@@ -36,8 +36,41 @@ pub struct ProductionOptions {
 pub struct Meters {
     /// The keys of meters, from a source other than what is checked; without any, those in it are taken.
     pub keys: Vec<VerifierKey>,
-    /// True to take hours for granted in which gateway and meter do not agree; they are still counted.
-    pub allow_differences: bool,
+    /// The reconciliations that are taken although gateway and meter do not agree in them; they are still counted.
+    pub differences: BTreeSet<Difference>,
+}
+
+impl Meters {
+    /// Returns true if gateway and meter need not agree in the reconciliation at this index.
+    pub(crate) fn allow_difference(&self, index: u64) -> bool {
+        [Difference::Any, Difference::In(index)].iter().any(|one| self.differences.contains(one))
+    }
+}
+
+/// A reconciliation whose sides need not agree: that at an index, spelled in decimal, or any, spelled `all`.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Difference {
+    /// That at an index of the log, somebody having looked into it.
+    In(u64),
+    /// Any.
+    Any,
+}
+
+/// The text names no reconciliation.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("`{0}` is not the index of a reconciliation entry, nor `all`")]
+pub struct BadDifference(String);
+
+impl FromStr for Difference {
+    type Err = BadDifference;
+
+    fn from_str(text: &str) -> Result<Self, BadDifference> {
+        if text == "all" {
+            return Ok(Self::Any);
+        }
+        let index = text.parse().ok().filter(|index: &u64| index.to_string() == text);
+        index.map(Self::In).ok_or_else(|| BadDifference(text.chars().take(120).collect()))
+    }
 }
 
 /// An approver whose key is known from another source, spelled `NAME=KEY`, the key in base64url.
@@ -94,6 +127,17 @@ mod tests {
         let key = "A".repeat(43);
         for bad in [String::new(), key.clone(), format!("={key}"), format!("iris={key}="), "iris=AAAA".to_owned()] {
             assert_eq!(bad.parse::<PinnedApprover>(), Err(BadApprover(bad)));
+        }
+    }
+
+    #[test]
+    fn a_difference_is_named_by_its_index_in_its_one_spelling() {
+        assert_eq!(
+            ["all", "0", "18"].map(str::parse),
+            [Ok(Difference::Any), Ok(Difference::In(0)), Ok(Difference::In(18))]
+        );
+        for bad in ["", "ALL", "-1", "+7", "07", "7 ", "0x7", "18446744073709551616"] {
+            assert_eq!(bad.parse::<Difference>(), Err(BadDifference(bad.to_owned())));
         }
     }
 

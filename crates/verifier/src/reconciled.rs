@@ -35,8 +35,8 @@ impl Reconciled {
     ///
     /// # Errors
     ///
-    /// The two sides do not agree, and that was not to be taken for granted.
-    pub(crate) fn note(&mut self, statement: &Statement, meters: &Meters) -> Result<(), String> {
+    /// The two sides do not agree, and in the entry at this index they have to.
+    pub(crate) fn note(&mut self, index: u64, statement: &Statement, meters: &Meters) -> Result<(), String> {
         self.meters_pinned = !meters.keys.is_empty();
         self.meters.insert(statement.meter.key.to_string());
         if statement.agrees() {
@@ -46,7 +46,7 @@ impl Reconciled {
         let calls = statement.differ.calls;
         self.differ += 1;
         self.differing_calls = self.differing_calls.saturating_add(calls);
-        if meters.allow_differences {
+        if meters.allow_difference(index) {
             return Ok(());
         }
         Err(format!("gateway and meter do not agree, about {calls} calls"))
@@ -179,7 +179,7 @@ impl Ended {
         if statement.gateway.key.to_string() == log {
             self.check_sums(&statement)?;
         }
-        report.note(&statement, meters)
+        report.note(index, &statement, meters)
     }
 
     fn check_sums(&mut self, statement: &Statement) -> Result<(), String> {

@@ -11,7 +11,7 @@ from produce import Production
 from story import FROM, HOUR, METER, SUMS, Story, about, side, told, total
 
 OTHER = "meter.example.net/2"
-DIFFER = ("--allow-differences",)
+DIFFER = ("--allow-differences", str(named_index("sums")))
 
 
 @holder("sums")
@@ -84,6 +84,10 @@ stated("the_sides_do_not_agree_in_a_production", _one_call_differs, "differences
 stated("the_sides_do_not_agree_which_may_be", _one_call_differs, ACCEPTED, code="differ", options=DIFFER)
 stated("the_sides_do_not_agree_in_a_production_which_may_be", _one_call_differs, ACCEPTED, code="differ",
        options=DIFFER, command="production")
+stated("the_sides_do_not_agree_and_all_may", _one_call_differs, ACCEPTED, code="differ",
+       options=("--allow-differences", "1", "--allow-differences", "all"))
+stated("the_sides_do_not_agree_and_others_may", _one_call_differs, "differences", code="differ",
+       options=("--allow-differences", str(named_index("sums") + 1), "--allow-differences", "0"))
 stated("the_entry_says_that_they_agree_and_the_statement_that_they_do_not", _one_call_differs, options=DIFFER)
 stated("the_entry_says_that_they_differ_and_the_statement_that_they_agree", lambda said: None, code="differ",
        options=DIFFER)

@@ -92,7 +92,8 @@ impl Frame {
 /// Cuts a stream of chunks into frames. What it hands out, put together, is what was pushed, byte for byte.
 ///
 /// A frame is handed out as soon as its blank line is seen. Of a frame longer than the bound, the part already
-/// there is handed out at once and the rest as it comes, each marked as what it is of it.
+/// there is handed out at once and the rest as it comes, each marked as what it is of it. Which frames come in parts
+/// depends on their length, and not on the chunks.
 #[derive(Debug)]
 pub(crate) struct Splitter {
     max_tail: usize,
@@ -102,6 +103,8 @@ pub(crate) struct Splitter {
     lines: Lines,
     /// The first part of the frame at hand was handed out already.
     overflowed: bool,
+    /// The last part of a frame too long to hold, whose other part was handed out.
+    last: Option<Bytes>,
 }
 
 impl Splitter {
@@ -114,6 +117,7 @@ impl Splitter {
             tail: Tail::default(),
             lines: Lines::default(),
             overflowed: false,
+            last: None,
         }
     }
 
@@ -128,13 +132,15 @@ impl Splitter {
 
     /// Returns the next frame, or none until more is pushed.
     pub(crate) fn next_frame(&mut self) -> Option<Frame> {
+        if let Some(last) = self.last.take() {
+            return Some(self.hand_out(last, true));
+        }
         loop {
             if self.chunk.is_empty() {
                 self.chunk = self.waiting.pop_front()?;
             }
             if let Some(end) = self.lines.end_of_frame(&self.chunk) {
-                let last = self.chunk.split_to(end);
-                return Some(self.hand_out(last, true));
+                return Some(self.ended(end));
             }
             let piece = mem::take(&mut self.chunk);
             if self.overflowed || self.tail.len + piece.len() > self.max_tail {
@@ -151,6 +157,20 @@ impl Splitter {
     pub(crate) fn finish(&mut self) -> Option<Frame> {
         let held = mem::take(&mut self.tail);
         (held.len > 0).then(|| Frame { pieces: held.ended_by(Bytes::new()), extent: Extent::Unended })
+    }
+
+    /// Hands out the frame whose last bytes are so many of the chunk; of one that is too long to hold, a first part.
+    fn ended(&mut self, end: usize) -> Frame {
+        let mut last = self.chunk.split_to(end);
+        let room = self.max_tail.saturating_sub(self.tail.len);
+        // A line ending has two bytes at most: without them the first part does not end the frame.
+        let first = room.min(end.saturating_sub(2));
+        if self.overflowed || end <= room || self.tail.len + first == 0 {
+            return self.hand_out(last, true);
+        }
+        let first = last.split_to(first);
+        self.last = Some(last);
+        self.hand_out(first, false)
     }
 
     fn hand_out(&mut self, last: Bytes, ends: bool) -> Frame {
@@ -426,11 +446,11 @@ mod tests {
 
     #[test]
     fn a_frame_too_long_to_hold_passes_through_in_marked_parts() {
-        let frames = split(&[b"data: 0123", b"4567", b"89\n\ndata: b\n\n"], 8);
+        let frames = split(&[b"data: 0123", b"4567", b"89\n\ndata: b\n\n"], 9);
         assert_eq!(texts(&frames), ["data: 0123", "4567", "89\n\n", "data: b\n\n"]);
         let extents: Vec<_> = frames.iter().map(Frame::extent).collect();
         assert_eq!(extents, [Extent::Beginning, Extent::Middle, Extent::End, Extent::Whole]);
-        let unended = split(&[b"data: a\n\n", b"data: b\n"], 8);
+        let unended = split(&[b"data: a\n\n", b"data: b\n"], 9);
         assert_eq!(unended.iter().map(Frame::extent).collect::<Vec<_>>(), [Extent::Whole, Extent::Unended]);
     }
 
@@ -494,6 +514,23 @@ mod tests {
             let frames = split(&chunks, max_tail);
             prop_assert_eq!(joined(&frames), chunks.concat());
             prop_assert!(frames.iter().all(|frame| frame.len() > 0));
+        }
+
+        #[test]
+        fn whether_a_frame_comes_in_parts_depends_on_its_length_alone(
+            length in 3_usize..40, max_tail in 2_usize..40, mut cuts in prop::collection::vec(0_usize..40, 0..6),
+        ) {
+            let frame = [vec![b'x'; length - 2], b"\n\n".to_vec()].concat();
+            cuts.retain(|cut| *cut < length);
+            cuts.extend([0, length]);
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|pair| &frame[pair[0]..pair[1]]).collect();
+            let frames = split(&chunks, max_tail);
+            prop_assert_eq!(joined(&frames), frame);
+            prop_assert_eq!(frames.len() == 1, length <= max_tail);
+            let (last, parts) = frames.split_last().unwrap();
+            prop_assert!(last.ends());
+            prop_assert!(parts.iter().all(|part| !part.ends() && !part.contiguous().ends_with(b"\n\n")));
         }
 
         #[test]

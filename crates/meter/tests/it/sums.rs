@@ -334,6 +334,25 @@ fn two_meters_of_one_model_hour_have_a_statement_each() {
     second.stop();
 }
 
+/// A meter was taken out of the configuration before its last hour was over.
+#[test]
+fn calls_of_a_meter_that_is_not_asked_are_counted_apart() {
+    let world = World::new();
+    let ledger = world.open_log(&world.path("gateway"), GATEWAY);
+    let meter = world.start_with(world.settings_with(Some(ledger.verifier_key())));
+    let gateway = Gateway::new(ledger, &[(meter.address, &vkey_of(&world.ledger_dir()))]);
+    gateway.call(&world, &meter, 1);
+    for call in [2, 3] {
+        let elsewhere = gateway.open_for(&world, call, ANOTHER);
+        gateway.close_at(&elsewhere, Outcome::Completed, Usage::default(), Some(ANOTHER));
+    }
+    let hour = now(&world);
+    world.clock.advance(OVER);
+    let done = meter.wait_for(gateway.reconciler.hour(hour, &mut Settled::new()));
+    assert_eq!((outcome(&done), done.unasked), ((1, 0, 0, 0), 2));
+    meter.stop();
+}
+
 /// A meter that is configured in the middle of an hour knows nothing of the calls before: they name no meter.
 #[test]
 fn calls_of_before_a_meter_was_there_are_not_missed_in_it() {
@@ -397,7 +416,16 @@ fn a_meter_shows_its_calls_and_signs_no_hour_that_is_not_over_nor_a_statement_of
     world.clock.advance(OVER);
     assert_eq!(question(&[], None, false)["completed"]["calls"], 1);
     assert_eq!(question(&[1], None, true)["more"], true);
-    assert_eq!(question(&[], Some(1), false)["early"]["calls"], 1);
+    let others = |hours: u64| (1..=hours).for_each(|more| drop(get(&format!("/exeat/v1/calls?hour={}", hour + more))));
+    others(2);
+    assert_eq!(
+        question(&[], Some(1), false)["early"]["calls"],
+        1,
+        "somebody who looks into other hours is in nobody's way"
+    );
+    assert_eq!(question(&[1], None, true)["more"], true);
+    others(3);
+    assert_eq!(question(&[], Some(1), false)["error"]["code"], "invalid_question", "no more than three are kept");
     for (moved, after) in [(&[9][..], None), (&[1], Some(1)), (&[], Some(1))] {
         assert_eq!(question(moved, after, false)["error"]["code"], "invalid_question", "{moved:?} {after:?}");
     }

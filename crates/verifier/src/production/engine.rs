@@ -1,5 +1,7 @@
 //! The programs that decided: the start entries of the processes that wrote the chain.
 
+use std::collections::BTreeSet;
+
 use proof::{
     entry::{Entry, Kind},
     production::{Engine, HeadsFile},
@@ -8,13 +10,14 @@ use proof::{
 /// The engines that the manifest names, up to where their start entries are shown.
 pub(super) struct Engines<'a> {
     named: &'a [Engine],
+    starts: BTreeSet<u64>,
     shown: usize,
 }
 
 impl<'a> Engines<'a> {
     /// Begins before the first entry.
     pub(super) fn new(named: &'a [Engine]) -> Self {
-        Self { named, shown: 0 }
+        Self { named, starts: named.iter().map(|engine| engine.start).collect(), shown: 0 }
     }
 
     /// The first process had the log open at the first heads entry, and the last began before the second.
@@ -27,7 +30,7 @@ impl<'a> Engines<'a> {
 
     /// Returns true if the manifest names the entry at `index` as the start of an engine.
     pub(super) fn names(&self, index: u64) -> bool {
-        self.named.iter().any(|engine| engine.start == index)
+        self.starts.contains(&index)
     }
 
     /// Takes a start entry that the manifest names.

@@ -68,7 +68,7 @@ impl<'a> Hours<'a> {
         hour.completed.verify(&calls.completed, &trees.completed).map_err(|bad| bad.to_string())?;
         hour.early.verify(&calls.early, &trees.early).map_err(|bad| bad.to_string())?;
         self.reconciled += calls.len();
-        report.note(&statement, self.meters)
+        report.note(index, &statement, self.meters)
     }
 
     /// Returns how many calls were reconciled and how many were not, and the first reconciliation that is not shown.

@@ -21,7 +21,7 @@ use proof::{
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
-use verifier::{Meters, Options, ProductionOptions, ProductionReport, Report, verify_production};
+use verifier::{Difference, Meters, Options, ProductionOptions, ProductionReport, Report, verify_production};
 
 use crate::{
     honest::Hashes,
@@ -414,16 +414,22 @@ fn sides_that_do_not_agree_are_a_fault_unless_that_was_said_to_be_so() {
     let report = story.log.verified();
     assert_eq!((report.holds(), report.reconciled.differ, report.reconciled.differing_calls), (false, 1, 1));
     assert_eq!(report.faults[0].why, "gateway and meter do not agree, about 1 calls");
-    let meters = Meters { keys: Vec::new(), allow_differences: true };
-    let report = story.log.verified_with(&Options { meters, ..crate::world::pinned() });
-    assert_eq!((report.holds(), report.reconciled.differ), (true, 1), "{report}");
+    let with = |differences: &[Difference]| {
+        let meters = Meters { keys: Vec::new(), differences: differences.iter().copied().collect() };
+        let report = story.log.verified_with(&Options { meters, ..crate::world::pinned() });
+        assert_eq!(report.reconciled.differ, 1, "it is counted all the same: {report}");
+        report.holds()
+    };
+    let at = story.reconciliation;
+    assert!(with(&[Difference::In(at)]) && with(&[Difference::Any]));
+    assert!(!with(&[]) && !with(&[Difference::In(at - 1), Difference::In(at + 1)]));
 }
 
 #[test]
 fn a_meter_that_is_none_of_the_pinned_ones_proves_nothing() {
     let story = story();
     let with = |key: VerifierKey| {
-        let meters = Meters { keys: vec![key], allow_differences: false };
+        let meters = Meters { keys: vec![key], differences: BTreeSet::new() };
         story.log.verified_with(&Options { meters, ..crate::world::pinned() })
     };
     let report = with(meter_key().verifier());
