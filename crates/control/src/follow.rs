@@ -1,6 +1,6 @@
 //! Brings the registry up to the ledger, which is the source of truth.
 
-use ledger::{Ledger, LookupError};
+use ledger::{Entries, Ledger, LookupError};
 use policy::SnapshotDocument;
 use proof::entry::{Entry, Kind};
 
@@ -48,16 +48,28 @@ pub(crate) enum Followed {
 pub(crate) fn follow(store: &mut Store, ledger: &Ledger) -> Result<Vec<Followed>, FollowError> {
     let (from, until) = (store.next_entry()?, ledger.health().durable);
     let mut brought = Vec::new();
+    let mut entries = ledger.reader().entries(from).map_err(|source| FollowError::Lookup { index: from, source })?;
     for index in from..until {
-        brought.extend(follow_one(store, ledger, index)?);
+        brought.extend(follow_one(store, ledger, &mut entries, index)?);
     }
     store.pass(until)?;
     Ok(brought)
 }
 
-fn follow_one(store: &mut Store, ledger: &Ledger, index: u64) -> Result<Option<Followed>, FollowError> {
-    let stored = ledger.stored(index).map_err(|source| FollowError::Lookup { index, source })?;
-    let entry = Entry::decode(&stored.leaf).map_err(|error| bad(index, &error))?;
+/// Applies the next entry, which is that at `index`. Of calls, which are nearly all there is, nothing is opened.
+fn follow_one(
+    store: &mut Store,
+    ledger: &Ledger,
+    entries: &mut Entries,
+    index: u64,
+) -> Result<Option<Followed>, FollowError> {
+    let lookup = |source| FollowError::Lookup { index, source };
+    let unopened = entries.next_unopened().unwrap_or(Err(LookupError::Unknown(index))).map_err(lookup)?;
+    let entry = Entry::decode(unopened.leaf()).map_err(|error| bad(index, &error))?;
+    if !matches!(entry.kind, Kind::Registry | Kind::Admin | Kind::Snapshot) {
+        return Ok(None);
+    }
+    let stored = entries.open(unopened).map_err(lookup)?;
     // What was destroyed with its subject's key is as if it had never been registered.
     let Some(private) = stored.main() else {
         return Ok(None);
