@@ -145,13 +145,18 @@ impl Heads {
     /// Changes the head of a chain, which is the default for a chain without entries.
     fn update(&mut self, chain: Chain, change: impl FnOnce(Head) -> Head) {
         let key = chain.key();
-        let differs = self.tree.nearest(&key).and_then(|nearest| nearest.key.first_difference(&key));
-        let slot = self.tree.slot(&key, differs.unwrap_or(KEY_BITS));
-        if let (Node::Leaf(leaf), None) = (&mut *slot, differs) {
-            leaf.head = change(leaf.head);
-            return;
-        }
+        let differs = match self.tree.slot(&key, KEY_BITS) {
+            Node::Leaf(leaf) => match leaf.key.first_difference(&key) {
+                Some(bit) => Some(bit),
+                None => {
+                    leaf.head = change(leaf.head);
+                    return;
+                }
+            },
+            _ => None,
+        };
         let leaf = Node::Leaf(Box::new(Leaf { chain, key, head: change(Head::default()) }));
+        let slot = self.tree.slot(&key, differs.unwrap_or(KEY_BITS));
         let others = std::mem::take(slot);
         *slot = match differs {
             Some(bit) => Node::Fork(Box::new(Fork::new(bit, others, leaf, key.bit(bit)))),
