@@ -10,7 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use ledger::{Draft, Ledger, Pending, Unavailable};
-use proof::commit::Field;
+use proof::{
+    commit::Field,
+    entry::{Entry, FACTS_BYTES_MAX},
+};
 use terms::CallId;
 use tokio::{
     sync::{Notify, oneshot},
@@ -27,8 +30,11 @@ use crate::{
 /// So many bytes of responses that are kept may wait; what is beyond is left out of the record, as where a log has no room.
 const KEPT_MAX: usize = 64 << 20;
 
+/// The code of a call that policy cut on facts that no entry can hold: the record then names no decision.
+const FACTS_TOO_LONG: &str = "facts_too_long";
+
 /// How soon the ledger is asked again. A disk at its worst takes tens of milliseconds.
-const AGAIN: Duration = Duration::from_millis(20);
+pub(crate) const AGAIN: Duration = Duration::from_millis(20);
 
 /// The closing entry of a call, and what is settled once the ledger has it.
 #[derive(Debug)]
@@ -50,6 +56,29 @@ impl Closing {
     /// Leaves the response out of the record.
     fn leave_out(&mut self) {
         self.draft = self.draft.clone().with(Field::SealedResponse, content::TOO_LONG);
+    }
+
+    /// Leaves the facts out of the record, and with them the decision, which nobody could make again without them.
+    fn leave_out_facts(&mut self) {
+        let Draft { entry, private, chains } = self.draft.clone();
+        let entry = Entry { snapshot: None, basis: None, code: Some(FACTS_TOO_LONG.to_owned()), ..entry };
+        let private = private.iter().filter(|(field, _)| *field != Field::Main).collect();
+        self.draft = Draft { entry, private, chains };
+    }
+
+    /// Leaves out what makes the entry too long, as far as that is known the response first; false if nothing is left.
+    fn shorten(&mut self) -> bool {
+        let facts = self.draft.private.get(Field::Main).map_or(0, Bytes::len);
+        if self.kept() > content::TOO_LONG.len() && facts <= FACTS_BYTES_MAX {
+            tracing::warn!(call = %self.call, "the log has no room to keep a response: raise `segment_mib`");
+            self.leave_out();
+        } else if facts > 0 {
+            tracing::error!(call = %self.call, facts, "the facts that cut a call are too long to be recorded");
+            self.leave_out_facts();
+        } else {
+            return false;
+        }
+        true
     }
 }
 
@@ -154,14 +183,11 @@ impl Shared {
         true
     }
 
-    /// Submits a closing entry, without the response where there is no room to keep it. What the call used is settled once
-    /// that is done, so whoever counts from the ledger either finds it there or is told of it here.
+    /// Submits a closing entry, without what there is no room to keep. What the call used is settled once that is done, so
+    /// whoever counts from the ledger either finds it there or is told of it here.
     fn try_close(&self, closing: &mut Closing, submit: Submit) -> Result<Pending<()>, Unavailable> {
         let mut submitted = submit(&self.ledger, closing.draft.clone());
-        if matches!(submitted, Err(Unavailable::TooLong)) && closing.draft.private.get(Field::SealedResponse).is_some()
-        {
-            tracing::warn!(call = %closing.call, "the log has no room to keep a response: raise `segment_mib`");
-            closing.leave_out();
+        while matches!(submitted, Err(Unavailable::TooLong)) && closing.shorten() {
             submitted = submit(&self.ledger, closing.draft.clone());
         }
         let settled = |index| Settled { index, at: self.clock.now(), tokens: closing.tokens };
@@ -175,7 +201,7 @@ impl Shared {
 }
 
 /// Returns true if what the ledger does not take now it may take later.
-fn may_pass(error: Unavailable) -> bool {
+pub(crate) fn may_pass(error: Unavailable) -> bool {
     match error {
         Unavailable::Full | Unavailable::NoRoom | Unavailable::ClockBehind => true,
         Unavailable::Fenced | Unavailable::TooLong => false,
@@ -194,7 +220,7 @@ pub(crate) async fn close_again(shared: Arc<Shared>) {
 
 #[cfg(test)]
 mod tests {
-    use proof::entry::{Entry, Kind};
+    use proof::entry::Kind;
 
     use super::*;
 

@@ -74,11 +74,6 @@ impl Seen {
     pub(crate) fn now(InForce { directory, snapshot, tally }: InForce<'_>) -> Self {
         Self { revision: directory.revision(), tally: tally.revision(), snapshot: *snapshot.digest() }
     }
-
-    /// Returns the digest of the snapshot.
-    pub(crate) fn snapshot(&self) -> [u8; 32] {
-        self.snapshot
-    }
 }
 
 /// Decisions that still hold, one memory per worker thread.

@@ -6,7 +6,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Instant,
 };
@@ -54,35 +57,40 @@ pub(crate) struct Recall {
     pub(crate) message: String,
     /// True if named evidence would clear it.
     pub(crate) hold: bool,
+    /// What `policy::decide` said; absent where the gateway itself, or a monitor, stops a call that policy permits.
+    pub(crate) decision: Option<Decision>,
+    /// When.
+    pub(crate) at: Instant,
+}
+
+/// The refusal that recalled a call, as its closing entry names it.
+#[derive(Debug)]
+pub(crate) struct Decision {
     /// The provisions that refused.
     pub(crate) denied_by: Vec<ProvisionId>,
     /// The digest of the snapshot that decided.
     pub(crate) snapshot: [u8; 32],
-    /// The facts it was decided on, serialized; empty where `policy::decide` did not refuse.
+    /// The facts it was decided on, serialized.
     pub(crate) facts: Bytes,
-    /// When.
-    pub(crate) at: Instant,
 }
 
 impl Recall {
     /// Makes a recall of a refusal.
     pub(crate) fn refused(refusal: &Refusal, facts: Bytes) -> Self {
+        let decision = Decision { denied_by: refusal.denied_by().to_vec(), snapshot: *refusal.snapshot(), facts };
         Self {
             code: refusal.code().as_str(),
             message: refusal.message(),
             hold: refusal.is_hold(),
-            denied_by: refusal.denied_by().to_vec(),
-            snapshot: *refusal.snapshot(),
-            facts,
+            decision: Some(decision),
             at: Instant::now(),
         }
     }
 
-    /// Makes a recall for a stop that monitoring or an obligation demands although policy permits.
-    pub(crate) fn stopped(code: &'static str, message: &str, snapshot: [u8; 32]) -> Self {
-        let message = message.to_owned();
-        let (denied_by, facts) = (Vec::new(), Bytes::new());
-        Self { code, message, hold: false, denied_by, snapshot, facts, at: Instant::now() }
+    /// Makes a recall for a stop that policy did not decide: a monitor, an obligation or a limit of the gateway demands it.
+    /// The code is none of the policy's.
+    pub(crate) fn stopped(code: &'static str, message: &str) -> Self {
+        Self { code, message: message.to_owned(), hold: false, decision: None, at: Instant::now() }
     }
 }
 
@@ -99,9 +107,20 @@ pub(crate) struct Live {
     pub(crate) tab: Tab,
     place: Place,
     opened: OnceLock<(u64, Party)>,
-    permit: Mutex<Permit>,
+    is_closed: AtomicBool,
+    permit: Mutex<Held>,
     recalled: OnceLock<Recall>,
     waker: AtomicWaker,
+    /// Of whoever closes it where its own task waits for a client to read.
+    closer: AtomicWaker,
+}
+
+/// The permit that a live call runs on.
+#[derive(Debug)]
+struct Held {
+    permit: Permit,
+    /// False while no entry names its legal basis, which the ledger did not take.
+    on_record: bool,
 }
 
 /// Where a live call stands in the index.
@@ -116,6 +135,7 @@ impl Live {
     pub(crate) fn recall(&self, recall: Recall) -> bool {
         let first = self.recalled.set(recall).is_ok();
         self.waker.wake();
+        self.closer.wake();
         first
     }
 
@@ -126,16 +146,25 @@ impl Live {
 
     /// Polls for a recall; the task is woken when one comes.
     pub(crate) fn poll_recalled(&self, cx: &Context<'_>) -> Poll<&Recall> {
-        if let Some(recall) = self.recalled.get() {
-            return Poll::Ready(recall);
-        }
-        self.waker.register(cx.waker());
-        self.recalled.get().map_or(Poll::Pending, Poll::Ready)
+        self.poll_with(&self.waker, cx)
     }
 
     /// Waits for a recall.
     pub(crate) async fn wait_recalled(&self) -> &Recall {
         std::future::poll_fn(|cx| self.poll_recalled(cx)).await
+    }
+
+    /// Waits for a recall beside the call's own task, which is woken too; for one task at a time.
+    pub(crate) async fn wait_recalled_beside(&self) -> &Recall {
+        std::future::poll_fn(|cx| self.poll_with(&self.closer, cx)).await
+    }
+
+    fn poll_with(&self, waker: &AtomicWaker, cx: &Context<'_>) -> Poll<&Recall> {
+        if let Some(recall) = self.recalled.get() {
+            return Poll::Ready(recall);
+        }
+        waker.register(cx.waker());
+        self.recalled.get().map_or(Poll::Pending, Poll::Ready)
     }
 
     /// Learns the index of the opening entry, whom that is about and which permit it names. Returns true if the call was
@@ -145,27 +174,39 @@ impl Live {
         let mut held = lock(&self.permit);
         // Only the call's own task learns it, and only once.
         let _ = self.opened.set((index, party));
-        let changed = held.basis() != permit.basis();
-        *held = permit;
+        let changed = held.permit.basis() != permit.basis();
+        *held = Held { permit, on_record: true };
         changed
     }
 
-    /// Returns the index of the opening entry and whom it is about, once it was submitted.
+    /// Returns the index of the opening entry and whom it is about, from when it was submitted until the closing entry is.
     pub(crate) fn opened(&self) -> Option<(u64, &Party)> {
-        self.opened.get().map(|(index, party)| (*index, party))
+        let opened = self.opened.get().filter(|_| !self.is_closed.load(Ordering::Acquire));
+        opened.map(|(index, party)| (*index, party))
+    }
+
+    /// Learns that its closing entry is about to be submitted: nothing more is recorded of it, though its client may take
+    /// as long as it likes to read the end.
+    pub(crate) fn closes(&self) {
+        self.is_closed.store(true, Ordering::Release);
     }
 
     /// Returns the legal bases it runs on.
     pub(crate) fn basis(&self) -> Vec<ProvisionId> {
-        lock(&self.permit).basis().to_vec()
+        lock(&self.permit).permit.basis().to_vec()
     }
 
-    /// Puts a newer permit in place of the one it runs on; returns true if its entries name another legal basis. A call
-    /// that is not open yet has none, see [`Live::opened_at`].
+    /// Learns that the ledger did not take the entry that names its legal basis: the next permit needs one, whatever its own.
+    pub(crate) fn not_recorded(&self) {
+        lock(&self.permit).on_record = false;
+    }
+
+    /// Puts a newer permit in place of the one it runs on; returns true if its entries name another legal basis, and one
+    /// more is to be written. A call that is not open yet has none, see [`Live::opened_at`].
     fn replace(&self, permit: Permit) -> bool {
         let mut held = lock(&self.permit);
-        let changed = held.basis() != permit.basis();
-        *held = permit;
+        let changed = held.permit.basis() != permit.basis() || !held.on_record;
+        *held = Held { permit, on_record: true };
         changed && self.opened.get().is_some()
     }
 }
@@ -261,9 +302,11 @@ impl Leases {
             tab: Tab::default(),
             place: Place { worker, slot },
             opened: OnceLock::new(),
-            permit: Mutex::new(permit),
+            is_closed: AtomicBool::new(false),
+            permit: Mutex::new(Held { permit, on_record: true }),
             recalled: OnceLock::new(),
             waker: AtomicWaker::new(),
+            closer: AtomicWaker::new(),
         };
         let live = match self.shards.get(worker) {
             Some(shard) => shard.enter(live, subjects, until),
@@ -314,17 +357,20 @@ impl Leases {
 
     /// Takes a recalled call out of the order of time: it needs no further decision.
     pub(crate) fn forget_time(&self, live: &Live) {
+        self.decide_at(live, Moment::MAX);
+    }
+
+    /// Lets a live call be decided again at a moment, in place of the one it stood under.
+    pub(crate) fn decide_at(&self, live: &Live, at: Moment) {
         if let Some(shard) = self.shards.get(live.place.worker) {
-            shard.reschedule(live.place.slot, Moment::MAX);
+            shard.reschedule(live.place.slot, at);
         }
     }
 
     /// Puts a newer permit, which holds up to `until`, under a live call; returns true if it is open and its entries name
     /// another legal basis.
     pub(crate) fn renew(&self, live: &Live, permit: Permit, until: Moment) -> bool {
-        if let Some(shard) = self.shards.get(live.place.worker) {
-            shard.reschedule(live.place.slot, until);
-        }
+        self.decide_at(live, until);
         live.replace(permit)
     }
 }

@@ -12,8 +12,9 @@ use proof::entry::{Entry, Kind};
 use terms::{KeyId, ModelFamily, ModelVersion, ModelVersionId, Moment};
 
 use crate::{
-    Shared,
+    Problem, Shared,
     authenticate::Caller,
+    closing::{AGAIN, may_pass},
     decide::{Gathered, Seen, gather, serialized, subjects},
     grounds::Grounds,
     lease::{Live, Recall, Subject},
@@ -129,7 +130,7 @@ impl Shared {
             }
         }
         let message = "what the call depends on changes faster than it can be decided";
-        self.recall(live, Recall::stopped("evaluation_failed", message, *self.snapshot.load().digest()))
+        self.recall(live, Recall::stopped("revisions_exceeded", message))
     }
 
     /// Returns what is decided about a call when `seen` is in force.
@@ -148,12 +149,11 @@ impl Shared {
         self.leases.depend(live, &answer.subjects);
         match &answer.determination {
             Determination::Permit(permit) if permit.obligations().is_empty() => {
-                self.renew(live, permit.clone(), answer);
-                false
+                self.renew(live, permit.clone(), answer)
             }
-            Determination::Permit(permit) => {
+            Determination::Permit(_) => {
                 let message = "the permit now demands what this gateway cannot do";
-                self.recall(live, Recall::stopped("obligation_unmet", message, *permit.snapshot()))
+                self.recall(live, Recall::stopped("obligation_unmet", message))
             }
             Determination::Refuse(refusal) => {
                 self.recall(live, Recall::refused(refusal, answer.grounds.facts().clone()))
@@ -166,8 +166,9 @@ impl Shared {
         live.recall(recall)
     }
 
-    /// Lets a call go on under a newer permit; another legal basis is recorded.
-    fn renew(&self, live: &Live, permit: Permit, answer: &Answer) {
+    /// Lets a call go on under a newer permit; another legal basis is recorded. Where the ledger has no room for that, the
+    /// call is decided again in a moment; where it will never take it, the call is recalled, and this returns true.
+    fn renew(&self, live: &Live, permit: Permit, answer: &Answer) -> bool {
         let mut entry = Entry::new(Kind::Redecision);
         entry.call = Some(live.call.0);
         entry.model = Some(permit.model().as_str().to_owned());
@@ -175,13 +176,24 @@ impl Shared {
         entry.basis = Some(spelled(permit.basis()));
         self.put_on(live, &self.tally.named_by(permit.basis()));
         if !self.leases.renew(live, permit, answer.until) {
-            return;
+            return false;
         }
-        let Some((opened, party)) = live.opened() else { return };
+        let Some((opened, party)) = live.opened() else { return false };
         entry.opened = Some(opened);
-        let append = |draft| self.ledger.append(draft);
-        if let Err(error) = answer.grounds.submit(entry, party, (&self.ledger, self.clock.now()), append) {
-            tracing::error!(call = %live.call, %error, "a re-decision could not be recorded");
+        let (now, append) = (self.clock.now(), |draft| self.ledger.append(draft));
+        match answer.grounds.submit(entry, party, (&self.ledger, now), append) {
+            Ok(_) => false,
+            Err(error) if may_pass(error) => {
+                tracing::warn!(call = %live.call, %error, "a re-decision waits to be recorded in the ledger");
+                live.not_recorded();
+                self.leases.decide_at(live, answer.until.min(now.plus(AGAIN)));
+                false
+            }
+            Err(error) => {
+                tracing::error!(call = %live.call, %error, "a re-decision could not be recorded: its call is recalled");
+                let code = Problem::LedgerUnavailable.code();
+                self.recall(live, Recall::stopped(code, "the record of this call cannot be completed"))
+            }
         }
     }
 }

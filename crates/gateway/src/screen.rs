@@ -14,7 +14,7 @@ use crate::dialect::Problem;
 pub enum Verdict {
     /// Go on.
     Pass,
-    /// Stop, with a stable code that caller and record both see.
+    /// Stop, with a stable code that caller and record both see: none of the policy's, which did not decide it.
     Stop(&'static str),
 }
 

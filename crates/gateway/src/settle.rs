@@ -16,7 +16,7 @@ use crate::{
     closing::{Closing, Submit, Submitted},
     config::Recording,
     delivered::Delivered,
-    lease::{Live, Recall},
+    lease::{Decision, Live, Recall},
     metrics::CallLabels,
     party::Party,
     record::{Durable, spelled, unavailable, with},
@@ -133,10 +133,10 @@ impl Settlement {
         self.write(outcome, code, None, Ledger::close);
     }
 
-    /// Closes the call as cut, with the facts on which it was decided; nobody waits for it.
+    /// Closes the call as cut, with the decision that cut it, if one did; nobody waits for it.
     pub(crate) fn cut(mut self, recall: &Recall) {
         self.shared.metrics.cut(recall.at.elapsed());
-        self.write(Outcome::Cut, Some(recall.code.to_owned()), Some(recall), Ledger::close);
+        self.write(Outcome::Cut, Some(recall.code.to_owned()), recall.decision.as_ref(), Ledger::close);
     }
 
     /// Submits the closing entry, once; `None` if that was done before or the ledger will never take it.
@@ -144,22 +144,21 @@ impl Settlement {
         &mut self,
         outcome: Outcome,
         code: Option<String>,
-        recall: Option<&Recall>,
+        decision: Option<&Decision>,
         submit: Submit,
     ) -> Option<Submitted> {
         let opened = self.opened.take()?;
         self.observe(outcome, code.as_deref(), opened);
+        self.live.iter().for_each(|live| live.closes());
         let mut entry = self.about(Kind::Close);
         entry.opened = Some(opened);
         entry.outcome = Some(outcome);
         entry.code = code;
         entry.usage = Some(self.usage);
         entry.meter = self.meter.get();
-        if let Some(recall) = recall {
-            entry.snapshot = Some(recall.snapshot);
-            entry.basis = Some(spelled(&recall.denied_by));
-        }
-        let facts = recall.map(|recall| recall.facts.clone()).unwrap_or_default();
+        entry.snapshot = decision.map(|decision| decision.snapshot);
+        entry.basis = decision.map(|decision| spelled(&decision.denied_by));
+        let facts = decision.map(|decision| decision.facts.clone()).unwrap_or_default();
         let response_id = self.response_id.take().map(|id| (Field::UpstreamId, id.into()));
         let fields = self.delivered.fields(self.call).into_iter().chain(response_id);
         let draft = with(self.draft(entry, facts), fields);

@@ -2,6 +2,7 @@
 
 mod allowance;
 mod events;
+mod relay;
 mod whole;
 
 use std::{
@@ -19,7 +20,7 @@ use policy::{Determination, Permit};
 use proof::entry::{Outcome, Usage};
 use terms::{CallId, Dialect};
 
-use self::{events::Relay, whole::Held};
+use self::{relay::Relay, whole::Held};
 use crate::{
     Call, Problem, Shared, Worker,
     admit::Slot,
@@ -162,7 +163,7 @@ impl Live {
     /// Recalls the call because a monitor stops it.
     fn stop(&self, code: &'static str) {
         let message = "the output was stopped by monitoring";
-        self.lease.recall(Recall::stopped(code, message, self.decided.seen.snapshot()));
+        self.lease.recall(Recall::stopped(code, message));
     }
 
     /// Puts what the upstream reported beside what was delivered. Remembers whose a stored response is, as soon as its id

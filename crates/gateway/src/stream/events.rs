@@ -23,9 +23,9 @@ use crate::{
 /// First bytes of a stream that are looked at to tell whether it is one.
 const OPENING_BYTES: usize = 256;
 
-/// The body of a stream that is relayed.
+/// The events of a stream that is relayed.
 #[derive(Debug)]
-pub struct Relay {
+pub(super) struct Events {
     body: ReplyBody,
     splitter: Splitter,
     meter: Meter,
@@ -35,6 +35,8 @@ pub struct Relay {
     /// What was delivered last is the beginning of an event whose end has not come.
     within_event: bool,
     live: Option<Live>,
+    /// The last event of a call that was cut before anybody asked for it.
+    last: Option<Bytes>,
 }
 
 /// What is known of the beginning of a stream.
@@ -69,7 +71,7 @@ struct Outgoing {
     ends: bool,
 }
 
-impl Relay {
+impl Events {
     pub(super) fn new(body: ReplyBody, live: Live) -> Self {
         Self {
             body,
@@ -80,18 +82,26 @@ impl Relay {
             waiting: None,
             within_event: false,
             live: Some(live),
+            last: None,
         }
     }
 
     pub(super) fn is_over(&self) -> bool {
-        self.live.is_none()
+        self.live.is_none() && self.last.is_none()
+    }
+
+    /// Closes the call, which was recalled; its last event waits to be asked for.
+    pub(super) fn close_recalled(&mut self) {
+        if self.live.is_some() {
+            self.last = self.cut();
+        }
     }
 
     /// Hands out what may leave next; `None` at the end.
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             match &self.live {
-                None => return Poll::Ready(None),
+                None => return Poll::Ready(self.last.take()),
                 Some(live) if live.lease.poll_recalled(cx).is_ready() => return Poll::Ready(self.cut()),
                 Some(_) => {}
             }

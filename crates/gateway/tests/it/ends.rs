@@ -20,7 +20,7 @@ use testkit::http::Answer;
 use crate::world::{CHAT, World, body, chat, served};
 
 /// Longer than anything here takes that does not wait for the disk.
-const SILENCE: Duration = Duration::from_millis(700);
+pub(crate) const SILENCE: Duration = Duration::from_millis(700);
 
 /// A body that is read on a thread of its own, so that a test can see that nothing comes.
 struct Reading {
@@ -71,7 +71,7 @@ fn stream(world: &World, key: &str, path: &str, fake: &str) -> Reading {
 }
 
 /// Returns the entries that are durable now.
-fn durable(world: &World) -> Vec<Entry> {
+pub(crate) fn durable(world: &World) -> Vec<Entry> {
     let durable = usize::try_from(world.ledger.health().durable).unwrap();
     let stored = world.ledger.reader().entries(0).unwrap().take(durable);
     stored.map(|stored| Entry::decode(&stored.unwrap().leaf).unwrap()).collect()

@@ -7,11 +7,11 @@
     reason = "a test that cannot set up its world fails"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use gateway::{Aside, EndpointSettings, Gateway, Monitor, OwnTokens, Parts, Settings, Unmonitored, UpstreamSettings};
 use identity::{Change, Directory, Holder, KeyRecord, KeyText, Pepper};
-use ledger::{Draft, Ledger, LookupError, Options, Reader, Stored};
+use ledger::{Draft, Ledger, LookupError, Options, Reader, Stored, storage::Storage};
 use policy::{Alias, CountryGroups, Directive, License, Snapshot, SnapshotDocument};
 use proof::{
     bundle::BundleEntry,
@@ -47,6 +47,8 @@ pub(crate) struct World {
 /// What outlives a restart.
 struct Base {
     dir: tempfile::TempDir,
+    disk: TestDisk,
+    storage: Arc<dyn Storage>,
     upstream: FakeUpstream,
     clock: Arc<ManualClock>,
     directory: Arc<Directory>,
@@ -81,22 +83,24 @@ impl World {
         Self::new_at(now(), change, Arc::new(Unmonitored), issuing)
     }
 
+    /// A world whose log is on `storage`, and not on a [`TestDisk`].
+    pub(crate) fn on(storage: Arc<dyn Storage>, change: impl FnOnce(&mut Settings)) -> Self {
+        let base = Base { storage, ..Base::new(now(), Issuing::default()) };
+        Self::begin(base, 1, snapshot(1, Vec::new(), Vec::new()), change, Arc::new(Unmonitored))
+    }
+
     fn new_at(start: Moment, change: impl FnOnce(&mut Settings), monitor: Arc<dyn Monitor>, issuing: Issuing) -> Self {
-        let clock = Arc::new(ManualClock::at(start));
-        let (dir, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().unwrap());
-        let directory = Arc::new(Directory::default());
-        directory.apply(Change::Organization(Arc::new(lab())));
-        let base = Base { dir, upstream, clock, directory, issuing };
-        Self::begin(base, 1, snapshot(1, Vec::new(), Vec::new()), change, monitor)
+        Self::begin(Base::new(start, issuing), 1, snapshot(1, Vec::new(), Vec::new()), change, monitor)
     }
 
     /// Ends the gateway and its log in good order and starts both anew under `snapshot`; the directory is kept.
     pub(crate) fn restart(self, snapshot: Snapshot) -> Self {
-        let Self { gateway, ledger, dir, upstream, clock, directory, epoch, .. } = self;
+        let Self { gateway, ledger, dir, disk, upstream, clock, directory, epoch, .. } = self;
         drop(gateway);
         ledger.stop().unwrap();
         drop(ledger);
-        let base = Base { dir, upstream, clock, directory, issuing: Issuing::default() };
+        let storage = Arc::new(disk.clone());
+        let base = Base { dir, disk, storage, upstream, clock, directory, issuing: Issuing::default() };
         Self::begin(base, epoch, snapshot, |_| {}, Arc::new(Unmonitored))
     }
 
@@ -107,17 +111,9 @@ impl World {
         change: impl FnOnce(&mut Settings),
         monitor: Arc<dyn Monitor>,
     ) -> Self {
-        let Base { dir, upstream, clock, directory, issuing } = base;
-        let options = Options {
-            origin: "log.example.com/test".to_owned(),
-            segment_bytes: 1 << 20,
-            queue_entries: 10_000,
-            checkpoint_every: Duration::from_millis(20),
-            heads_every: Duration::from_secs(3_600),
-        };
-        let (path, disk) = (dir.path().join("ledger"), TestDisk::default());
-        let on_disk = Arc::new(disk.clone());
-        let (ledger, _) = Ledger::open_on(on_disk, &path, options, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        let Base { dir, disk, storage, upstream, clock, directory, issuing } = base;
+        let path = dir.path().join("ledger");
+        let (ledger, _) = Ledger::open_on(storage, &path, options(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         let mut settings = Settings { listen: vec!["127.0.0.1:0".parse().unwrap()], workers: 2, ..Settings::default() };
         settings.upstreams = ["mythos-5", "ember-2"].map(|model| served(model, &upstream.url())).to_vec();
         change(&mut settings);
@@ -184,9 +180,8 @@ impl World {
 
     /// Puts the directive in force with an obligation for whatever it permits.
     pub(crate) fn demanding(&mut self, obligation: &str) -> gateway::Effect {
-        let mut json: Value = serde_json::from_str(JUNE_12).unwrap();
-        json["obligations"] = json!([obligation]);
-        self.enforce(vec![Directive::parse(json.to_string().as_bytes()).unwrap()], Vec::new())
+        self.epoch += 1;
+        self.gateway.snapshot(Arc::new(demanding(self.epoch, obligation)))
     }
 
     /// Puts the directive in force, and licenses for the lab's own staff: each with its id and its cap for a month.
@@ -244,15 +239,26 @@ impl World {
     }
 
     /// Puts a snapshot in force as the control plane does: it is on record first.
-    pub(crate) fn enact(&self, snapshot: &Arc<Snapshot>) {
+    pub(crate) fn enact(&self, snapshot: &Arc<Snapshot>) -> gateway::Effect {
+        self.put_on_record(snapshot);
+        self.gateway.snapshot(Arc::clone(snapshot))
+    }
+
+    /// Puts a snapshot on record, and not in force yet.
+    pub(crate) fn put_on_record(&self, snapshot: &Snapshot) {
         let mut entry = Entry::new(Kind::Snapshot);
         entry.snapshot = Some(*snapshot.digest());
         let _ = self.ledger.append(Draft::new(entry, snapshot.canonical())).unwrap().wait().unwrap();
-        self.gateway.snapshot(Arc::clone(snapshot));
+    }
+
+    /// Puts on record what is in force from the start, for a log that is audited; before any call.
+    pub(crate) fn recorded(self) -> Self {
+        self.put_on_record(&snapshot(1, Vec::new(), Vec::new()));
+        self
     }
 
     /// Returns the folder of the world.
-    pub(crate) fn dir(&self) -> &std::path::Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
@@ -267,18 +273,7 @@ impl World {
         let Self { gateway, ledger, dir, .. } = self;
         drop(gateway);
         ledger.stop().unwrap();
-        let (reader, bundle) = (ledger.reader(), dir.path().join("bundle"));
-        let (checkpoint, key) = (reader.checkpoint().unwrap().unwrap(), reader.verifier_key().unwrap());
-        std::fs::create_dir(&bundle).unwrap();
-        let source = BundleSource { origin: "log.example.com/test", key: &key, checkpoint: &checkpoint };
-        let bundled = |stored: Result<Stored, LookupError>| {
-            let stored = stored.map_err(std::io::Error::other)?;
-            let fields = stored.private.openings().cloned().unwrap_or_default();
-            Ok(BundleEntry { index: stored.index, leaf: stored.leaf, fields })
-        };
-        write_bundle(&bundle, &source, reader.entries(0).unwrap().map(bundled)).unwrap();
-        let options = verifier::Options { key: Some(key.parse().unwrap()), ..verifier::Options::default() };
-        verify_bundle(&bundle, &options, &mut ()).unwrap()
+        audit(&ledger, dir.path())
     }
 
     /// Waits until no call is live and nothing waits for the disk.
@@ -298,6 +293,43 @@ impl World {
         let close = entries.iter().rev().find(|entry| entry.kind == Kind::Close).expect("a closing entry");
         (close.outcome.unwrap(), close.code.clone())
     }
+}
+
+impl Base {
+    fn new(start: Moment, issuing: Issuing) -> Self {
+        let (clock, disk) = (Arc::new(ManualClock::at(start)), TestDisk::default());
+        let (dir, upstream) = (tempfile::tempdir().unwrap(), FakeUpstream::start().unwrap());
+        let (directory, storage) = (Arc::new(Directory::default()), Arc::new(disk.clone()));
+        directory.apply(Change::Organization(Arc::new(lab())));
+        Self { dir, disk, storage, upstream, clock, directory, issuing }
+    }
+}
+
+/// Returns how the log is kept.
+pub(crate) fn options() -> Options {
+    Options {
+        origin: "log.example.com/test".to_owned(),
+        segment_bytes: 1 << 20,
+        queue_entries: 10_000,
+        checkpoint_every: Duration::from_millis(20),
+        heads_every: Duration::from_secs(3_600),
+    }
+}
+
+/// Exports a log that was stopped into a folder in `dir`, and lets the auditor's program decide every call again.
+pub(crate) fn audit(ledger: &Ledger, dir: &Path) -> verifier::Report {
+    let (reader, bundle) = (ledger.reader(), dir.join("bundle"));
+    let (checkpoint, key) = (reader.checkpoint().unwrap().unwrap(), reader.verifier_key().unwrap());
+    std::fs::create_dir(&bundle).unwrap();
+    let source = BundleSource { origin: "log.example.com/test", key: &key, checkpoint: &checkpoint };
+    let bundled = |stored: Result<Stored, LookupError>| {
+        let stored = stored.map_err(std::io::Error::other)?;
+        let fields = stored.private.openings().cloned().unwrap_or_default();
+        Ok(BundleEntry { index: stored.index, leaf: stored.leaf, fields })
+    };
+    write_bundle(&bundle, &source, reader.entries(0).unwrap().map(bundled)).unwrap();
+    let options = verifier::Options { key: Some(key.parse().unwrap()), ..verifier::Options::default() };
+    verify_bundle(&bundle, &options, &mut ()).unwrap()
 }
 
 /// Returns a client that reaches servers of tests and nobody else.
@@ -417,6 +449,13 @@ pub(crate) fn capped(epoch: u64, licenses: &[(&str, Option<u64>)]) -> Snapshot {
         License::parse(json.to_string().as_bytes()).unwrap()
     };
     snapshot(epoch, vec![directive()], licenses.iter().map(license).collect())
+}
+
+/// Returns the directive with an obligation for whatever it permits.
+pub(crate) fn demanding(epoch: u64, obligation: &str) -> Snapshot {
+    let mut json: Value = serde_json::from_str(JUNE_12).unwrap();
+    json["obligations"] = json!([obligation]);
+    snapshot(epoch, vec![Directive::parse(json.to_string().as_bytes()).unwrap()], Vec::new())
 }
 
 const JUNE_12: &str = include_str!("../../../../examples/june-12.directive.json");

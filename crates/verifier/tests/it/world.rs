@@ -362,7 +362,9 @@ pub(crate) fn full_log() -> Log {
     log.cut(cut, &second, &revoked(log.now_ms(), "ember-2"));
     let stopped = log.ask(&second, &facts(log.now_ms(), "ember-2"), 5);
     log.close(stopped, Outcome::Cut);
-    log.drafts.last_mut().unwrap().entry.code = Some("obligation_unmet".to_owned());
+    // As a gateway writes it: with a digest of what it delivered, and with no decision.
+    let last = log.drafts.last_mut().unwrap();
+    (last.entry.code, last.digest) = (Some("obligation_unmet".to_owned()), Some(Field::Response));
     log.put(Entry::new(Kind::Registry), br#"{"person":"ada"}"#);
     log.heads();
     log.close(late, Outcome::Interrupted);
