@@ -44,20 +44,19 @@ impl LogKey {
         }
         let verifier = signer.verifier();
         let text = verifier.to_string();
-        let key = Self { signer, verifier, text };
-        key.publish(storage, layout).map_err(|source| io_error("write", &layout.verifier_key(), source))?;
-        Ok(key)
+        Ok(Self { signer, verifier, text })
     }
 
-    /// Writes the verifier key beside the checkpoint, unless it is there.
-    fn publish(&self, storage: &dyn Storage, layout: &Layout) -> io::Result<()> {
+    /// Writes the verifier key beside the checkpoint, unless it is there; call it once the checkpoint was found to be this
+    /// key's.
+    pub(crate) fn publish(&self, storage: &dyn Storage, layout: &Layout) -> Result<(), OpenError> {
         let path = layout.verifier_key();
         let text = format!("{}\n", self.text);
         if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
             return Ok(());
         }
-        storage.create_dir(&layout.log())?;
-        replace(storage, &path, text.as_bytes())
+        let written = storage.create_dir(&layout.log()).and_then(|()| replace(storage, &path, text.as_bytes()));
+        written.map_err(|source| io_error("write", &path, source))
     }
 
     pub(crate) fn origin(&self) -> &str {

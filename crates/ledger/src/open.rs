@@ -79,6 +79,7 @@ pub(crate) fn open(
     let signed = signed(&layout, &key)?;
     let found = find(&layout, &wal, signed.as_ref())?;
     found.check_clock(clock.now())?;
+    key.publish(storage.as_ref(), &layout)?;
     let slots = found.start.position.slots;
     let vault = Vault::open(Arc::clone(&storage), &layout.vault(), wal.is_empty(), slots);
     let vault = Arc::new(vault.map_err(|error| vault_error(dir, error))?);

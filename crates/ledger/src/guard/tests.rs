@@ -1,4 +1,5 @@
-//! The matrix of a store that fails: names after the tests of sequencing errors in FiloSottile/sunlight.
+//! A store that fails, that is newer or older than the log, or that holds another one. The cases are those of Sunlight
+//! (`internal/ctlog`): its lock backend is this store.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -144,21 +145,21 @@ fn a_stale_opening_is_refused() {
 }
 
 #[test]
-fn a_log_behind_the_store_is_refused() {
+fn checkpoint_store_newer() {
     let cell = Cell::default();
     pass(&guard(&Store::of(&cell), 1), 10).unwrap();
     assert!(matches!(pass(&guard(&Store::of(&cell), 2), 9), Err(Fault::Damaged(_))));
 }
 
 #[test]
-fn a_log_ahead_of_the_store_goes_on() {
+fn checkpoint_store_older() {
     let cell = Cell::default();
     pass(&guard(&Store::of(&cell), 1), 10).unwrap();
     pass(&guard(&Store::of(&cell), 2), 1_000).unwrap();
 }
 
 #[test]
-fn a_log_with_another_history_than_the_store_is_refused() {
+fn checkpoint_store_mismatch() {
     let cell = Cell::default();
     pass(&guard(&Store::of(&cell), 1), 10).unwrap();
     let other = guard(&Store::of(&cell), 2);

@@ -81,6 +81,8 @@ fn generations(dir: &Path, extension: &str) -> io::Result<Vec<u32>> {
 
 /// Followers take messages of 20 MiB at most.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
+/// After so many bytes a write waits for followers: of one that is slower than the memory here, 64 MiB may wait.
+const SYNCED_AT_ONCE: usize = 16 << 20;
 
 /// The file, open for writing.
 pub(crate) struct VaultFile {
@@ -146,8 +148,7 @@ impl VaultFile {
     fn clear(&self) -> io::Result<()> {
         let from = offset(self.durable);
         let zeros = vec![0; crate::bytes::length(self.length.saturating_sub(from))];
-        write_all_at(self.file.as_ref(), &zeros, from)?;
-        self.file.sync()
+        write_durably(self.file.as_ref(), &zeros, from)
     }
 
     /// Appends slots and returns once they are durable.
@@ -160,8 +161,7 @@ impl VaultFile {
             self.length = end.next_multiple_of(GROWS_BY);
             bytes.resize(crate::bytes::length(self.length - from), 0);
         }
-        write_all_at(self.file.as_ref(), &bytes, from)?;
-        self.file.sync()?;
+        write_durably(self.file.as_ref(), &bytes, from)?;
         self.durable = self.durable.saturating_add(u32::try_from(keys.len()).unwrap_or(u32::MAX));
         Ok(())
     }
@@ -234,8 +234,7 @@ impl VaultFile {
         bytes.resize(crate::bytes::length(length), 0);
         let unnamed = names.slots().with_added_extension("tmp");
         let file = self.storage.create(&unnamed)?;
-        write_all_at(file.as_ref(), &bytes, 0)?;
-        file.sync()?;
+        write_durably(file.as_ref(), &bytes, 0)?;
         Ok(Prepared { names, cipher, unnamed, length })
     }
 
@@ -278,16 +277,22 @@ impl VaultFile {
     fn destroy_file(&self, path: &Path) -> io::Result<()> {
         let length = std::fs::metadata(path)?.len();
         let file = self.storage.open(path)?;
-        write_all_at(file.as_ref(), &vec![0; crate::bytes::length(length)], 0)?;
-        file.sync()?;
+        write_durably(file.as_ref(), &vec![0; crate::bytes::length(length)], 0)?;
         self.storage.remove(path)
     }
 }
 
-/// Writes in pieces, each of which is one message to a follower.
-fn write_all_at(file: &dyn StorageFile, bytes: &[u8], offset: u64) -> io::Result<()> {
-    let offsets = (offset..).step_by(WRITTEN_AT_ONCE);
-    bytes.chunks(WRITTEN_AT_ONCE).zip(offsets).try_for_each(|(piece, at)| file.write_at(piece, at))
+/// Writes in pieces, each of which is one message to a follower, and returns once all of it is durable.
+fn write_durably(file: &dyn StorageFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let mut at = offset;
+    for part in bytes.chunks(SYNCED_AT_ONCE) {
+        for piece in part.chunks(WRITTEN_AT_ONCE) {
+            file.write_at(piece, at)?;
+            at += size(piece);
+        }
+        file.sync()?;
+    }
+    Ok(())
 }
 
 fn encode_all(slots: &[(Owner, Content)], cipher: &Cipher) -> io::Result<Vec<u8>> {
@@ -394,3 +399,6 @@ fn io_error(action: &'static str, path: &Path, source: io::Error) -> VaultError 
 fn damaged(path: &Path, why: &str) -> VaultError {
     VaultError::Damaged { path: path.display().to_string(), why: why.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -190,23 +190,6 @@ fn a_second_handle_on_the_same_log_is_refused() {
 }
 
 #[test]
-fn a_clock_behind_the_last_entry_opens_nothing_and_changes_nothing() {
-    let world = World::new();
-    let ledger = world.open();
-    world.clock.advance(Duration::from_secs(60));
-    put(&ledger, "late");
-    ledger.stop().unwrap();
-    let before = std::fs::read(world.segment()).unwrap();
-    let early =
-        World { clock: Arc::new(terms::ManualClock::at(Moment::parse("2026-06-12T21:21:54Z").unwrap())), ..world };
-    let refused = early.try_open();
-    assert!(matches!(refused, Err(OpenError::ClockBehind { .. })), "{refused:?}");
-    assert_eq!(std::fs::read(early.segment()).unwrap(), before);
-    early.clock.advance(Duration::from_secs(1));
-    assert!(early.try_open().is_ok());
-}
-
-#[test]
 fn a_clock_that_steps_back_while_the_log_is_open_stops_it_until_it_is_right_again() {
     let world = World::new();
     let ledger = world.open();
@@ -229,15 +212,6 @@ fn an_entry_that_is_too_long_is_refused_and_the_log_goes_on() {
     let long = note(&"x".repeat(64 << 10));
     assert_eq!(refusal(ledger.append(long)), Unavailable::TooLong);
     put(&ledger, "short");
-}
-
-#[test]
-fn opening_another_log_over_this_one_is_refused() {
-    let mut world = World::new();
-    world.open().stop().unwrap();
-    world.options.origin = "log.other.example/1".to_owned();
-    let refused = world.try_open().unwrap_err().to_string();
-    assert!(refused.contains(ORIGIN) && refused.contains("log.other.example/1"), "{refused}");
 }
 
 #[test]

@@ -11,11 +11,14 @@ use std::{
 };
 
 use ledger::{
-    Ledger, OpenError, Unavailable,
+    Ledger, OpenError, Pending, Unavailable,
     storage::{Disk, Storage, StorageFile},
 };
 
-use crate::world::{World, note, put, refusal, until};
+use crate::{
+    fsck::fsck,
+    world::{World, note, put, refusal, until},
+};
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
@@ -152,28 +155,44 @@ pub(crate) fn open(world: &World, storage: &Arc<Faulty>) -> Result<Ledger, OpenE
     opened.map(|(ledger, _)| ledger)
 }
 
-/// Appends until something fails; returns the entries that were acknowledged.
-fn use_log(ledger: &Ledger) -> Vec<(u64, String)> {
-    let mut kept = Vec::new();
-    for round in 0..24 {
-        let text = format!("{round} {}", "z".repeat(9_000));
-        let Ok(pending) = ledger.append(note(&text)) else {
+/// Appends so many entries until something fails, and says where each chain stands and changes the vault's key meanwhile;
+/// tells of each entry that was acknowledged.
+pub(crate) fn use_log(ledger: &Ledger, rounds: usize, mut told: impl FnMut(u64, usize)) {
+    for round in 0..rounds {
+        let Ok(recorded) = ledger.append(note(&text(round))).and_then(Pending::wait) else {
             break;
         };
-        let Ok(recorded) = pending.wait() else { break };
-        kept.push((recorded.index(), text));
+        told(recorded.index(), round);
+        // Whatever comes of these, the next entry is taken or refused.
+        if round == rounds / 3 {
+            let _recorded = ledger.heads().and_then(Pending::wait);
+        } else if round == rounds / 3 * 2 {
+            let _changed = ledger.rekey();
+        }
     }
     // A second time nothing is done, so a failure to stop shows in what the next opening finds.
     let _stopped = ledger.stop();
+}
+
+/// What an entry says; few of them fill a segment.
+pub(crate) fn text(round: usize) -> String {
+    format!("{round} {}", "z".repeat(9_000))
+}
+
+/// Uses a log for long enough to fill some segments; returns what was acknowledged.
+fn kept(ledger: &Ledger) -> Vec<(u64, usize)> {
+    let mut kept = Vec::new();
+    use_log(ledger, 24, |index, round| kept.push((index, round)));
     kept
 }
 
-fn check(world: &World, kept: &[(u64, String)], when: &str) {
+fn check(world: &World, kept: &[(u64, usize)], when: &str) {
+    fsck(world.dir()).unwrap_or_else(|why| panic!("{when}: {why}"));
     let ledger = open(world, &Faulty::new(|_, _, _| None));
     let ledger = ledger.unwrap_or_else(|error| panic!("{when}: {error}"));
-    for (index, text) in kept {
+    for (index, round) in kept {
         let stored = ledger.stored(*index).unwrap();
-        assert_eq!(stored.main().unwrap(), text.as_bytes(), "{when}");
+        assert_eq!(stored.main().unwrap(), text(*round).as_bytes(), "{when}");
     }
     let last = kept.last().map_or(0, |(index, _)| *index);
     until("the log signs again", || ledger.health().checkpoint > last);
@@ -196,7 +215,7 @@ pub(crate) fn quick() -> World {
 fn whatever_single_operation_fails_nothing_acknowledged_is_lost_and_the_log_opens_again() {
     let world = quick();
     let count = Faulty::new(|_, _, _| None);
-    assert_eq!(use_log(&open(&world, &count).unwrap()).len(), 24);
+    assert_eq!(kept(&open(&world, &count).unwrap()).len(), 24);
     let operations = count.done.load(Ordering::SeqCst);
     assert!(operations > 100, "{operations}");
     let mut failed = 0;
@@ -206,7 +225,7 @@ fn whatever_single_operation_fails_nothing_acknowledged_is_lost_and_the_log_open
         let world = quick();
         let storage = Faulty::new(move |number, _, _| (number == at).then_some(fault));
         let kept = match open(&world, &storage) {
-            Ok(ledger) => use_log(&ledger),
+            Ok(ledger) => kept(&ledger),
             Err(OpenError::Io { .. }) => Vec::new(),
             Err(other) => panic!("{fault:?} at {at}: {other}"),
         };
@@ -289,8 +308,9 @@ fn without_room_for_the_next_segment_entries_are_refused_until_there_is_and_none
     assert!(kept.iter().all(|index| seen.contains(index)));
 }
 
+/// After the test of the rate limit of Sunlight: what cannot be taken in time is refused.
 #[test]
-fn a_full_queue_refuses_and_takes_again_when_the_disk_has_caught_up() {
+fn ratelimit() {
     let mut world = quick();
     world.options.queue_entries = 8;
     let slow = Arc::new(AtomicBool::new(false));

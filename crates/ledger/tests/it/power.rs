@@ -15,16 +15,19 @@ use ledger::{
 };
 use proof::entry::Class;
 
-use crate::world::{World, note, put, segments, submit, until};
+use crate::{
+    fsck::fsck_after_power_cut,
+    world::{World, note, put, segments, submit, until},
+};
 
 /// What a disk can tear: a write may leave any of its sectors old or new.
 const SECTOR: usize = 512;
 
 /// A small generator of the same numbers for the same seed.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: usize) -> usize {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -313,6 +316,7 @@ fn cut(operations: usize, seed: u64) {
     let frozen = model.lock().unwrap().clone();
     frozen.materialize(world.dir(), after.dir(), &mut random);
     let when = format!("after {operations} operations, seed {seed}");
+    fsck_after_power_cut(after.dir()).unwrap_or_else(|why| panic!("{when}: {why}"));
     let power_on = Arc::new(Mutex::new(whole(after.dir())));
     let storage = Arc::new(Simulated(power_on));
     let opened = Ledger::open_on(storage, after.dir(), after.options.clone(), after.clock());

@@ -15,7 +15,7 @@ use proof::entry::{Entry, Kind};
 
 use crate::{
     faults::{Fault, Faulty, Op, open, quick},
-    world::{World, note, refusal},
+    world::{World, note, refusal, until},
 };
 
 const NOW: u32 = 2_026 * 4 + 1;
@@ -159,4 +159,52 @@ fn a_log_whose_change_of_the_vaults_key_was_cut_off_takes_nothing_more() {
     assert_eq!(refusal(ledger.append(note("x"))), ledger::Unavailable::Fenced);
     drop(ledger);
     assert_eq!(world.open().stored(kept).unwrap().main(), Some(&b"ada"[..]));
+}
+
+/// Ends a stall, also where a test fails meanwhile.
+struct Ends(Arc<AtomicBool>);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn commits_that_need_no_new_key_do_not_wait_while_the_vaults_key_is_changed() {
+    let world = quick();
+    let (stalls, stalled) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let (held, met) = (Arc::clone(&stalls), Arc::clone(&stalled));
+    let storage = Faulty::new(move |_, op, path: &Path| {
+        while op == Op::Write && path.ends_with("vault/2.keys.tmp") && held.load(Ordering::SeqCst) {
+            met.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        None
+    });
+    let ledger = open(&world, &storage).unwrap();
+    let ada = tell(&ledger, "ada").unwrap();
+    let late = std::thread::scope(|scope| {
+        let stall = Ends(stalls);
+        let changing = scope.spawn(|| ledger.rekey());
+        until("the new vault is being written", || stalled.load(Ordering::SeqCst));
+        let durable = |draft| {
+            let index = ledger.append(draft).unwrap().index();
+            until("it is durable", || ledger.health().durable > index);
+        };
+        // Nobody's key and ada's are there.
+        (0..20).for_each(|_| durable(note("no one's")));
+        (0..20).for_each(|_| durable(about(&ledger, "ada")));
+        assert!(!changing.is_finished());
+        // Minh's is not.
+        let minh = ledger.append(about(&ledger, "minh")).unwrap();
+        drop(stall);
+        changing.join().unwrap().unwrap();
+        minh.wait().unwrap().index()
+    });
+    drop(ledger);
+    let ledger = world.open();
+    for (index, name) in [(ada, "ada"), (late, "minh")] {
+        assert_eq!(ledger.stored(index).unwrap().main(), Some(name.as_bytes()));
+    }
 }
