@@ -116,7 +116,7 @@ def parse(data: Optional[bytes]) -> Any:
         return dict(pairs)
 
     def number(text: str) -> int:
-        must(text.isdigit(), f"`{text}` is not an unsigned integer")
+        must(text.isdigit() and len(text) <= 20, f"`{text[:40]}` is not an unsigned integer of 64 bits")
         return int(text)
 
     must(data is not None, "a field that this needs is withheld")
@@ -278,7 +278,8 @@ class Shown:
             good = type(value) is of if type(of) is type else type(value) is bytes and len(value) == of
             must(good and key < 23 and key != 13, f"entry {index} has a field that there is not")
         self.kind, self.time, self.entry = entry[KIND], entry[TIME], entry  # type: int, int, dict[int, Any]
-        self.decides = self.kind in (OPEN, REFUSAL, REDECISION) or self.kind == CLOSE and SNAPSHOT in entry
+        is_cut = self.kind == CLOSE and entry.get(OUTCOME) == 2
+        self.decides = self.kind in (OPEN, REFUSAL, REDECISION) or is_cut and SNAPSHOT in entry
         good = entry[VERSION] == 2 and 1 <= self.kind <= 14 and 1 <= entry.get(OUTCOME, 1) <= 6
         must(good, f"entry {index} has a version, kind or outcome that there is not")
         usage = entry.get(USAGE, {2: 0, 3: 0})
@@ -298,6 +299,10 @@ class Shown:
     def lacks(self, wanted: Any) -> bool:
         """Says whether the private part, or one of these fields of it, is withheld."""
         return PRIVATE in self.entry and (not self.fields or any(self.fields.get(of, b"") is None for of in wanted))
+
+    def may_have_facts(self) -> bool:
+        """Says whether it has a first field of its own, as far as that is told."""
+        return PRIVATE in self.entry and (not self.fields or 1 in self.fields)
 
 
 def read_entries(data: bytes) -> Iterator[Shown]:
@@ -404,10 +409,10 @@ def tree(data: bytes, note: Checkpoint, hashes: bytes = b"") -> dict[int, Shown]
 
 
 class Log:
-    """Holds entries, each against those before it (11): all of a log, or of a part those from the entry `first` on."""
+    """Holds entries, each against those before it (11): all of a log, or of a part calls of a chain from `first` on."""
 
-    def __init__(self, shown: dict[int, Shown], first: Optional[int] = None) -> None:
-        self.shown, self.whole, self.first = shown, first is None, first or 0
+    def __init__(self, shown: dict[int, Shown], first: int = 0, chain: Optional[bytes] = None) -> None:
+        self.shown, self.first, self.chain = shown, first, chain
         self.time, self.in_force = 0, None  # type: int, Optional[bytes]
         self.replaced: dict[Optional[bytes], int] = {}  # snapshots that were in force, and until when
         self.leases: dict[int, int] = {}  # of live calls, by the index of their open entry, as below
@@ -421,19 +426,21 @@ class Log:
         must(one.time >= self.time, f"entry {index} is of earlier than the entry before it", "time")
         self.time, document = one.time, one.fields.get(1)
         self.linked(one)
-        must(self.has_facts(one), f"entry {index} has no facts, or those of another", "facts")
+        mine = not self.chain or self.chain in one.chains and entry.get(OPENED, index) >= self.first
+        must(not mine or self.has_facts(one), f"entry {index} has no facts, or those of another", "facts")
         if kind == IN_FORCE:
             must(document is None or named == sha(document), f"entry {index} names another document", "snapshot")
             self.replaced[self.in_force], self.in_force = self.time, named
-        elif one.decides:
+        elif one.decides and mine:
             good = named == self.in_force or self.replaced.get(named, -GRACE) + GRACE >= self.time
             must(named is not None and good, f"entry {index} names a snapshot that was not in force", "snapshot")
         with check("call"):
-            if kind == OPEN or kind == METERED and OUTCOME not in entry:
+            if mine and (kind == OPEN or kind == METERED and OUTCOME not in entry):
+                must({CALL, MODEL} <= set(entry), f"entry {index} does not name a call and a model")
                 must(kind == METERED or entry[CALL] not in self.live, f"entry {index} opens a call that is open")
-                self.live.add(entry[CALL])
+                self.live.update([entry[CALL]] if kind == OPEN else [])
                 self.opens[index], self.leases[index] = one, entry.get(LEASE, -1)
-            elif kind in (CLOSE, REDECISION, MORE) and entry[OPENED] >= self.first:
+            elif mine and kind in (CLOSE, REDECISION, MORE):
                 self.follow(one, self.opens.get(entry[OPENED]))
 
     def linked(self, one: Shown) -> None:
@@ -450,13 +457,13 @@ class Log:
 
     def has_facts(self, one: Shown) -> bool:
         """Says whether an entry has the facts that it needs itself, or those of one that has some itself (10, 14)."""
-        at, own = one.entry.get(FACTS_AT), not one.fields or 1 in one.fields
+        at = one.entry.get(FACTS_AT)
         if one.kind not in (OPEN, REFUSAL, REDECISION) or at is None:
-            return at is None and (not one.decides or PRIVATE in one.entry and own)
+            return at is None and (not one.decides or one.may_have_facts())
         of = self.shown.get(at)
-        own = of and of.kind in (OPEN, REFUSAL, REDECISION) and FACTS_AT not in of.entry
-        own = own and [key for key in of.chains if key[0] == 1] == [key for key in one.chains if key[0] == 1]
-        return bool(own or not of and not self.whole) and 0 < one.index - at <= FURTHEST and 1 not in one.fields
+        good = of and of.kind in (OPEN, REFUSAL, REDECISION) and FACTS_AT not in of.entry and of.may_have_facts()
+        good = good and [key for key in of.chains if key[0] == 1] == [key for key in one.chains if key[0] == 1]
+        return bool(good or not of and self.chain) and 0 < one.index - at <= FURTHEST and 1 not in one.fields
 
     def follow(self, one: Shown, opened: Optional[Shown]) -> None:
         """Holds a close, a redecision or a lease against the entry that opened its call."""
@@ -632,6 +639,7 @@ def meets(note: Checkpoint, policy: bytes, log: Key) -> list[str]:
     logs, witnesses, quorum = [], [], None  # type: list[Key], list[Key], Optional[bytes]
     groups: dict[bytes, bool] = {b"none": True}
     members: set[bytes] = set()
+    must(re.fullmatch(rb"[^\0-\x08\x0b-\x1f\x7f]*\n", policy), "is not lines of text")
     for verb, *rest in (line.split() or [b"#"] for line in policy.split(b"\n")):
         is_new = rest and rest[0] not in groups
         if verb == b"log" and len(rest) in (1, 2):
@@ -641,7 +649,8 @@ def meets(note: Checkpoint, policy: bytes, log: Key) -> list[str]:
             groups[rest[0]] = note.signed_by(witnesses[-1])
         elif verb == b"group" and len(rest) > 2 and is_new:
             of = rest[2:]
-            least = int({b"any": b"1", b"all": b"%d" % len(of)}.get(rest[1], rest[1]))
+            word = {b"any": b"1", b"all": b"%d" % len(of)}.get(rest[1], rest[1])
+            least = int(word) if re.fullmatch(b"[1-9][0-9]{0,8}", word) else 0
             must(len(set(of)) == len(of) >= least > 0, f"the group {rest[0]!r} asks for what cannot be")
             must(set(of) <= set(groups) - members - {b"none"}, f"the group {rest[0]!r} has no such members")
             groups[rest[0]] = sum(groups[member] for member in of) >= least
@@ -827,7 +836,7 @@ class Production:
 
     def calls(self) -> None:
         """Follows the calls; finds those that are selected, what may be shown of them, and what of that is withheld."""
-        self.log, self.selected, self.withheld = Log(self.shown, self.chain.first + 1), [], set()
+        self.log, self.selected, self.withheld = Log(self.shown, self.chain.first + 1, self.chain.key), [], set()
         may = self.asked.may
         for one in self.shown.values():
             self.log.see(one)

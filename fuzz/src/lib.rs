@@ -3,6 +3,7 @@
 mod directory;
 mod evidence;
 mod kept;
+mod private;
 mod proofs;
 mod signals;
 mod tokens;
@@ -37,6 +38,13 @@ pub const TARGETS: &[Target] = &[
     ("production_sums", proofs::production_sums),
     ("production_names", proofs::production_names),
     ("approval", proofs::approval),
+    ("bundle_manifest", proofs::bundle_manifest),
+    ("custody", private::custody),
+    ("desk_record", private::desk_record),
+    ("facts", private::facts),
+    ("genesis", private::genesis),
+    ("snapshot_document", private::snapshot_document),
+    ("start_note", private::start_note),
     ("follower_message", follower_message),
     ("wal_batch", wal_batch),
     ("segment_header", segment_header),
@@ -95,6 +103,13 @@ pub fn accepts(name: &str, bytes: &[u8]) -> Option<bool> {
         "production_sums" => proof::production::SumsFile::parse(bytes).is_ok(),
         "production_names" => proof::production::NamesFile::parse(bytes).is_ok(),
         "approval" => proofs::read_approval(bytes).is_some(),
+        "bundle_manifest" => proofs::read_bundle_manifest(bytes).is_some(),
+        "custody" => private::read_custody(bytes).is_some(),
+        "desk_record" => verifier::fuzzing::desk_record(bytes),
+        "facts" => verifier::fuzzing::facts(bytes),
+        "genesis" => verifier::fuzzing::genesis(bytes),
+        "snapshot_document" => verifier::fuzzing::snapshot(bytes).0,
+        "start_note" => verifier::fuzzing::start_note(bytes),
         "follower_message" => ledger::fuzzing::follower_message(bytes).is_some(),
         "wal_batch" => ledger::fuzzing::wal_batch(bytes).is_some(),
         "segment_header" => ledger::fuzzing::segment_header(bytes).is_some(),

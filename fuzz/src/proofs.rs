@@ -2,7 +2,7 @@
 
 use proof::{
     approval::Approval,
-    bundle::{EntriesReader, EntriesWriter},
+    bundle::{self, EntriesReader, EntriesWriter},
     dsse::Envelope,
     production::{HeadsFile, Manifest, NamesFile, SumsFile},
     sums::Statement,
@@ -55,6 +55,18 @@ pub(crate) fn sums_statement(bytes: &[u8]) {
     if let Ok(statement) = Statement::parse(bytes) {
         assert_eq!(Statement::parse(&statement.to_json()).as_ref(), Ok(&statement));
     }
+}
+
+/// A manifest of a whole log that parses is written as the same bytes.
+pub(crate) fn bundle_manifest(bytes: &[u8]) {
+    if let Some(manifest) = read_bundle_manifest(bytes) {
+        assert_eq!(manifest.to_json().unwrap_or_default().as_bytes(), bytes);
+    }
+}
+
+/// Reads the manifest of a whole log.
+pub(crate) fn read_bundle_manifest(bytes: &[u8]) -> Option<bundle::Manifest> {
+    bundle::Manifest::parse(std::str::from_utf8(bytes).ok()?).ok()
 }
 
 /// An envelope that parses is written as one that parses to the same.

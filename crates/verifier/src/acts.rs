@@ -118,6 +118,11 @@ impl Acts {
     }
 }
 
+/// Returns true if the bytes are who changed what.
+pub(crate) fn is_change(main: &[u8]) -> bool {
+    serde_json::from_slice::<Envelope>(main).is_ok()
+}
+
 /// Returns true if an entry with this code tells what the desk did.
 fn is_of_the_desk(code: &str) -> bool {
     ["directive.", "license.", "approver.", "production.", "desk."].iter().any(|of| code.starts_with(of))

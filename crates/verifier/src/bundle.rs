@@ -39,8 +39,16 @@ pub struct VerifyError {
 ///
 /// # Errors
 ///
-/// [`VerifyError`] if a file cannot be read.
+/// [`VerifyError`] if a file cannot be read; that it is no plain file is a fault.
 pub fn verify_bundle(dir: &Path, options: &Options, progress: &mut dyn Progress) -> Result<Report, VerifyError> {
+    regular::or_fault(verify(dir, options, progress), |why| {
+        let mut report = Report::default();
+        report.fault(None, why);
+        report
+    })
+}
+
+fn verify(dir: &Path, options: &Options, progress: &mut dyn Progress) -> Result<Report, VerifyError> {
     let mut report = Report::default();
     let manifest = read(dir, MANIFEST_FILE)?;
     let manifest = match parse_manifest(&manifest) {

@@ -1,6 +1,9 @@
 //! The directive desk: who may approve, who approved what, and whether that was enough when it took force.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use proof::{
     approval::{Act, document_sha256},
@@ -13,6 +16,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use terms::Moment;
 
+use self::force::{Change, InForce, is_reissued, named};
+
+mod force;
+
 /// What the desk did so far.
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
@@ -21,10 +28,12 @@ pub(crate) struct Desk {
     /// Role and key of each approver who is not revoked, by their name.
     approvers: BTreeMap<String, (String, String)>,
     approvals: BTreeMap<Version, Vec<Given>>,
-    /// Acts without their approvals that did not end yet.
-    glass: BTreeSet<Version>,
-    /// The hash of each document that is in force; absent before the first snapshot, or if that is withheld.
-    in_force: Option<BTreeSet<Hash>>,
+    /// Acts without their approvals that did not end yet, and what comes back at their limit, if anything does.
+    glass: BTreeMap<Version, Option<Value>>,
+    /// What is in force: nothing before the first snapshot.
+    in_force: InForce,
+    /// True if what is in force is not known: its snapshot is withheld.
+    is_unknown: bool,
     /// True once an entry of the desk was withheld: what it did is not known from there on.
     is_withheld: bool,
 }
@@ -57,6 +66,7 @@ struct Glass {
     kind: String,
     id: String,
     version: u64,
+    restore: Option<Value>,
     ended: Option<Value>,
 }
 
@@ -96,7 +106,7 @@ impl Desk {
         let glass = Glass::deserialize(body).map_err(|e| format!("its private part is no break of the glass: {e}"))?;
         let version = (glass.kind, glass.id, glass.version);
         match glass.ended {
-            None => drop(self.glass.insert(version)),
+            None => drop(self.glass.insert(version, glass.restore)),
             Some(_) => drop(self.glass.remove(&version)),
         }
         Ok(())
@@ -121,39 +131,65 @@ impl Desk {
 
     /// Takes a snapshot that took force, with what is in it if that is at hand: what it changes was approved.
     pub(crate) fn takes_force(&mut self, entry: &Entry, documents: Option<&Documents>) -> Result<(), String> {
-        let Some(documents) = documents else {
-            self.in_force = None;
-            return Ok(());
-        };
-        let hashed = documents.hashed();
-        let before = self.in_force.replace(hashed.iter().map(|(_, _, hash)| *hash).collect());
-        let (Some(before), Some((kind, verb))) = (before, entry.code.as_deref().and_then(act_of)) else {
-            return Ok(());
-        };
-        let mut news = hashed.into_iter().filter(|(of, _, hash)| *of == kind && !before.contains(hash));
-        let judged = self.needs > 0 && !self.is_withheld;
-        if !judged || news.any(|(_, document, hash)| self.is_approved(kind, verb, document, &hash, entry.at_ms)) {
+        let was_unknown = mem::replace(&mut self.is_unknown, documents.is_none());
+        let before = mem::replace(&mut self.in_force, documents.map(Documents::in_force).unwrap_or_default());
+        if was_unknown || self.is_unknown {
             return Ok(());
         }
-        Err(format!("it puts a {kind} in force that {} people had to approve to {verb}, and they did not", self.needs))
+        let change = Change { before: &before, after: &self.in_force, at_ms: entry.at_ms };
+        match entry.code.as_deref().and_then(act_of) {
+            None => change.is_none(),
+            Some(_) if self.needs == 0 || self.is_withheld => Ok(()),
+            Some(act) => self.judge(act, &change),
+        }
     }
 
-    /// Returns true if enough people approved to do this with the document, or the glass was broken for it.
-    fn is_approved(&self, kind: &str, verb: &str, document: &Value, hash: &Hash, at_ms: u64) -> bool {
-        let version = version(kind, document);
-        let same = |glass: &Version| {
-            let id = (&glass.0, &glass.1) == (&version.0, &version.1);
-            id && (verb == RESTORE || glass.2 == version.2)
-        };
-        if self.glass.iter().any(same) {
+    /// Requires of all that an act changes that it was approved, or goes with what was.
+    fn judge(&self, (kind, verb): (&str, &str), change: &Change<'_>) -> Result<(), String> {
+        change.keeps_what_governs()?;
+        let unfounded = |new: &(&Version, &Value)| new.0.0 != kind || !self.may_take_force(verb, *new, change);
+        match change.new_ones().find(unfounded) {
+            None => Ok(()),
+            Some((version, _)) => {
+                let named = named(version);
+                Err(format!("it puts {named} in force, which {} people had to approve, and they did not", self.needs))
+            }
+        }
+    }
+
+    fn may_take_force(&self, verb: &str, new: (&Version, &Value), change: &Change<'_>) -> bool {
+        if self.is_by_glass(verb, new, change) {
             return true;
         }
-        let given = self.approvals.get(&version);
-        let counts = |given: &&Given| given.counts(verb, hash, at_ms) && self.knows(&given.by).is_ok();
+        let approved = |by: &(&Version, &Value)| verb != RESTORE && self.is_approved(verb, *by, change.at_ms);
+        approved(&new) || change.new_ones().filter(approved).any(|by| change.is_superseded(new, by))
+    }
+
+    /// Returns true if the glass is broken for it, it comes back at the limit of that, or it goes on waiting behind it.
+    fn is_by_glass(&self, verb: &str, new: (&Version, &Value), change: &Change<'_>) -> bool {
+        let (version, document) = new;
+        let mut open = self.glass.iter().filter(|(of, _)| (&of.0, &of.1) == (&version.0, &version.1));
+        let covers = |(of, restore): (&Version, &Option<Value>)| match restore {
+            _ if verb != RESTORE => of.2 == version.2 || change.goes_on_waiting(version, document),
+            Some(held) => {
+                is_reissued(document, held, &["version", "status_since"]) || change.goes_on_waiting(version, document)
+            }
+            None => false,
+        };
+        open.any(covers)
+    }
+
+    /// Returns true if enough people approved to do this with the document.
+    fn is_approved(&self, verb: &str, (version, document): (&Version, &Value), at_ms: u64) -> bool {
+        let Ok(hash) = document_sha256(document) else {
+            return false;
+        };
+        let given = self.approvals.get(version);
+        let counts = |given: &&Given| given.counts(verb, &hash, at_ms) && self.knows(&given.by).is_ok();
         let counted: Vec<_> = given.into_iter().flatten().filter(counts).map(|given| &given.by).collect();
         let names: BTreeSet<_> = counted.iter().map(|by| &by.name).collect();
         let roles: BTreeSet<_> = counted.iter().map(|by| &by.role).collect();
-        verb != RESTORE && names.len().min(roles.len()) as u64 >= self.needs
+        names.len().min(roles.len()) as u64 >= self.needs
     }
 }
 
@@ -191,14 +227,16 @@ impl Documents {
 
     /// Returns each version that is in force, with the hash of its document.
     pub(crate) fn versions(&self) -> impl Iterator<Item = (Version, Hash)> {
-        self.hashed().into_iter().map(|(kind, document, hash)| (version(kind, document), hash))
+        self.all().filter_map(|(version, document)| Some((version, document_sha256(document).ok()?)))
     }
 
-    /// Returns each document with its kind and hash.
-    fn hashed(&self) -> Vec<(&'static str, &Value, Hash)> {
-        let directives = self.directives.iter().map(|document| ("directive", document));
-        let all = directives.chain(self.licenses.iter().map(|document| ("license", document)));
-        all.filter_map(|(kind, document)| Some((kind, document, document_sha256(document).ok()?))).collect()
+    fn in_force(&self) -> InForce {
+        self.all().map(|(version, document)| (version, document.clone())).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = (Version, &Value)> {
+        let directives = self.directives.iter().map(|document| (version("directive", document), document));
+        directives.chain(self.licenses.iter().map(|document| (version("license", document), document)))
     }
 }
 
@@ -211,8 +249,16 @@ mod tests {
 
     const APPLIED_MS: u64 = 1_782_475_200_000;
 
+    /// A version that says what no other says, and has spoken for half a day.
     fn document(version: u64) -> Value {
-        json!({ "type": "directive/v1", "id": "d-1", "version": version, "status": "in_force" })
+        says(version, version)
+    }
+
+    fn says(version: u64, what: u64) -> Value {
+        json!({
+            "type": "directive/v1", "id": "d-1", "version": version, "status": "in_force",
+            "status_since": "2026-06-26T00:00:00Z", "says": what,
+        })
     }
 
     /// An act on the second version, good until a day after it took force.
@@ -242,21 +288,26 @@ mod tests {
         Approver { name: name.to_owned(), role: role(name).to_owned(), key: key(name) }
     }
 
-    /// A desk of three approvers in two roles that asks for two, with the first version in force.
+    /// A desk of three approvers in two roles that asks for two, with the first version in force since one was enough.
     fn desk() -> Desk {
         let mut desk = Desk::default();
+        take(&mut desk, "directive.apply", 1, APPLIED_MS).unwrap();
         desk.policy(br#"{"actor":"process:config","approvals":2}"#).unwrap();
         for name in ["iris", "otto", "vera"] {
             desk.registers(&registered(name, None)).unwrap();
         }
-        take(&mut desk, "config.load", 1, APPLIED_MS).unwrap();
         desk
     }
 
     /// Puts a version in force at a time.
     fn take(desk: &mut Desk, code: &str, version: u64, at_ms: u64) -> Result<(), String> {
+        take_all(desk, code, &[document(version)], at_ms)
+    }
+
+    /// Puts these directives in force at a time.
+    fn take_all(desk: &mut Desk, code: &str, directives: &[Value], at_ms: u64) -> Result<(), String> {
         let entry = Entry { code: Some(code.to_owned()), at_ms, ..Entry::new(Kind::Snapshot) };
-        let snapshot = json!({ "directives": [document(version)], "licenses": [] }).to_string();
+        let snapshot = json!({ "directives": directives, "licenses": [] }).to_string();
         desk.takes_force(&entry, Documents::read(snapshot.as_bytes()).as_ref())
     }
 
@@ -305,26 +356,47 @@ mod tests {
 
     #[test]
     fn a_broken_glass_lets_one_version_take_force_and_be_put_back_until_it_ends() {
-        let glass = |ended| json!({ "kind": "directive", "id": "d-1", "version": 2, "actor": "key:1", "ended": ended });
-        let mut broken = desk();
-        assert!(take(&mut broken, "directive.restore", 2, APPLIED_MS).is_err());
-        let mut broken = desk();
-        broken.breaks_glass(&glass(Value::Null)).unwrap();
-        assert_eq!(take(&mut broken, "directive.apply", 2, APPLIED_MS), Ok(()));
-        assert_eq!(take(&mut broken, "directive.restore", 3, APPLIED_MS), Ok(()));
-        assert!(take(&mut broken, "directive.apply", 4, APPLIED_MS).is_err(), "it was broken for the second version");
-        broken.breaks_glass(&glass(json!({ "at": "2026-06-26T12:00:00Z", "why": "limit" }))).unwrap();
-        assert!(take(&mut broken, "directive.restore", 5, APPLIED_MS).is_err());
+        let glass = |restore, ended| json!({ "kind": "directive", "id": "d-1", "version": 2, "restore": restore, "ended": ended });
+        let open = |restore| {
+            let mut desk = desk();
+            desk.breaks_glass(&glass(restore, Value::Null)).unwrap();
+            desk
+        };
+        let at = APPLIED_MS;
+        assert!(take(&mut desk(), "directive.restore", 2, at).is_err());
+        let mut broken = open(document(1));
+        assert!(
+            take_all(&mut open(document(1)), "directive.restore", &[says(3, 2)], at).is_err(),
+            "not what comes back"
+        );
+        assert_eq!(take(&mut broken, "directive.apply", 2, at), Ok(()));
+        assert_eq!(take_all(&mut broken, "directive.restore", &[says(3, 1)], at), Ok(()));
+        assert!(take(&mut broken, "directive.apply", 4, at).is_err(), "it was broken for the second version");
+        broken.breaks_glass(&glass(document(1), json!({ "at": "2026-06-26T12:00:00Z", "why": "limit" }))).unwrap();
+        assert!(take_all(&mut broken, "directive.restore", &[says(5, 1)], at).is_err());
+        let mut narrows = open(Value::Null);
+        assert_eq!(take(&mut narrows, "directive.apply", 2, at), Ok(()));
+        assert!(take_all(&mut narrows, "directive.restore", &[says(3, 1)], at).is_err(), "nothing comes back of it");
     }
 
     #[test]
-    fn where_no_approval_is_asked_for_or_the_desk_is_withheld_nothing_is_judged() {
+    fn where_no_approval_is_asked_for_or_the_desk_is_withheld_no_act_is_judged() {
         let mut single = desk();
         single.policy(br#"{"actor":"process:config","approvals":0}"#).unwrap();
         assert_eq!(take(&mut single, "directive.apply", 2, APPLIED_MS), Ok(()));
         let mut withheld = desk();
         withheld.withhold();
         assert_eq!(take(&mut withheld, "directive.apply", 2, APPLIED_MS), Ok(()));
+        assert!(take(&mut withheld, "config.load", 3, APPLIED_MS).is_err(), "which is no act");
         assert!(desk().policy(b"{}").is_err() && desk().registers(&json!({})).is_err());
+    }
+
+    #[test]
+    fn after_a_snapshot_that_is_withheld_one_is_taken_as_it_is() {
+        let mut desk = desk();
+        let entry = Entry { code: Some("config.load".to_owned()), ..Entry::new(Kind::Snapshot) };
+        desk.takes_force(&entry, None).unwrap();
+        assert_eq!(take(&mut desk, "config.load", 7, APPLIED_MS), Ok(()));
+        assert!(take(&mut desk, "config.load", 8, APPLIED_MS).unwrap_err().contains("is no act that does"));
     }
 }

@@ -10,9 +10,9 @@ use crate::{replay::Remembered, walk::Main};
 /// How many entries back an entry may refer, see `docs/log-format.md` section 1: no more need be kept.
 const REACH: u64 = 131_072;
 
-/// The facts of the decisions that later ones may refer to, by the index of their entry.
+/// The entries that later ones may point to, by their index: those with facts of their own, and `None` for all others.
 #[derive(Debug, Default)]
-pub(crate) struct Earlier(BTreeMap<u64, Recorded>);
+pub(crate) struct Earlier(BTreeMap<u64, Option<Recorded>>);
 
 /// What an entry has for field 1.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Basis {
     fn of(own: Main<'_>) -> Result<Self, String> {
         match own {
             Main::Absent => Ok(Self::Absent),
-            Main::Withheld => Ok(Self::Withheld),
+            Main::Untold | Main::Withheld => Ok(Self::Withheld),
             Main::Shown(text) => read(text).map(Self::On),
         }
     }
@@ -71,31 +71,53 @@ impl Earlier {
     /// such facts.
     pub(crate) fn basis(&self, index: u64, entry: &Entry, own: Main<'_>) -> Result<Basis, String> {
         own.shown().filter(|_| decides(entry.kind) || entry.kind == Kind::Close).map_or(Ok(()), short_enough)?;
-        let Some(named) = entry.facts else {
-            return if decides(entry.kind) || is_cut(entry) { Basis::of(own) } else { Ok(Basis::Absent) };
-        };
+        match (entry.facts, self.named(index, entry, own)?) {
+            (None, _) if decides(entry.kind) || is_cut(entry) => Basis::of(own),
+            (None, _) => Ok(Basis::Absent),
+            (Some(_), Some(recorded)) => recorded.basis(),
+            (Some(named), None) => Err(no_facts(named)),
+        }
+    }
+
+    /// As [`Earlier::basis`], where facts are not asked for: what the entry names need not be known, nor is it read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Earlier::basis`], of what is known.
+    pub(crate) fn unread(&self, index: u64, entry: &Entry, own: Main<'_>) -> Result<Basis, String> {
+        self.named(index, entry, own)?;
+        let has_none = matches!(own, Main::Absent) && entry.facts.is_none();
+        Ok(if has_none { Basis::Absent } else { Basis::Withheld })
+    }
+
+    /// Returns what has the facts of an entry that names another, if that is known.
+    fn named(&self, index: u64, entry: &Entry, own: Main<'_>) -> Result<Option<&Recorded>, String> {
+        let Some(named) = entry.facts else { return Ok(None) };
         if !decides(entry.kind) {
             return Err(format!("it refers to the facts of entry {named} and is no decision"));
         }
-        // Where all fields are withheld, nothing tells whether the first is among them.
-        if let Main::Shown(_) = own {
+        // Where nothing is told of its fields, nothing tells whether the first is among them.
+        if let Main::Shown(_) | Main::Withheld = own {
             return Err(format!("it has facts and refers to those of entry {named} too"));
         }
         let near = named < index && index - named <= REACH;
-        let recorded = self.0.get(&named).filter(|recorded| near && recorded.subject == subject(entry));
-        let recorded =
-            recorded.ok_or_else(|| format!("it refers to entry {named}, which has no facts of its subject"))?;
-        recorded.basis()
+        let known = self.0.get(&named).map(Option::as_ref);
+        let is_fit = |known: Option<&Recorded>| known.is_some_and(|known| known.subject == subject(entry));
+        if !near || known.is_some_and(|known| !is_fit(known)) {
+            return Err(no_facts(named));
+        }
+        Ok(known.flatten())
     }
 
     /// Keeps field 1 of the entry at `index`, if it has one that others may refer to.
     pub(crate) fn keep(&mut self, index: u64, entry: &Entry, own: Main<'_>) {
-        if !decides(entry.kind) || entry.facts.is_some() || matches!(own, Main::Absent) {
-            return;
-        }
-        // What is too long is a fault where it stands, and where it is referred to.
-        let facts = own.shown().map(|facts| facts.get(..=FACTS_BYTES_MAX).unwrap_or(facts).to_vec());
-        self.0.insert(index, Recorded { subject: subject(entry), facts, read: OnceCell::new() });
+        let has_own = decides(entry.kind) && entry.facts.is_none() && !matches!(own, Main::Absent);
+        let recorded = has_own.then(|| {
+            // What is too long is a fault where it stands, and where it is referred to.
+            let facts = own.shown().map(|facts| facts.get(..=FACTS_BYTES_MAX).unwrap_or(facts).to_vec());
+            Recorded { subject: subject(entry), facts, read: OnceCell::new() }
+        });
+        self.0.insert(index, recorded);
         while self.0.first_key_value().is_some_and(|(first, _)| index - first > REACH) {
             self.0.pop_first();
         }
@@ -122,6 +144,10 @@ impl Recorded {
     }
 }
 
+fn no_facts(named: u64) -> String {
+    format!("it refers to entry {named}, which has no facts of its subject")
+}
+
 fn short_enough(facts: &[u8]) -> Result<(), String> {
     if facts.len() > FACTS_BYTES_MAX {
         return Err(format!("its facts are longer than {FACTS_BYTES_MAX} bytes"));
@@ -129,7 +155,8 @@ fn short_enough(facts: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-fn read(facts: &[u8]) -> Result<Rc<Read>, String> {
+/// Reads facts as a private part has them.
+pub(crate) fn read(facts: &[u8]) -> Result<Rc<Read>, String> {
     short_enough(facts)?;
     let facts = serde_json::from_slice(facts);
     let facts = facts.map_err(|e| format!("its private part is not the facts of a decision: {e}"))?;
@@ -201,11 +228,28 @@ mod tests {
             (2, entry(Kind::Open, Some(3)), Main::Absent),
             (9, other, Main::Absent),
             (9, entry(Kind::Open, Some(3)), Main::Shown(b"own")),
+            (9, entry(Kind::Open, Some(3)), Main::Withheld),
             (9, entry(Kind::Close, Some(3)), Main::Absent),
             (3 + REACH + 1, entry(Kind::Open, Some(3)), Main::Absent),
         ] {
             assert!(key(&earlier, index, &bad, own).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn where_facts_are_not_read_a_reference_may_be_to_what_is_not_known_and_to_nothing_that_has_none() {
+        let mut earlier = earlier();
+        earlier.keep(5, &entry(Kind::Close, None), Main::Untold);
+        let unread = |entry: &Entry, own| earlier.unread(9, entry, own);
+        for named in [3, 4] {
+            assert!(matches!(unread(&entry(Kind::Open, Some(named)), Main::Absent), Ok(Basis::Withheld)));
+        }
+        let other = Entry { subject: Some([2; 16]), ..entry(Kind::Open, Some(3)) };
+        for bad in [other, entry(Kind::Open, Some(5)), entry(Kind::Open, Some(9)), entry(Kind::Close, Some(3))] {
+            assert!(unread(&bad, Main::Absent).is_err(), "{bad:?}");
+        }
+        assert!(matches!(unread(&entry(Kind::Open, None), Main::Absent), Ok(Basis::Absent)));
+        assert!(matches!(unread(&entry(Kind::Open, None), Main::Untold), Ok(Basis::Withheld)));
     }
 
     #[test]

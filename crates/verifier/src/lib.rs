@@ -13,6 +13,7 @@ mod chains;
 mod consistent;
 mod desk;
 mod facts;
+pub mod fuzzing;
 mod leaves;
 mod options;
 mod production;

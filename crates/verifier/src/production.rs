@@ -47,12 +47,20 @@ const PARSED: [&str; 8] =
 ///
 /// # Errors
 ///
-/// [`VerifyError`] if a file cannot be read.
+/// [`VerifyError`] if a file cannot be read; that it is no plain file is a fault.
 pub fn verify_production(
     dir: &Path,
     options: &ProductionOptions,
     progress: &mut dyn Progress,
 ) -> Result<ProductionReport, VerifyError> {
+    regular::or_fault(open(dir, options, progress), |why| {
+        let mut report = ProductionReport::default();
+        report.found.fault(None, why);
+        report
+    })
+}
+
+fn open(dir: &Path, options: &ProductionOptions, progress: &mut dyn Progress) -> Result<ProductionReport, VerifyError> {
     let path = dir.join(MANIFEST_FILE);
     let manifest = regular::read(&path, ENVELOPE_BYTES_MAX as u64).map_err(|source| unreadable(&path, source))?;
     let mut report = ProductionReport::default();

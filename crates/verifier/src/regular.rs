@@ -43,6 +43,17 @@ pub(crate) fn unreadable(path: &Path, source: io::Error) -> VerifyError {
     VerifyError { path: path.display().to_string(), source }
 }
 
+/// Returns the answer, with what `faulty` makes of it where there is something else than such a record has under a name:
+/// that was seen, so it is no longer unknown whether the record holds.
+pub(crate) fn or_fault<R>(answer: Result<R, VerifyError>, faulty: impl FnOnce(String) -> R) -> Result<R, VerifyError> {
+    match answer {
+        Err(bad) if matches!(bad.source.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge) => {
+            Ok(faulty(bad.to_string()))
+        }
+        answer => answer,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,6 +17,8 @@ use crate::{
 
 type Digest = [u8; 32];
 
+const WITHOUT_FACTS: &str = "it is a decision without its facts";
+
 /// The snapshot in force, and those that were until just now.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
@@ -116,7 +118,7 @@ impl Replay {
         let digest = entry.snapshot.ok_or("it puts a snapshot in force without naming it")?;
         let compiled = match main {
             Main::Absent => Err("it puts a snapshot in force without the document".to_owned()),
-            Main::Withheld => Ok(None),
+            Main::Untold | Main::Withheld => Ok(None),
             Main::Shown(document) => compile(&digest, document).map(Some),
         };
         let (compiled, result) = match compiled {
@@ -132,13 +134,25 @@ impl Replay {
         result
     }
 
+    /// Requires of a decision that it has facts and names the snapshot in force, without making it again.
+    pub(crate) fn founded(&self, entry: &Entry, basis: &Basis) -> Result<(), String> {
+        let is_cut = entry.kind == Kind::Close && entry.outcome == Some(Outcome::Cut) && entry.snapshot.is_some();
+        if !is_cut && !matches!(entry.kind, Kind::Open | Kind::Refusal | Kind::Redecision) {
+            return Ok(());
+        }
+        if let Basis::Absent = basis {
+            return Err(WITHOUT_FACTS.to_owned());
+        }
+        self.named(entry).map(drop)
+    }
+
     /// A cut is decided by policy, and then carries the facts; or by the gateway itself, for a reason of its own.
     fn cut(&self, entry: &Entry, basis: &Basis, replays: &mut Replays) -> Result<(), String> {
         let code = code(entry)?;
-        // A cut that names no snapshot was not decided by one; its private part may be withheld all the same.
-        if entry.snapshot.is_none() && !matches!(basis, Basis::On(_)) {
+        // A cut that names no snapshot was not decided by one, whatever its private part has.
+        if entry.snapshot.is_none() {
             if is_policy(code) {
-                return Err(format!("it cuts a call for `{code}` without the facts that decided"));
+                return Err(format!("it cuts a call for `{code}` without the snapshot that decided"));
             }
             replays.cuts_without_decision += 1;
             return Ok(());
@@ -153,7 +167,7 @@ impl Replay {
     fn again(&self, entry: &Entry, basis: &Basis, claim: &Claim, replays: &mut Replays) -> Result<bool, String> {
         let known = self.named(entry)?;
         let read = match (basis, &known.compiled) {
-            (Basis::Absent, _) => return Err("it is a decision without its facts".to_owned()),
+            (Basis::Absent, _) => return Err(WITHOUT_FACTS.to_owned()),
             (Basis::On(read), Some(snapshot)) => Some((read, snapshot)),
             _ => None,
         };
@@ -184,7 +198,7 @@ impl Replay {
 }
 
 /// Compiles the private part of a snapshot entry; it must be the canonical document with this digest.
-fn compile(digest: &Digest, private: &[u8]) -> Result<Snapshot, String> {
+pub(crate) fn compile(digest: &Digest, private: &[u8]) -> Result<Snapshot, String> {
     let document: SnapshotDocument =
         serde_json::from_slice(private).map_err(|e| format!("its private part is not a snapshot: {e}"))?;
     let snapshot = Snapshot::compile(document).map_err(|faults| match faults.first() {

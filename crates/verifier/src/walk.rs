@@ -132,7 +132,7 @@ impl<'o> Walk<'o> {
     fn check_commitment<'b>(&mut self, index: u64, entry: &Entry, fields: &'b Openings) -> Main<'b> {
         if entry.private.is_some() && fields.is_empty() {
             self.withheld(index, "its private part is withheld".to_owned());
-            return Main::Withheld;
+            return Main::Untold;
         }
         if entry.private != fields.commitment() {
             let why = match entry.private {
@@ -140,7 +140,7 @@ impl<'o> Walk<'o> {
                 None => "it has a private part that it does not commit to",
             };
             self.report.fault(Some(index), why);
-            return Main::Withheld;
+            return Main::Untold;
         }
         for (field, opening) in fields.iter() {
             if !field.belongs_to(entry.kind) {
@@ -167,7 +167,7 @@ impl<'o> Walk<'o> {
 /// What the private part of a genesis says.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Genesis {
+pub(crate) struct Genesis {
     origin: String,
     key: String,
 }
@@ -182,7 +182,9 @@ pub(crate) fn foreign(field: Field) -> String {
 pub(crate) enum Main<'b> {
     /// The entry has none.
     Absent,
-    /// It may have one; it is not shown, or what is shown does not belong to the entry.
+    /// It may have one: nothing is told of its private part, or what is told does not belong to the entry.
+    Untold,
+    /// It has one, which is not shown.
     Withheld,
     /// Its value.
     Shown(&'b [u8]),
@@ -202,7 +204,7 @@ impl<'b> Main<'b> {
     pub(crate) fn shown(self) -> Option<&'b [u8]> {
         match self {
             Self::Shown(value) => Some(value),
-            Self::Absent | Self::Withheld => None,
+            Self::Absent | Self::Untold | Self::Withheld => None,
         }
     }
 }

@@ -210,6 +210,16 @@ def a_number_in_a_head_is_a_fraction(made: Production) -> Files:
 
 
 @producer("heads")
+def a_number_in_a_head_has_a_million_digits(made: Production) -> Files:
+    return resigned(made, heads=lambda data: data.replace(b'"refusals":0', b'"refusals":' + b"9" * 1_000_000, 1))
+
+
+@producer("heads")
+def a_number_in_a_head_is_longer_than_64_bits(made: Production) -> Files:
+    return resigned(made, heads=lambda data: data.replace(b'"refusals":0', b'"refusals":18446744073709551616', 1))
+
+
+@producer("heads")
 def a_member_of_a_head_stands_twice(made: Production) -> Files:
     return resigned(made, heads=lambda data: data.replace(b'"refusals":0', b'"refusals":0,"refusals":0', 1))
 

@@ -72,6 +72,25 @@ def a_group_asks_for_more_than_it_has(made: Production) -> Files:
     return resigned(made, policy=lambda data: data.replace(b"both all", b"both 3"))
 
 
+def spelled(name: str, old: bytes, new: bytes, check: str = "policy") -> None:
+    """Adds a mutant of a policy that is spelled otherwise."""
+    def mutate(made: Production) -> Files:
+        return resigned(made, policy=lambda data: data.replace(old, new))
+
+    mutate.__name__ = name
+    producer(check)(mutate)
+
+
+spelled("a_group_asks_for_all_it_has_in_a_digit", b"both all", b"both 2", ACCEPTED)
+spelled("a_group_asks_for_a_number_with_a_sign", b"both all", b"both +2")
+spelled("a_group_asks_for_a_number_with_a_needless_digit", b"both all", b"both 02")
+spelled("a_group_asks_for_a_number_with_a_line_between_digits", b"both all", b"both 0_2")
+spelled("a_group_asks_for_a_number_that_is_longer_than_any", b"both all", b"both " + b"9" * 1000)
+spelled("the_words_of_a_policy_lie_further_apart", b"quorum both", b"\tquorum \t both ", ACCEPTED)
+spelled("the_words_of_a_policy_are_parted_by_a_form_feed", b"quorum both", b"quorum\x0cboth")
+spelled("the_last_line_of_a_policy_has_no_end", b"quorum both\n", b"quorum both")
+
+
 @producer("policy")
 def a_group_names_nobody(made: Production) -> Files:
     return resigned(made, policy=lambda data: data.replace(b"w0 w1\n", b"w0 w2\n"))

@@ -247,6 +247,7 @@ impl World {
     /// Puts a snapshot on record, and not in force yet.
     pub(crate) fn put_on_record(&self, snapshot: &Snapshot) {
         let mut entry = Entry::new(Kind::Snapshot);
+        entry.code = Some("directive.apply".to_owned());
         entry.snapshot = Some(*snapshot.digest());
         let _ = self.ledger.append(Draft::new(entry, snapshot.canonical())).unwrap().wait().unwrap();
     }

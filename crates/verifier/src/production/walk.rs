@@ -115,7 +115,7 @@ impl<'a> Shown<'a> {
                 let why = self.why(index, &entry);
                 self.check_fields(index, &entry, &stored.fields, why);
                 let withheld = entry.private.is_some() && stored.fields.is_empty();
-                let main = if withheld { Main::Withheld } else { Main::of(&stored.fields) };
+                let main = if withheld { Main::Untold } else { Main::of(&stored.fields) };
                 self.decoded(index, &entry, main, why)?;
             }
         }
@@ -247,7 +247,7 @@ impl<'a> Shown<'a> {
         if matches!(why, Why::Selected | Why::Chain) {
             self.report.chain_entries += 1;
             self.engines.wrote().err().into_iter().for_each(|why| self.fault(index, why));
-            self.follow(index, entry);
+            self.follow(index, entry, main, why);
         }
         match why {
             Why::Selected => self.selected(index, entry, main)?,
@@ -259,11 +259,18 @@ impl<'a> Shown<'a> {
         Ok(())
     }
 
-    /// Holds an entry against the one that opened its call, if that is between the heads.
-    fn follow(&mut self, index: u64, entry: &Entry) {
+    /// Holds an entry against the one that opened its call, if that is between the heads, and against the snapshot that
+    /// it names; what is selected is held against that where it is decided again.
+    fn follow(&mut self, index: u64, entry: &Entry, main: Main<'_>, why: Why) {
         let from = self.against.heads.chain.from.as_ref().map(|from| from.entry);
-        if entry.opened.is_none_or(|opened| from.is_none_or(|from| opened > from)) {
-            self.calls.take(index, entry).err().into_iter().for_each(|bad| self.fault(index, bad.to_string()));
+        if from.is_some_and(|from| entry.opened.unwrap_or(index) <= from) {
+            return;
+        }
+        self.calls.take(index, entry).err().into_iter().for_each(|bad| self.fault(index, bad.to_string()));
+        if why == Why::Chain {
+            let basis = self.earlier.unread(index, entry, main);
+            let founded = basis.and_then(|basis| self.replay.founded(entry, &basis));
+            founded.err().into_iter().for_each(|why| self.fault(index, why));
         }
     }
 
@@ -287,7 +294,7 @@ impl<'a> Shown<'a> {
     fn decide(&mut self, index: u64, entry: &Entry, main: Main<'_>) -> Result<(), String> {
         let basis = match self.selection().discloses(Field::Main) {
             true => self.earlier.basis(index, entry, main)?,
-            false => Basis::Withheld,
+            false => self.earlier.unread(index, entry, main)?,
         };
         if let (Basis::Withheld, Some(_)) = (&basis, entry.facts.filter(|_| self.selection().discloses(Field::Main))) {
             self.withheld(index);

@@ -184,7 +184,8 @@ fn facts_by_reference_are_decided_on_like_ones_own() {
 fn cuts_that_no_decision_explains_are_found() {
     found(&told(CUT, |d| d.private.clear()), CUT, "a decision without its facts");
     let unnamed = |d: &mut Draft| (d.private, d.entry.snapshot) = (Vec::new(), None);
-    found(&told(CUT, unnamed), CUT, "without the facts that decided");
+    found(&told(CUT, unnamed), CUT, "without the snapshot that decided");
+    found(&told(CUT, |d| d.entry.snapshot = None), CUT, "without the snapshot that decided");
     let own_reason = |d: &mut Draft| (d.private, d.entry.code) = (Vec::new(), Some("output_limit".to_owned()));
     found(&told(CUT, own_reason), CUT, "a decision without its facts");
     let still_good = |d: &mut Draft| refacts(d, |f| f.credential.revoked = false);

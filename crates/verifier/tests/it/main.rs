@@ -8,6 +8,7 @@
 
 mod cli;
 mod dependencies;
+mod desk;
 mod honest;
 mod leaves;
 mod ledger;

@@ -187,7 +187,7 @@ impl Log {
         let entry = &draft.entry;
         match (entry.kind, entry.opened) {
             (Kind::Snapshot, _) => vec![Chain::IN_FORCE],
-            (Kind::Reconciliation, _) => vec![model_chain(entry.model.as_deref().unwrap_or_default())],
+            (Kind::Reconciliation | Kind::Metered, _) => vec![model_chain(entry.model.as_deref().unwrap_or_default())],
             (Kind::Open | Kind::Refusal, _) => {
                 let subject = entry.subject.map(|id| Chain { class: Class::Subject, id });
                 let model = model_chain(entry.model.as_deref().unwrap_or_default());
