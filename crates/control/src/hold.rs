@@ -19,7 +19,8 @@ pub enum HoldScope {
     /// Everybody's.
     Everything,
     /// Those of everybody whose calls may stand in the organization's chain: who is or was affiliated to it, or has or
-    /// had a key or an account of it; and those of every workload and every key that nobody holds.
+    /// had a key or an account of it; and those of every workload, of every key that nobody holds, and of everybody of whom
+    /// something was erased before, since what made their calls stand there may be among that.
     #[schema(value_type = String)]
     Organization(OrganizationId),
     /// One person's; and those of every workload, since its output may have gone to them.

@@ -261,16 +261,19 @@ pub(crate) enum Command {
         when: When,
     },
     /// Makes a running server read its configuration again: whole, or not at all.
+    #[command(after_help = "Example:\n  exeat reload")]
     Reload {
         #[command(flatten)]
         connection: Connection,
     },
     /// Says whose admin token this is and what it may do.
+    #[command(after_help = "Example:\n  exeat whoami")]
     Whoami {
         #[command(flatten)]
         connection: Connection,
     },
     /// Prints the OpenAPI document of the admin API.
+    #[command(after_help = "Example:\n  exeat openapi > exeat-admin.json")]
     Openapi {
         #[command(flatten)]
         connection: Connection,
@@ -315,11 +318,39 @@ mod tests {
     }
 
     #[test]
-    fn every_command_explains_itself() {
-        fn walk(command: &clap::Command) {
-            assert!(command.get_about().is_some(), "{} says nothing", command.get_name());
-            command.get_subcommands().for_each(walk);
+    fn a_public_key_may_begin_with_a_hyphen() {
+        let key = "-uROreWX5fjwPkN4mQMwwEfgCIZLsMKJLdqVVTN1GPQ";
+        let words = ["exeat", "approver", "add", "iris", "--role", "counsel", "--public-key", key];
+        assert!(Cli::try_parse_from(words).is_ok());
+    }
+
+    /// Calls `look` with every command and the words that it is called by.
+    fn each(command: &clap::Command, words: &str, look: &mut dyn FnMut(&clap::Command, &str)) {
+        look(command, words);
+        for inner in command.get_subcommands() {
+            each(inner, &format!("{words} {}", inner.get_name()), look);
         }
-        walk(&Cli::command());
+    }
+
+    #[test]
+    fn every_command_explains_itself() {
+        each(&Cli::command(), "exeat", &mut |command, words| {
+            assert!(command.get_about().is_some(), "`{words}` says nothing");
+        });
+    }
+
+    #[test]
+    fn every_command_that_does_something_shows_an_example_of_itself() {
+        let mut without = Vec::new();
+        each(&Cli::command(), "exeat", &mut |command, words| {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            // Directives and licenses have the same commands: an example of one does for both.
+            let of_a_directive = words.replace("exeat license", "exeat directive");
+            let shown = [words, &of_a_directive].iter().any(|words| help.contains(&format!("\n  {words}")));
+            if !command.has_subcommands() && !shown {
+                without.push(words.to_owned());
+            }
+        });
+        assert!(without.is_empty(), "no example of `{}`", without.join("`, `"));
     }
 }

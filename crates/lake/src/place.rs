@@ -113,6 +113,12 @@ impl Files {
         Span::every(index).find_map(|span| Some((span, self.all.get(&span)?)))
     }
 
+    /// Returns the files to read the log from, in order: those whose leaves no wider one has. There may be gaps between them.
+    pub fn widest(&self) -> impl Iterator<Item = (Span, &Path)> {
+        let is_widest = |span: Span| self.at(span.first()).is_some_and(|(widest, _)| widest == span);
+        self.all.iter().filter(move |(span, _)| is_widest(**span)).map(|(span, path)| (*span, path))
+    }
+
     /// Returns the file of exactly these leaves.
     pub(crate) fn exactly(&self, span: Span) -> Option<&Path> {
         self.all.get(&span)

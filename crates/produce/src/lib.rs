@@ -2,7 +2,8 @@
 //!
 //! A production is written from the files of a log in two passes, beside a running server or without one. The first,
 //! [`Survey`], finds what belongs to it; the second, [`write_entries`], writes it. What the survey found is kept in a file
-//! beside the folder, so that a writer that is interrupted goes on where it was.
+//! beside the folder, and so is which steps are done: a writer that is interrupted goes on with the step that it was in,
+//! from the beginning of that step.
 //!
 //! `docs/log-format.md`, section 10, says what is in the folder.
 

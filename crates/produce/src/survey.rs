@@ -231,9 +231,9 @@ impl<'a> Surveyor<'a> {
             }
             _ => {}
         }
-        if let Some(facts) = entry.facts {
-            let show = if self.act.selection.discloses(Field::Main) { Show::Main } else { Show::Bare };
-            self.shown.push((facts, show));
+        // Where no facts are disclosed, an entry that lies elsewhere has no reason to be shown.
+        if let Some(facts) = entry.facts.filter(|_| self.act.selection.discloses(Field::Main)) {
+            self.shown.push((facts, Show::Main));
         }
     }
 

@@ -51,7 +51,7 @@ impl Officer<'_> {
         if let Some(why) = kept_by(&retention, epoch, self.admin.now()) {
             return Err(Fault::Conflict(why));
         }
-        let bearer = Bearer { subject: subject.clone(), organizations: organizations_of(store, subject)? };
+        let bearer = Bearer { subject: subject.clone(), organizations: self.organizations_of(store, subject)? };
         for hold in store.holds(&Page::ALL)? {
             if hold.keeps(&bearer) {
                 let why =
@@ -60,6 +60,27 @@ impl Officer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the organizations in whose chains calls of a person may be: those of their affiliations, ended ones too, of
+    /// their keys, revoked ones too, and of their accounts, also those that are gone. `None` for whoever is no person or is
+    /// not known, and where anything of them was erased: a registry made again has nothing of what was destroyed.
+    fn organizations_of(
+        &self,
+        store: &Store,
+        subject: &Chained,
+    ) -> Result<Option<BTreeSet<OrganizationId>>, StoreError> {
+        let Chained::Person(id) = subject else { return Ok(None) };
+        let ledger = &self.admin.inner.ledger;
+        if ledger.has_erased(&ledger.pseudonym(&format!("person:{id}"))) {
+            return Ok(None);
+        }
+        let Some(person) = store.person(id)? else { return Ok(None) };
+        let keys = store.keys(Some(Filter { column: "person", value: id.as_str().to_owned() }), &Page::ALL)?;
+        let affiliated = person.affiliations.into_iter().map(|held| held.organization);
+        let accounts = store.account_organizations(id)?;
+        let tenants = keys.into_iter().filter_map(|key| key.organization);
+        Ok(Some(affiliated.chain(accounts).chain(tenants).collect()))
     }
 
     /// Requires that the subject can do nothing any more.
@@ -128,16 +149,4 @@ fn id_of(subject: &Chained) -> &str {
         Chained::Organization(id) => id.as_str(),
         Chained::Model(id) => id.as_str(),
     }
-}
-
-/// Returns the organizations in whose chains calls of a person may be: those of their affiliations, ended ones too, of
-/// their keys, revoked ones too, and of their accounts, also those that are gone. `None` for whoever is no person or is not known.
-fn organizations_of(store: &Store, subject: &Chained) -> Result<Option<BTreeSet<OrganizationId>>, StoreError> {
-    let Chained::Person(id) = subject else { return Ok(None) };
-    let Some(person) = store.person(id)? else { return Ok(None) };
-    let keys = store.keys(Some(Filter { column: "person", value: id.as_str().to_owned() }), &Page::ALL)?;
-    let affiliated = person.affiliations.into_iter().map(|held| held.organization);
-    let accounts = store.account_organizations(id)?;
-    let tenants = keys.into_iter().filter_map(|key| key.organization);
-    Ok(Some(affiliated.chain(accounts).chain(tenants).collect()))
 }

@@ -130,13 +130,20 @@ pub(super) fn put_account(tx: &Transaction<'_>, index: u64, body: &AccountRecord
         "INSERT OR REPLACE INTO account VALUES (?1, ?2, ?3, ?4, ?5)",
         params![account.channel.as_str(), account.subject.as_str(), body.person.as_str(), json(body)?, signed(index)],
     )?;
-    let Some(organization) = &account.organization else { return Ok(()) };
+    put_organization(tx, body)
+}
+
+/// Takes note of whose account it is or was, and of which organization; this stays when the account goes.
+fn put_organization(tx: &Transaction<'_>, body: &AccountRecord) -> rusqlite::Result<()> {
+    let Some(organization) = &body.account.organization else { return Ok(()) };
     let sql = "INSERT OR IGNORE INTO account_organization VALUES (?1, ?2)";
     tx.execute(sql, [body.person.as_str(), organization.as_str()]).map(drop)
 }
 
+/// Removes an account. A registry made again may never have had it: what gave it may have been destroyed.
 pub(super) fn remove_account(tx: &Transaction<'_>, body: &AccountRecord) -> rusqlite::Result<()> {
     let account = &body.account;
+    put_organization(tx, body)?;
     tx.execute(
         "DELETE FROM account WHERE channel = ?1 AND subject = ?2 AND person = ?3",
         [account.channel.as_str(), account.subject.as_str(), body.person.as_str()],
@@ -186,4 +193,30 @@ pub(super) fn put_document(tx: &Transaction<'_>, index: u64, body: &Document) ->
 
 pub(super) fn remove_document(tx: &Transaction<'_>, collection: &str, id: &str) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM document WHERE collection = ?1 AND id = ?2", [collection, id]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use terms::AccountState;
+
+    use super::*;
+    use crate::record::Record;
+
+    #[test]
+    fn the_organization_of_an_account_is_known_from_the_end_of_the_account_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let (person, organization): (PersonId, OrganizationId) =
+            ("ada".parse().unwrap(), "larkspur-labs".parse().unwrap());
+        let account = Account {
+            channel: "larkspur-hr".parse().unwrap(),
+            subject: "4711".parse().unwrap(),
+            organization: Some(organization.clone()),
+            state: AccountState::Active,
+            sessions_end: None,
+        };
+        let gone = Record::AccountGone(AccountRecord { person: person.clone(), account });
+        store.apply(7, "channel:larkspur-hr", &gone).unwrap();
+        assert_eq!(store.account_organizations(&person).unwrap(), [organization]);
+    }
 }

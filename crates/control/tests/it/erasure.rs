@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use terms::{KeyId, Moment, PersonId};
 
 use crate::{
-    holds::{EPOCH, YEAR, after, erase, leave},
+    holds::{EPOCH, YEAR, after, erase, leave, place},
     world::{World, citizenship, employment},
 };
 
@@ -105,6 +105,30 @@ async fn a_subject_is_erased_from_its_earliest_quarter_on() {
     for epoch in [EPOCH, EPOCH + 1] {
         assert_eq!(erase(&world, "person:ada", epoch).await.status, StatusCode::CREATED);
     }
+}
+
+#[tokio::test]
+async fn a_hold_on_an_organization_keeps_what_is_left_of_whoever_of_whom_something_was_erased() {
+    let world = World::new();
+    world.populate().await;
+    let grid = json!({
+        "id": "northgate-grid", "legal_name": "Northgate Grid, Inc.", "country": "US", "kind": "us", "coverage": "none",
+    });
+    world.done("POST /admin/v1/organizations", grid).await;
+    // It only expires: no later entry says of which organization it was.
+    let key = json!({ "holder": { "kind": "person", "person": "ada" }, "organization": "northgate-grid" });
+    world.done("POST /admin/v1/keys", key).await;
+    let world = world.later(QUARTER);
+    leave(&world).await;
+    let world = world.later(YEAR * 6);
+    assert_eq!(erase(&world, "person:ada", EPOCH).await.status, StatusCode::CREATED);
+    let world = again(world);
+    let hold = place(&world, json!({ "organization": "northgate-grid" })).await;
+    let why = refused(&world, "person:ada", EPOCH + 1).await;
+    assert!(why.contains(&hold), "{why}");
+    let authorized = json!({ "authorization": "BIS, letter of 2032-01-02" });
+    world.done(&format!("POST /admin/v1/holds/{hold}/release"), authorized).await;
+    assert_eq!(erase(&world, "person:ada", EPOCH + 1).await.status, StatusCode::CREATED);
 }
 
 /// Ada is registered in one quarter, gets more in the next, and loses all of it in the third; Minh stays.

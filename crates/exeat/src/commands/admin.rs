@@ -242,6 +242,7 @@ impl AsCall for Plain {
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum SnapshotCommand {
     /// Shows digest, receipt and document of what is in force.
+    #[command(after_help = "Examples:\n  exeat snapshot show\n  exeat snapshot show --json")]
     Show,
 }
 

@@ -41,15 +41,17 @@ pub(crate) enum ApproverCommand {
         #[arg(long, value_parser = ["compliance", "counsel", "security", "executive"])]
         role: String,
         /// What `keygen` printed.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         public_key: String,
     },
     /// Lists approvers, those with a revoked key too.
+    #[command(after_help = "Example:\n  exeat approver list")]
     List {
         #[command(flatten)]
         page: Page,
     },
     /// Revokes an approver's key; what was signed with it and is not applied yet no longer counts. Only root may.
+    #[command(after_help = "Example:\n  exeat approver revoke iris")]
     Revoke {
         /// The approver.
         id: String,

@@ -108,6 +108,7 @@ pub(crate) enum AttestationCommand {
         supersedes: Option<String>,
     },
     /// Lists attestations.
+    #[command(after_help = "Example:\n  exeat attestation list --person ada")]
     List {
         /// Of this person only.
         #[arg(long)]
@@ -116,6 +117,7 @@ pub(crate) enum AttestationCommand {
         page: Page,
     },
     /// Withdraws an attestation that no longer holds and that no other replaces.
+    #[command(after_help = "Example:\n  exeat attestation withdraw att-1041 --reason 'the passport was reported lost'")]
     Withdraw {
         /// Its id.
         id: String,
@@ -166,6 +168,7 @@ pub(crate) enum AffiliationCommand {
         evidence: Box<Evidence>,
     },
     /// Lists affiliations.
+    #[command(after_help = "Example:\n  exeat affiliation list --person minh")]
     List {
         /// Of this person only.
         #[arg(long)]
@@ -174,6 +177,9 @@ pub(crate) enum AffiliationCommand {
         page: Page,
     },
     /// Ends an affiliation; live calls are decided again at once.
+    #[command(
+        after_help = "Examples:\n  exeat affiliation end aff-minh\n  exeat affiliation end aff-minh --at 2026-06-30T00:00:00Z"
+    )]
     End {
         /// Its id.
         id: String,

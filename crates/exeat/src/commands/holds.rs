@@ -39,6 +39,7 @@ pub(crate) enum HoldCommand {
         authorization: String,
     },
     /// Lists holds, those that were released too.
+    #[command(after_help = "Examples:\n  exeat ledger hold list\n  exeat ledger hold list --json")]
     List {
         #[command(flatten)]
         connection: Connection,

@@ -77,16 +77,19 @@ pub(crate) enum InstrumentCommand {
         to: u64,
     },
     /// Lists the latest version of each.
+    #[command(after_help = "Examples:\n  exeat directive list\n  exeat license list")]
     List {
         #[command(flatten)]
         page: Page,
     },
     /// Shows every version, latest first.
+    #[command(after_help = "Examples:\n  exeat directive show DIR-2026-06-12\n  exeat license show LTR-2026-06-26")]
     Show {
         /// The instrument's id.
         id: String,
     },
     /// Suspends it, as a court or the issuer did: filed, to be approved and enforced.
+    #[command(after_help = "Example:\n  exeat directive stay DIR-2026-06-12")]
     Stay {
         /// The instrument's id.
         id: String,
@@ -94,6 +97,7 @@ pub(crate) enum InstrumentCommand {
         glass: Glass,
     },
     /// Sets it aside, as a court did: filed, to be approved and enforced.
+    #[command(after_help = "Example:\n  exeat directive vacate DIR-2026-06-12")]
     Vacate {
         /// The instrument's id.
         id: String,
@@ -101,6 +105,9 @@ pub(crate) enum InstrumentCommand {
         glass: Glass,
     },
     /// Ends it, as its issuer did: filed, to be approved and enforced.
+    #[command(
+        after_help = "Examples:\n  exeat directive lift DIR-2026-06-12\n  exeat directive lift DIR-2026-06-12 --break-glass 'the court ordered it at night' --minutes 240"
+    )]
     Lift {
         /// The instrument's id.
         id: String,

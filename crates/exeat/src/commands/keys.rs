@@ -90,11 +90,13 @@ pub(crate) enum KeyCommand {
         bound: Bound,
     },
     /// Shows a key, without its secret.
+    #[command(after_help = "Example:\n  exeat key show 3f9c2b71d04e8a65")]
     Show {
         /// Its public id.
         id: String,
     },
     /// Lists keys, without their secrets.
+    #[command(after_help = "Examples:\n  exeat key list\n  exeat key list --person ada")]
     List {
         /// Of this person only.
         #[arg(long)]
@@ -103,6 +105,7 @@ pub(crate) enum KeyCommand {
         page: Page,
     },
     /// Revokes a key; live calls under it end at once.
+    #[command(after_help = "Example:\n  exeat key revoke 3f9c2b71d04e8a65")]
     Revoke {
         /// Its public id.
         id: String,
@@ -151,11 +154,13 @@ pub(crate) enum AdminTokenCommand {
         not_after: Option<Moment>,
     },
     /// Lists admin tokens, without their secrets.
+    #[command(after_help = "Example:\n  exeat admin-token list")]
     List {
         #[command(flatten)]
         page: Page,
     },
     /// Revokes an admin token.
+    #[command(after_help = "Example:\n  exeat admin-token revoke 3f9c2b71d04e8a65")]
     Revoke {
         /// Its public id.
         id: String,

@@ -5,9 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
-use lake::{Keep, Lock, Log, Place, Source, Store};
+use lake::{Files, Keep, Lock, Log, Place, SPAN_LEAVES, Source, Store};
 use ledger::Reader;
 use serde_json::json;
 use terms::{Clock, SystemClock};
@@ -36,6 +36,8 @@ pub(crate) enum LakeCommand {
     #[command(after_help = "Example:\n  exeat ledger lake status --lake file:///srv/lake")]
     Status(Where),
     /// Reads every file back and checks every leaf against the log's signed checkpoint.
+    ///
+    /// Ends with 1 also where leaves are in no file that fill one: it says which.
     #[command(after_help = "Example:\n  exeat ledger lake verify --lake s3://bucket/prefix")]
     Verify(Where),
     /// Makes one wide file of small ones that fill it, reads it back, and removes the small ones.
@@ -107,16 +109,27 @@ impl Opened {
     }
 
     fn verify(&self, format: Format) -> anyhow::Result<Exit> {
-        let files = self.runtime.block_on(self.place.files())?;
-        let (mut end, mut checked) = (0, 0);
-        while let Some((span, path)) = files.at(end) {
+        let (files, size) = (self.runtime.block_on(self.place.files())?, self.log.size()?);
+        let missing = missing(&files, size);
+        missing.iter().for_each(|leaves| output::note(&format!("leaves {leaves} are in no file of the lake")));
+        let (mut checked, mut leaves) = (0, 0);
+        for (span, path) in files.widest() {
+            ensure!(span.end() <= size, "leaves {span} are in the lake, and the log's checkpoint covers {size} only");
             let root = self.log.root(span.first(), span.end())?;
             self.runtime.block_on(self.place.file(path, span, &root))?;
-            (end, checked) = (span.end(), checked + 1);
-            told(format, &format!("{end} leaves hold"));
+            (checked, leaves) = (checked + 1, leaves + span.leaves());
+            told(format, &format!("{leaves} leaves hold"));
         }
-        output::answer(format, &json!({ "files": checked, "leaves": end, "holds": true }))?;
-        Ok(Exit::Done)
+        told(format, "");
+        if checked == 0 {
+            output::note(&format!("no file of `{}` is in the lake: nothing was checked", self.log.origin()));
+        }
+        let holds = checked > 0 && missing.is_empty();
+        output::answer(
+            format,
+            &json!({ "files": checked, "leaves": leaves, "in_log": size, "missing": missing, "holds": holds }),
+        )?;
+        Ok(if holds { Exit::Done } else { Exit::Failed })
     }
 
     fn compact(&self, leaves: u64, lock: Option<&Lock>, format: Format) -> anyhow::Result<Exit> {
@@ -129,6 +142,20 @@ impl Opened {
     }
 }
 
+/// Returns the ranges of leaves that should be in the lake of a log of `size` leaves and are in no file, as `FIRST-LAST`.
+fn missing(files: &Files, size: u64) -> Vec<String> {
+    let there = files.widest().map(|(span, _)| (span.first(), span.end()));
+    let whole = size - size % SPAN_LEAVES;
+    let (mut end, mut missing) = (0, Vec::new());
+    for (first, next) in there.chain([(whole, whole)]) {
+        if end < first {
+            missing.push(format!("{end}-{}", first - 1));
+        }
+        end = end.max(next);
+    }
+    missing
+}
+
 /// Returns the lock that a configuration asks for.
 fn locked(file: &Path) -> anyhow::Result<Option<Lock>> {
     let meant = config::load(file)?;
@@ -138,7 +165,7 @@ fn locked(file: &Path) -> anyhow::Result<Option<Lock>> {
 
 /// Reads how many leaves a wide file is to have.
 fn wide(text: &str) -> Result<u64, String> {
-    let leaves = text.parse().ok().filter(|leaves| *leaves > lake::SPAN_LEAVES && lake::Span::of(*leaves, 0).is_ok());
+    let leaves = text.parse().ok().filter(|leaves| *leaves > SPAN_LEAVES && lake::Span::of(*leaves, 0).is_ok());
     leaves.ok_or_else(|| "write a power of two, 131072 to 1048576".to_owned())
 }
 

@@ -159,14 +159,15 @@ pub(crate) fn run(command: &LedgerCommand, format: Format) -> anyhow::Result<Exi
     match command {
         LedgerCommand::Verify { place, key } => verify(&place.ledger, key.as_deref(), format),
         LedgerCommand::Export { out, format: Some(of), from, to, place } => {
-            let events = events::export(&Reader::open(&place.ledger)?, *of, (*from, *to), out)?;
+            let mut written = record::OnTerminal::new("written");
+            let events = events::export(&Reader::open(&place.ledger)?, *of, (*from, *to), out, &mut written)?;
             if out.as_os_str() != "-" {
                 output::answer(format, &json!({ "file": out, "events": events }))?;
             }
             Ok(Exit::Done)
         }
         LedgerCommand::Export { out, place, .. } => {
-            let size = record::export(&Reader::open(&place.ledger)?, out)?;
+            let size = record::export(&Reader::open(&place.ledger)?, out, &mut record::OnTerminal::new("written"))?;
             output::answer(format, &json!({ "bundle": out, "entries": size }))?;
             Ok(Exit::Done)
         }
@@ -208,8 +209,8 @@ pub(crate) fn last_entry(dir: &Path) -> anyhow::Result<Option<Moment>> {
 /// Exports what the log has signed into a folder beside it, verifies that, and removes it again.
 fn verify(dir: &Path, key: Option<&str>, format: Format) -> anyhow::Result<Exit> {
     let bundle = dir.join(format!("verify-{}.part", std::process::id()));
-    let checked = record::export(&Reader::open(dir)?, &bundle)
-        .and_then(|_| record::verify(&bundle, key, &mut record::OnTerminal::new()));
+    let checked = record::export(&Reader::open(dir)?, &bundle, &mut record::OnTerminal::new("written"))
+        .and_then(|_| record::verify(&bundle, key, &mut record::OnTerminal::new("checked")));
     let removed = fs::remove_dir_all(&bundle).with_context(|| format!("cannot remove `{}`", bundle.display()));
     let report = checked?;
     removed?;

@@ -24,16 +24,19 @@ pub(crate) enum PersonCommand {
         screening: String,
     },
     /// Shows a person with everything attested about them.
+    #[command(after_help = "Example:\n  exeat person show ada")]
     Show {
         /// Their id.
         id: String,
     },
     /// Lists people in order of id.
+    #[command(after_help = "Examples:\n  exeat person list\n  exeat person list --json")]
     List {
         #[command(flatten)]
         page: Page,
     },
     /// Records a new result of screening; live calls are decided again at once.
+    #[command(after_help = "Example:\n  exeat person screen ada cleared")]
     Screen {
         /// Their id.
         id: String,
@@ -42,6 +45,7 @@ pub(crate) enum PersonCommand {
         screening: String,
     },
     /// Withdraws a person's access; live calls end at once.
+    #[command(after_help = "Example:\n  exeat person deactivate ada")]
     Deactivate {
         /// Their id.
         id: String,
@@ -100,16 +104,21 @@ pub(crate) enum OrganizationCommand {
         ties: Vec<Value>,
     },
     /// Shows an organization.
+    #[command(after_help = "Example:\n  exeat organization show larkspur-labs")]
     Show {
         /// Its id.
         id: String,
     },
     /// Lists organizations in order of id.
+    #[command(after_help = "Example:\n  exeat organization list")]
     List {
         #[command(flatten)]
         page: Page,
     },
     /// Changes what is known of an organization; live calls are decided again at once.
+    #[command(
+        after_help = "Examples:\n  exeat organization set larkspur-labs --screening review\n  exeat organization set larkspur-labs --tie northgate-grid=wholly_owned"
+    )]
     Set {
         /// Its id.
         id: String,
@@ -190,16 +199,19 @@ pub(crate) enum WorkloadCommand {
         recipients: Vec<String>,
     },
     /// Shows a workload.
+    #[command(after_help = "Example:\n  exeat workload show nightly")]
     Show {
         /// Its id.
         id: String,
     },
     /// Lists workloads in order of id.
+    #[command(after_help = "Example:\n  exeat workload list")]
     List {
         #[command(flatten)]
         page: Page,
     },
     /// Withdraws a workload's access; live calls end at once.
+    #[command(after_help = "Example:\n  exeat workload deactivate nightly")]
     Deactivate {
         /// Its id.
         id: String,

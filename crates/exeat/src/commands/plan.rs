@@ -120,6 +120,7 @@ pub(crate) enum PlanCommand {
         pages: Pages,
     },
     /// Checks that a saved plan is what was sealed, and shows the receipt of its seal in the ledger.
+    #[command(after_help = "Example:\n  exeat plan check plan.json")]
     Check {
         /// What `directive plan --save` wrote.
         file: PathBuf,

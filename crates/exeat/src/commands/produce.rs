@@ -131,22 +131,27 @@ fn authority(meant: &Meant) -> Option<anyhow::Result<Authority>> {
 }
 
 /// Says on a terminal, a few times a second, how far a pass has come.
-struct OnTerminal(Instant);
+struct OnTerminal {
+    last: Instant,
+    /// How often it was told: of entries that lie far apart, too.
+    told: u64,
+}
 
 impl OnTerminal {
     fn new() -> Self {
-        Self(Instant::now())
+        Self { last: Instant::now(), told: 0 }
     }
 }
 
 impl produce::Progress for OnTerminal {
     fn entries(&mut self, done: u64, total: u64) {
         let last = done == total;
-        if !io::stderr().is_terminal() || !(last || done.is_multiple_of(1_024)) {
+        self.told += 1;
+        if !(last || self.told.is_multiple_of(256)) || !io::stderr().is_terminal() {
             return;
         }
-        if last || self.0.elapsed() > Duration::from_millis(250) {
-            self.0 = Instant::now();
+        if last || self.last.elapsed() > Duration::from_millis(250) {
+            self.last = Instant::now();
             output::progress(&format!("{done} of {total} entries{}", if last { "\n" } else { "" }));
         }
     }

@@ -40,11 +40,15 @@ pub(crate) enum ProductionCommand {
         jws: PathBuf,
     },
     /// Lists productions, those that wait for approvals too.
+    #[command(after_help = "Example:\n  exeat production list")]
     List {
         #[command(flatten)]
         page: Page,
     },
     /// Shows a production with what was signed for it.
+    #[command(
+        after_help = "Examples:\n  exeat production show production-4f1c2d3e4f5061728394a5b6\n  exeat production show production-4f1c2d3e4f5061728394a5b6 --json > asked.json"
+    )]
     Show {
         /// The production.
         id: InstrumentId,

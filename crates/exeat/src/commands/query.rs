@@ -8,7 +8,7 @@ use lake::{Entries, Filter, Log, Query, Question, Source, Step, Table};
 use ledger::{Pseudonyms, Reader, Stored};
 use proof::entry::{Entry, Kind};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use terms::Moment;
 
 use super::{
@@ -151,9 +151,9 @@ fn show(table: &Table, name: &dyn Fn(&[u8; 16]) -> Option<String>, csv: bool, fo
     if csv {
         output::line(table.to_csv(name).trim_end())?;
     } else {
-        output::answer(format, &table.to_json(name))?;
+        output::answer(format, &json!({ "items": table.to_json(name), "left_out": table.left_out }))?;
     }
-    if table.left_out > 0 && format == Format::Text {
+    if table.left_out > 0 {
         output::note(&format!("{} more rows: --limit {}", table.left_out, table.rows.len() + table.left_out));
     }
     Ok(())

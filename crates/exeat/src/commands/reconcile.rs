@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use terms::{ModelVersionId, Moment};
 use tokio::runtime::Builder;
 
-use super::{Exit, ledger::last_entry};
+use super::{Exit, lake, ledger::last_entry};
 use crate::{
     config::meters,
     output::{self, Format},
@@ -82,13 +82,16 @@ pub(crate) fn run(ledger: &Path, options: &ReconcileOptions, format: Format) -> 
     let other = Other::of(options)?;
     let meter = meter_id(&other.origin()?);
     let mut rows = Vec::new();
-    for hour in hours(options, ledger)? {
+    let hours = hours(options, ledger)?;
+    for hour in hours.clone() {
+        lake::told(format, &format!("{} of {} hours", hour - hours.start, hours.end - hours.start));
         let (ours, theirs) = (Hour::of_gateway(&reader, hour)?, other.hour(&origin, hour)?);
         for model in models(options, &ours, &theirs) {
             let compared = Comparison::of(ours.calls(&model), theirs.calls(&model), meter)?;
             rows.push(Row { hour, model, compared });
         }
     }
+    lake::told(format, "");
     match format {
         Format::Json => output::answer(format, &rows.iter().map(Row::json).collect::<anyhow::Result<Value>>()?)?,
         Format::Text => output::line(&table(&rows))?,

@@ -18,7 +18,7 @@ use crate::output;
 /// # Errors
 ///
 /// If `out` is there already, no checkpoint was signed yet, or the files cannot be read or written.
-pub(crate) fn export(reader: &Reader, out: &Path) -> anyhow::Result<u64> {
+pub(crate) fn export(reader: &Reader, out: &Path, progress: &mut dyn Progress) -> anyhow::Result<u64> {
     let checkpoint = reader.checkpoint()?.context("the log has no signed checkpoint yet: try again in a second")?;
     let key = reader.verifier_key()?;
     let name: VerifierKey = key.parse().context("the log's verifier key cannot be read")?;
@@ -29,7 +29,12 @@ pub(crate) fn export(reader: &Reader, out: &Path) -> anyhow::Result<u64> {
         .with_context(|| format!("cannot make `{}`: name a folder that is not there yet", out.display()))?;
     let source = BundleSource { origin: name.name(), key: &key, checkpoint: &checkpoint };
     let covered = reader.entries(0)?.take_while(|stored| stored.as_ref().map_or(true, |stored| stored.index < size));
-    let manifest = write_bundle(out, &source, covered.map(bundled))?;
+    let told = covered.inspect(|stored| {
+        if let Ok(stored) = stored {
+            progress.entries(stored.index + 1, size);
+        }
+    });
+    let manifest = write_bundle(out, &source, told.map(bundled))?;
     if manifest.size != size {
         bail!("the log has {} entries and its checkpoint says {size}: it is damaged", manifest.size);
     }
@@ -66,22 +71,26 @@ fn verifier_key(given: &str) -> anyhow::Result<VerifierKey> {
         .with_context(|| format!("`{given}` is neither a verifier key (`name+hash+key`) nor a file that holds one"))
 }
 
-/// Says on standard error, once a second, how far a long check has come.
+/// Says on standard error, once a second, how far long work has come.
 #[derive(Debug)]
-pub(crate) struct OnTerminal(Instant);
+pub(crate) struct OnTerminal {
+    last: Instant,
+    /// What is done with entries, such as `checked`.
+    done: &'static str,
+}
 
 impl OnTerminal {
     /// Begins now.
-    pub(crate) fn new() -> Self {
-        Self(Instant::now())
+    pub(crate) fn new(done: &'static str) -> Self {
+        Self { last: Instant::now(), done }
     }
 }
 
 impl Progress for OnTerminal {
     fn entries(&mut self, done: u64, total: u64) {
-        if done.is_multiple_of(1_024) && self.0.elapsed() > Duration::from_secs(1) {
-            self.0 = Instant::now();
-            output::note(&format!("{done} of {total} entries checked"));
+        if done.is_multiple_of(1_024) && self.last.elapsed() > Duration::from_secs(1) {
+            self.last = Instant::now();
+            output::note(&format!("{done} of {total} entries {}", self.done));
         }
     }
 }
@@ -116,6 +125,15 @@ mod tests {
 
     use super::*;
 
+    /// Remembers what it was told.
+    struct Told(Vec<(u64, u64)>);
+
+    impl Progress for Told {
+        fn entries(&mut self, done: u64, total: u64) {
+            self.0.push((done, total));
+        }
+    }
+
     fn log(dir: &Path) -> (Reader, String) {
         let options = ledger::Options {
             origin: "exeat.test/log".to_owned(),
@@ -137,7 +155,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (reader, key) = log(&dir.path().join("ledger"));
         let bundle = dir.path().join("bundle");
-        let size = export(&reader, &bundle).unwrap();
+        let mut told = Told(Vec::new());
+        let size = export(&reader, &bundle, &mut told).unwrap();
+        assert_eq!(told.0, (1..=size).map(|done| (done, size)).collect::<Vec<_>>());
         let report = verify(&bundle, Some(&key), &mut ()).unwrap();
         assert!(report.holds(), "{report}");
         assert_eq!((report.entries, report.key_pinned), (size, true));
@@ -153,7 +173,7 @@ mod tests {
     fn an_export_never_writes_into_a_folder_that_is_there() {
         let dir = tempfile::tempdir().unwrap();
         let (reader, _) = log(&dir.path().join("ledger"));
-        assert!(export(&reader, dir.path()).is_err());
+        assert!(export(&reader, dir.path(), &mut ()).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
@@ -163,7 +183,7 @@ mod tests {
         let (reader, _) = log(&dir.path().join("one"));
         let (_, other) = log(&dir.path().join("two"));
         let bundle = dir.path().join("bundle");
-        export(&reader, &bundle).unwrap();
+        export(&reader, &bundle, &mut ()).unwrap();
         assert!(!verify(&bundle, Some(&other), &mut ()).unwrap().holds());
         assert!(verify(&bundle, Some("no key at all"), &mut ()).is_err());
     }

@@ -30,6 +30,7 @@ pub(crate) enum SourceCommand {
         file: PathBuf,
     },
     /// Removes something of a source; what rested on it establishes nothing from then on.
+    #[command(after_help = "Example:\n  exeat source remove token_issuer idp")]
     Remove {
         /// Which kind.
         kind: String,
@@ -37,13 +38,16 @@ pub(crate) enum SourceCommand {
         id: String,
     },
     /// Lists every channel with how well it can be relied on now.
+    #[command(after_help = "Example:\n  exeat source channels")]
     Channels,
     /// Lists what a person must look at, settled ones too.
+    #[command(after_help = "Example:\n  exeat source reviews")]
     Reviews {
         #[command(flatten)]
         page: Page,
     },
     /// Settles a review.
+    #[command(after_help = "Example:\n  exeat source close rev-1")]
     Close {
         /// The review.
         id: String,

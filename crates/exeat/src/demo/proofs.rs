@@ -81,7 +81,7 @@ pub(super) struct Shown {
 pub(super) fn whole_record(demo: &Demo, running: &Running) -> anyhow::Result<Shown> {
     wait_until_covered(running)?;
     let bundle = demo.run_dir.join("record");
-    record::export(&running.ledger.reader(), &bundle)?;
+    record::export(&running.ledger.reader(), &bundle, &mut ())?;
     let key = running.ledger.verifier_key();
     let began = Instant::now();
     let report = record::verify(&bundle, Some(&key), &mut ())?;

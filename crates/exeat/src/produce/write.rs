@@ -68,7 +68,7 @@ impl Writer<'_> {
     /// # Errors
     ///
     /// If the log cannot be read or is not what it says, no checkpoint bears the signatures in time, or a file cannot be
-    /// written. Called again, it goes on where it was.
+    /// written. Called again, it goes on with the step that was not done.
     pub(crate) fn write(&self, custody: u64, covered: u64, progress: &mut dyn Progress) -> anyhow::Result<Unsigned> {
         let act = Act::read(self.reader, custody)?;
         let checkpoint = || self.signatures.wait(self.reader, covered.max(custody), self.patience);
@@ -78,7 +78,7 @@ impl Writer<'_> {
         let survey = folder.survey(|| Survey::take(self.reader, &act, signed.size, progress))?;
         let checkpoint = folder.checkpoint().to_owned();
         folder.once("entries", |step| self.entries(step, &act, &survey, progress))?;
-        folder.once("hashes", |step| self.hashes(step, &survey))?;
+        folder.once("hashes", |step| self.hashes(step, &survey, progress))?;
         folder.once("log", |step| self.log(step, &checkpoint, &key))?;
         folder.once("programs", programs)?;
         Ok(Unsigned { folder, act, survey, key, signed })
@@ -113,10 +113,12 @@ impl Writer<'_> {
         Ok(step.write(NAMES_FILE, &written.names.to_json())?)
     }
 
-    fn hashes(&self, step: &mut Step, survey: &Survey) -> anyhow::Result<()> {
+    fn hashes(&self, step: &mut Step, survey: &Survey, progress: &mut dyn Progress) -> anyhow::Result<()> {
         let shown = survey.entries.iter().map(|(index, _)| *index);
+        let told = shown.inspect(|index| progress.entries(*index, survey.size));
         let mut out = step.create(HASHES_FILE)?;
-        write_multiproof(&self.reader.hashes(survey.size), survey.size, shown, &mut out)?;
+        write_multiproof(&self.reader.hashes(survey.size), survey.size, told, &mut out)?;
+        progress.entries(survey.size, survey.size);
         Ok(std::io::Write::flush(&mut out)?)
     }
 

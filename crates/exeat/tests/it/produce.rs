@@ -10,11 +10,10 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    path::Path,
+    process::Command,
     sync::Arc,
     thread,
-    time::Duration,
 };
 
 use authority::Authority;
@@ -29,196 +28,16 @@ use proof::{
     heads::Chain,
     note::{Note, VerifierKey},
     policy_file::Policy,
+    production::HeadsFile,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use terms::{Clock, Moment, SystemClock};
-use testkit::server::Server;
+use verifier::{Meters, ProductionOptions, verify_production};
 
 use crate::{
-    client::Ask,
+    record::{HERE, Record, THERE, files},
     world::{World, said},
 };
-
-/// A server with calls of two organizations on two models, and two approvers.
-struct Record {
-    world: World,
-    server: Server,
-    /// From when to when calls were asked for.
-    time: (String, String),
-}
-
-const HERE: &str = "larkspur-labs";
-const THERE: &str = "northgate-grid";
-
-impl Record {
-    /// Makes calls before, in and after a time; the server is started anew before each, which writes down its chains.
-    fn new() -> Self {
-        let mut world = World::new();
-        world.setup.approvals = 2;
-        let server = world.setup.start().unwrap();
-        server.lab().unwrap();
-        let ada = server.person("ada", true).unwrap();
-        let noor = elsewhere(&server);
-        let keys = [ada.as_str(), noor.as_str()];
-        traffic(&server, keys, 3);
-        let server = again(&world, server);
-        let from = now();
-        traffic(&server, keys, 4);
-        let to = now();
-        let server = again(&world, server);
-        traffic(&server, keys, 2);
-        let record = Self { world, server, time: (from, to) };
-        for (who, role) in [("iris", "counsel"), ("otto", "security")] {
-            let key = record.json(&["approver", "keygen", "--out", &record.key(who)]);
-            let public = key["public_key"].as_str().unwrap();
-            record.json(&["approver", "add", who, "--role", role, "--public-key", public]);
-        }
-        record
-    }
-
-    fn key(&self, who: &str) -> String {
-        self.world.path(&format!("{who}.jwk")).display().to_string()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.world.setup.exeat);
-        command.arg("--json").args(arguments);
-        command.env("EXEAT_ADMIN_URL", format!("http://{}", self.server.admin));
-        command.env("EXEAT_ADMIN_TOKEN_FILE", self.server.data().join("admin.token"));
-        command.env("EXEAT_LEDGER", self.world.ledger());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// Runs a command that must succeed; returns what it answers.
-    fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
-    /// Runs a command that must fail; returns what it says.
-    fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
-        said(&output)
-    }
-
-    /// Requests the calls of the lab on one model; returns the production.
-    fn request(&self) -> String {
-        let (from, to) = &self.time;
-        let name = format!("organization:{HERE}");
-        let arguments =
-            ["production", "request", &name, "--model", "mythos-5", "--from", from, "--to", to, "--reason", "letter"];
-        self.json(&arguments)["item"]["id"].as_str().unwrap().to_owned()
-    }
-
-    fn sign(&self, id: &str, who: &str) {
-        self.json(&["production", "sign", id, "--key", &self.key(who), "--approver", who]);
-    }
-
-    /// Requests a production and has it approved.
-    fn approved(&self) -> String {
-        let id = self.request();
-        self.sign(&id, "iris");
-        self.sign(&id, "otto");
-        id
-    }
-
-    fn in_time(&self, entry: &Entry) -> bool {
-        let at = |text: &str| Moment::parse(text).unwrap().as_millis().unsigned_abs();
-        (at(&self.time.0)..at(&self.time.1)).contains(&entry.at_ms)
-    }
-
-    fn out(&self, name: &str) -> (PathBuf, String) {
-        let path = self.world.path(name);
-        let text = path.display().to_string();
-        (path, text)
-    }
-
-    fn reader(&self) -> Reader {
-        Reader::open(&self.world.ledger()).unwrap()
-    }
-}
-
-fn now() -> String {
-    // Times of entries are whole milliseconds: nothing may be of the same one.
-    thread::sleep(Duration::from_millis(3));
-    let now = SystemClock::default().now().to_string();
-    thread::sleep(Duration::from_millis(3));
-    now
-}
-
-fn again(world: &World, server: Server) -> Server {
-    assert!(server.terminate().unwrap().success());
-    world.setup.start().unwrap()
-}
-
-/// Registers somebody of another organization; returns their key.
-fn elsewhere(server: &Server) -> String {
-    let post = |path: &str, body: Value| server.admin("POST", path, &body).unwrap();
-    post(
-        "/admin/v1/organizations",
-        json!({
-            "id": THERE, "legal_name": "Northgate Grid, Inc.", "country": "US", "kind": "us", "screening": "cleared",
-            "coverage": "none",
-        }),
-    );
-    post("/admin/v1/people", json!({"id": "noor", "display_name": "noor", "screening": "cleared"}));
-    let (past, future) = ("2026-01-01T00:00:00Z", "2027-06-01T00:00:00Z");
-    for claim in [
-        json!({"kind": "us_person", "limb": "citizen"}),
-        json!({"kind": "location", "country": "US", "method": "declared"}),
-    ] {
-        post(
-            "/admin/v1/attestations",
-            json!({
-                "person": "noor", "claim": claim, "issuer": "verity-idv", "evidence": "case 2", "assurance": "ial2",
-                "issued_at": past, "expires_at": future,
-            }),
-        );
-    }
-    post(
-        "/admin/v1/affiliations",
-        json!({
-            "person": "noor", "organization": THERE, "engagement": "employee", "issuer": "northgate-hr",
-            "evidence": "roster", "attested_at": past, "ends_at": future,
-        }),
-    );
-    let key = json!({"holder": {"kind": "person", "person": "noor"}, "organization": THERE});
-    let minted = post("/admin/v1/keys", key);
-    minted["key"].as_str().unwrap().to_owned()
-}
-
-/// Makes `count` calls with each key on each model.
-fn traffic(server: &Server, keys: [&str; 2], count: usize) {
-    for _ in 0..count {
-        for (key, model) in keys.iter().flat_map(|key| [(key, "mythos-5"), (key, "ember-2")]) {
-            let ask = Ask { anthropic: false, model, stream: false, pieces: 1, gap_ms: 0 };
-            assert_eq!(ask.call(server.address, key).unwrap().status, 200);
-        }
-    }
-}
-
-/// Returns every file of a folder by its path in it.
-fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        match entry.path().is_dir() {
-            true => {
-                found.extend(files(&entry.path()).into_iter().map(|(file, bytes)| (format!("{name}/{file}"), bytes)))
-            }
-            false => drop(found.insert(name, fs::read(entry.path()).unwrap())),
-        }
-    }
-    found
-}
 
 /// Returns the entries of a production with their facts, if these are shown.
 fn entries(dir: &Path) -> Vec<(Entry, Option<Value>)> {
@@ -290,6 +109,7 @@ fn a_production_shows_one_organization_on_one_model_and_nothing_of_anybody_else(
         }
     }
     check_manifest(&record, &files, made["custody"].as_u64().unwrap());
+    check_in_rust(&record, &dir);
     check_in_python(&record, &dir);
 }
 
@@ -346,35 +166,39 @@ fn nothing_is_produced_before_two_have_signed_for_it() {
 }
 
 #[test]
-fn a_writer_that_is_killed_goes_on_and_never_leaves_half_a_folder_under_the_name() {
-    let record = Record::new();
-    let id = record.approved();
-    let (whole, out) = record.out("whole");
-    let custody = record.json(&["ledger", "produce", &id, "--out", &out])["custody"].to_string();
-    let expected = files(&whole);
-    let (dir, out) = record.out("killed");
-    let produce = ["ledger", "produce", "--custody", &custody, "--out", &out];
-    let mut killed = 0;
-    for delay_us in (0..40).map(|n| n * 700) {
-        let mut child: Child = record.command(&produce).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_micros(delay_us));
-        child.kill().unwrap();
-        killed += u32::from(!child.wait().unwrap().success());
-        if dir.exists() {
-            break;
-        }
+fn a_production_without_facts_holds_where_the_facts_were_recorded_before_it_begins() {
+    let mut record = Record::new();
+    let before = record.approved();
+    let (_, out) = record.out("before");
+    // The server writes down where its chains stand: facts that this process recorded earlier are then before `from`.
+    record.json(&["ledger", "produce", &before, "--out", &out]);
+    record.go_on(2);
+    for disclose in ["digests", "facts"] {
+        let id = record.approved_with(disclose);
+        let (dir, out) = record.out(disclose);
+        record.json(&["ledger", "produce", &id, "--out", &out]);
+        let heads = HeadsFile::parse(&fs::read(dir.join("heads.json")).unwrap()).unwrap();
+        let from = heads.chain.from.unwrap().entry;
+        let asked = |entry: &Entry| entry.model.as_deref() == Some("mythos-5") && record.in_time(entry);
+        let shown = entries(&dir).into_iter().filter(|(entry, _)| asked(entry));
+        let earlier = shown.filter(|(entry, _)| entry.facts.is_some_and(|facts| facts < from));
+        assert_eq!(earlier.count(), 2, "both calls were decided on facts that were recorded earlier");
+        check_in_rust(&record, &dir);
+        check_in_python(&record, &dir);
     }
-    assert!(killed > 0);
-    if !dir.exists() {
-        record.json(&produce);
-    }
-    let files = files(&dir);
-    for name in ["entries", "heads.json", "sums.json", "names.json", "calls.csv"] {
-        assert_eq!(files[name], expected[name], "{name}");
-    }
-    for left in ["killed.part", "killed.state", "killed.survey"] {
-        assert!(!record.world.path(left).exists(), "{left}");
-    }
+}
+
+/// Requires that the auditor's verifier finds nothing wrong.
+fn check_in_rust(record: &Record, dir: &Path) {
+    let options = ProductionOptions {
+        key: record.reader().verifier_key().unwrap().parse().unwrap(),
+        policy: None,
+        approvers: Vec::new(),
+        meters: Meters::default(),
+        allow_withheld: false,
+    };
+    let report = verify_production(dir, &options, &mut ()).unwrap();
+    assert!(report.holds(), "{report}");
 }
 
 #[test]

@@ -86,7 +86,8 @@ pub(super) fn keep_longest(longest: &mut Vec<(u64, Call)>, call: Option<(u64, Ca
     }
 }
 
-pub(super) fn longest(calls: Vec<(u64, Call)>, limit: usize) -> Table {
+pub(super) fn longest(calls: Vec<(u64, Call)>, ended: usize) -> Table {
+    let left_out = ended.saturating_sub(calls.len());
     let row = |(took, call): (u64, Call)| {
         let Call { live, outcome, output } = call;
         let outcome = outcome.and_then(crate::words::of_outcome);
@@ -101,7 +102,7 @@ pub(super) fn longest(calls: Vec<(u64, Call)>, limit: usize) -> Table {
         ]
     };
     let columns = vec!["call", "opened", "milliseconds", "subject", "model", "outcome", "output_tokens"];
-    Table { columns, rows: calls.into_iter().take(limit).map(row).collect(), left_out: 0 }
+    Table { columns, rows: calls.into_iter().map(row).collect(), left_out }
 }
 
 pub(super) fn moment(at_ms: u64) -> String {

@@ -65,6 +65,8 @@ pub struct Query {
     live: BTreeMap<u64, Live>,
     groups: BTreeMap<Vec<Cell>, Sums>,
     longest: Vec<(u64, Call)>,
+    /// How many calls had ended, of which `longest` has some.
+    ended: usize,
 }
 
 /// Whether more leaves can change the answer.
@@ -81,7 +83,7 @@ impl Query {
     #[must_use]
     pub fn new(question: Question, filter: Filter, limit: usize) -> Self {
         let (live, groups) = (BTreeMap::new(), BTreeMap::new());
-        Self { question, filter, limit, live, groups, longest: Vec::new() }
+        Self { question, filter, limit, live, groups, longest: Vec::new(), ended: 0 }
     }
 
     /// Takes the next leaf. The first must not be later than the first call that is asked about.
@@ -107,7 +109,7 @@ impl Query {
         let live = std::mem::take(&mut self.live);
         live.into_values().for_each(|live| self.count(&live, None));
         match self.question {
-            Question::Longest => calls::longest(self.longest, self.limit),
+            Question::Longest => calls::longest(self.longest, self.ended),
             question => table::of(question, self.groups, self.limit),
         }
     }
@@ -136,6 +138,7 @@ impl Query {
     fn count(&mut self, live: &Live, close: Option<&Entry>) {
         if self.question == Question::Longest {
             let longest = close.map(|close| (close.at_ms.saturating_sub(live.at_ms), Call::of(live, close)));
+            self.ended += usize::from(longest.is_some());
             calls::keep_longest(&mut self.longest, longest, self.limit);
             return;
         }

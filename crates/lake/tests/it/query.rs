@@ -77,6 +77,8 @@ fn the_longest_calls_come_first_and_no_more_than_were_asked_for() {
     let took = column(&table, "milliseconds");
     assert_eq!(took.len(), 7);
     assert!(took.is_sorted_by(|a, b| a >= b));
+    let all = ask(Question::Longest, Filter::default(), 100_000, &records);
+    assert_eq!((table.left_out, all.left_out), (all.rows.len() - 7, 0));
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn the_programs_that_wrote_what_is_between_the_heads_are_shown_and_no_others() {
 }
 
 #[test]
-fn facts_that_a_selected_entry_points_to_are_shown_as_an_entry_where_no_facts_are_asked_for() {
+fn facts_that_a_selected_entry_points_to_are_shown_only_where_facts_are_asked_for() {
     let log = Log::new();
     let opened = log.open(1, ACME, "mythos-5");
     log.heads();
@@ -132,10 +132,14 @@ fn facts_that_a_selected_entry_points_to_are_shown_as_an_entry_where_no_facts_ar
     log.advance(Duration::from_secs(60));
     log.heads();
     let mut act = log.act((from, to));
-    for (disclose, show) in [(vec![], Show::Bare), (vec![Disclosure::Facts], Show::Main)] {
+    for (disclose, show) in
+        [(vec![], None), (vec![Disclosure::Digests], None), (vec![Disclosure::Facts], Some(Show::Main))]
+    {
         act.selection.disclose = disclose;
         let read = log.produce(&act);
-        assert!(read.survey.entries.contains(&(opened, show)), "{:?}", read.survey.entries);
+        let earlier = read.survey.entries.iter().find(|(index, _)| *index == opened);
+        assert_eq!(earlier.map(|(_, show)| *show), show, "{:?}", act.selection.disclose);
+        assert_eq!(shown(&read, Show::Asked), [again, again + 1]);
     }
 }
 
