@@ -10,6 +10,7 @@ mod run;
 mod say;
 mod sdk;
 mod servers;
+mod standalone;
 mod suite;
 mod tally;
 mod tidy;

@@ -8,7 +8,7 @@ use crate::{
     bench::gate,
     peers,
     repo::Repo,
-    run, say, sdk,
+    run, say, sdk, standalone,
     tally::{Runner, Tally},
     tidy,
 };
@@ -148,6 +148,7 @@ const STEPS: &[Step] = &[
     }),
     filtered("unit tests, integration tests, doctests, fuzz corpora", Part::Rust, tests),
     filtered("release build of `exeat`", Part::Sdk, |repo, _| release(repo)),
+    step("`exeat-verify` linked for itself, without a loader", Part::Gate, |repo, _| standalone::run(repo)),
     step("instruction counts of the hot operations (valgrind)", Part::Gate, |repo, _| gate::run(repo, &[])),
     filtered("programs of others as peers, in Python and Node", Part::Peers, |repo, plan| plan.peers(repo)),
     filtered("official Python SDKs against the demo model", Part::Sdk, |repo, plan| {
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn quick_leaves_out_the_slow_parts_and_each_slow_part_is_run_alone() {
-        let slow = ["SDK", "release", "instruction counts", "peers"];
+        let slow = ["SDK", "release", "linked for itself", "instruction counts", "peers"];
         assert!(titles(&["--quick"]).iter().all(|title| slow.iter().all(|word| !title.contains(word))));
         assert_eq!(titles(&["--sdk-only"]).len(), 3);
         assert_eq!(titles(&["--peers-only"]), ["programs of others as peers, in Python and Node"]);

@@ -9,6 +9,7 @@ use object_store::{
     aws::AmazonS3Builder, azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem,
     path::Path,
 };
+use tokio::time::timeout;
 
 use crate::{
     names::joined,
@@ -21,6 +22,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 const RETRIES: usize = 5;
 /// How long it is tried at all.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(150);
+/// How long a store is waited for, whatever it is: longer than the last try of a request takes, begun at the latest. Of a
+/// list, that long for each part of it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(300);
 
 /// A place for objects: a folder of this machine, or a bucket and a prefix in it.
 #[derive(Clone, Debug)]
@@ -141,7 +145,7 @@ impl Store {
     /// Makes an object unless one is there: `If-None-Match: *`.
     pub(crate) async fn create(&self, path: &Path, bytes: Bytes) -> Result<Created, StoreError> {
         let options = PutOptions::from(PutMode::Create);
-        match self.objects.put_opts(path, bytes.into(), options).await {
+        match answer(self.objects.put_opts(path, bytes.into(), options)).await {
             Ok(_) => Ok(Created::New),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
                 Ok(Created::Present)
@@ -158,7 +162,7 @@ impl Store {
         bytes: Bytes,
     ) -> Result<Option<UpdateVersion>, StoreError> {
         let mode = version.map_or(PutMode::Create, PutMode::Update);
-        match self.objects.put_opts(path, bytes.into(), PutOptions::from(mode)).await {
+        match answer(self.objects.put_opts(path, bytes.into(), PutOptions::from(mode))).await {
             Ok(put) => Ok(Some(put.into())),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(None),
             Err(source) => Err(failed("swap", path, source)),
@@ -167,7 +171,7 @@ impl Store {
 
     /// Reads an object of at most `bytes_max`; `None` if there is none.
     pub(crate) async fn get(&self, path: &Path, bytes_max: u64) -> Result<Option<Versioned>, StoreError> {
-        let got = match self.objects.get(path).await {
+        let got = match answer(self.objects.get(path)).await {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             got => got.map_err(|source| failed("read", path, source))?,
         };
@@ -175,20 +179,30 @@ impl Store {
             return Err(StoreError::TooLong { path: path.to_string(), bytes: got.meta.size });
         }
         let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
-        let bytes = got.bytes().await.map_err(|source| failed("read", path, source))?;
+        let bytes = answer(got.bytes()).await.map_err(|source| failed("read", path, source))?;
         Ok(Some(Versioned { bytes, version }))
     }
 
     /// Returns the paths of all objects in a folder and the folders in it.
     pub(crate) async fn list(&self, folder: &Path) -> Result<Vec<Path>, StoreError> {
-        let listed = self.objects.list(Some(folder)).map_ok(|meta| meta.location).try_collect().await;
-        listed.map_err(|source| failed("list", folder, source))
+        let (mut listed, mut paths) = (self.objects.list(Some(folder)), Vec::new());
+        while let Some(meta) = answer(listed.try_next()).await.map_err(|source| failed("list", folder, source))? {
+            paths.push(meta.location);
+        }
+        Ok(paths)
     }
 
     /// Removes an object.
     pub(crate) async fn remove(&self, path: &Path) -> Result<(), StoreError> {
-        self.objects.delete(path).await.map_err(|source| failed("remove", path, source))
+        answer(self.objects.delete(path)).await.map_err(|source| failed("remove", path, source))
     }
+}
+
+/// Waits for what a store answers. One that hangs has not refused: what was asked may still be done, later.
+async fn answer<T>(asked: impl Future<Output = Result<T, object_store::Error>>) -> Result<T, object_store::Error> {
+    let late = || format!("no answer within {} s", ANSWER_WITHIN.as_secs());
+    let answered = timeout(ANSWER_WITHIN, asked).await;
+    answered.unwrap_or_else(|_| Err(object_store::Error::Generic { store: "store", source: late().into() }))
 }
 
 /// Says in the words of a store what a library answered.

@@ -120,6 +120,9 @@ enum Trouble {
     /// It could not be reached, or not understood; it is asked again, later.
     #[error("{0}")]
     Failed(String),
+    /// It cannot answer yet, and asks to be asked again after that.
+    #[error("it is busy, and is asked again in {} s", .0.as_secs())]
+    Busy(Duration),
     /// It knows another history of this log: a person must look.
     #[error("{0}")]
     Contradicted(String),
@@ -147,8 +150,14 @@ impl Asking {
                 }
                 Err(trouble) => {
                     self.report(&trouble);
-                    pace.failed();
-                    tokio::time::sleep(pace.wait()).await;
+                    let wait = match trouble {
+                        Trouble::Busy(wait) => wait,
+                        Trouble::Failed(_) | Trouble::Contradicted(_) => {
+                            pace.failed();
+                            pace.wait()
+                        }
+                    };
+                    tokio::time::sleep(wait).await;
                 }
             }
         }
@@ -161,6 +170,7 @@ impl Asking {
                 self.status.count_failure();
                 tracing::warn!(peer, why, "the checkpoint was not cosigned");
             }
+            Trouble::Busy(_) => tracing::info!(peer, why = %trouble, "the checkpoint is not cosigned yet"),
             Trouble::Contradicted(why) => {
                 self.status.count_alarm();
                 tracing::error!(peer, why, "somebody knows another history of this log");

@@ -2,7 +2,8 @@
 //!
 //! Entries come in packages, each proved to be a part of a tree that the log signed and that was found consistent with all
 //! before it. What is written is never taken back: not by a slower upload, not by a crash, not by a log that forks. Before
-//! a checkpoint is cosigned, the leaves before it are held against each other, unless the log is of other software.
+//! a checkpoint is cosigned, the leaves before it are held against each other, unless the log is of other software; nobody
+//! waits for that to be done for a whole log.
 
 mod info;
 mod leaves;
@@ -86,6 +87,15 @@ struct State {
     next: u64,
 }
 
+impl Mirrored {
+    /// Has the leaves looked at, unless those are few enough for a request, or the log is of other software.
+    fn pursue(&self, size: u64) {
+        if let Some(leaves) = &self.leaves {
+            leaves.pursue(size);
+        }
+    }
+}
+
 impl State {
     fn size(&self) -> u64 {
         self.cosigned.as_ref().map_or(0, |target| target.checkpoint.size)
@@ -149,20 +159,20 @@ impl Mirror {
         let store = Store::open(storage, dir).map_err(failed)?;
         let pending = Witness::open_in(store.clone(), "pending", policy, Vec::new())?;
         let tickets = TicketKey::random().map_err(|error| failed(io::Error::other(error)))?;
-        let mirrored = |origin: &str| {
+        let mirrored = |origin: &str| -> io::Result<_> {
             let folder = origin_hash(origin);
             let tiles = LogTiles::new(store.clone(), &folder);
-            let leaves = (!unchecked.contains(origin)).then(Leaves::default);
-            (
-                origin.to_owned(),
-                Mirrored { folder, tiles, leaves, uploads: AtomicUsize::new(0), state: Mutex::new(None) },
-            )
+            let is_checked = !unchecked.contains(origin);
+            let leaves = is_checked.then(|| Leaves::new(origin, tiles.clone())).transpose()?;
+            let mirrored = Mirrored { folder, tiles, leaves, uploads: AtomicUsize::new(0), state: Mutex::new(None) };
+            Ok((origin.to_owned(), mirrored))
         };
-        let logs = pending.origins().map(mirrored).collect();
+        let logs = pending.origins().map(mirrored).collect::<Result<_, _>>().map_err(failed)?;
         let mirror = Self { pending, signers, tickets, store, logs };
         for mirrored in mirror.logs.values() {
             let path = mirror.store.path(&mirrored.folder).join("checkpoint");
-            mirror.load(mirrored).map_err(|_| OpenError::Damaged(path.display().to_string()))?;
+            let state = mirror.load(mirrored).map_err(|_| OpenError::Damaged(path.display().to_string()))?;
+            mirrored.pursue(state.next);
         }
         Ok(mirror)
     }
@@ -267,19 +277,22 @@ impl Mirror {
         } else {
             save(log, &mut state, target, span, package)
         };
+        let next = state.next;
         *held = Some(state);
+        drop(held);
+        log.pursue(next);
         saved
     }
 
-    /// Holds the leaves before the checkpoint against each other. Takes no lock that readers wait for: after a start it goes
-    /// through the whole log.
+    /// Holds the leaves before the checkpoint against each other, if they are no more than those of an upload; else that is
+    /// done apart from it, and it is to come back.
     fn look(&self, log: &Mirrored, target: &Target) -> Result<(), Unfinished> {
         let size = target.checkpoint.size;
         if self.state(log)?.next < size {
             // Only a restart between two requests forgets entries, and this is within one.
             return Err(Unfinished::Refused(Refusal::Io(io::Error::other("entries that were saved are gone"))));
         }
-        log.leaves.as_ref().map_or(Ok(()), |leaves| leaves.check(&log.tiles, size)).map_err(|why| contradicts(log, why))
+        log.leaves.as_ref().map_or(Ok(()), |leaves| leaves.check(size)).map_err(|why| contradicts(log, why))
     }
 
     /// Cosigns the checkpoint, whose entries are all there, unless a larger one was cosigned meanwhile.
@@ -385,6 +398,7 @@ impl Mirror {
 fn contradicts(log: &Mirrored, why: NotInOrder) -> Unfinished {
     Unfinished::Refused(match why {
         NotInOrder::Io(error) => Refusal::Io(error),
+        NotInOrder::Walking(read) => Refusal::Walking(read),
         NotInOrder::Bad(bad) => {
             tracing::error!(%bad, log = log.folder, "the log contradicts itself, or is of other software: see `unchecked`");
             Refusal::Contradicts(bad)

@@ -29,6 +29,10 @@ pub enum Refusal {
     /// As many uploads of this log are under way as may be (503).
     #[error("too many uploads of this log are under way: try again")]
     Busy,
+    /// The leaves of the log are still being held against each other, and so many were; the entries of the upload are kept
+    /// (503).
+    #[error("the entries are kept, and the leaves of the log are looked at: {0} were so far; try again")]
+    Walking(u64),
     /// The checkpoint could not be remembered; whether it was is found out before the next one (500).
     #[error("the checkpoint could not be made durable")]
     Io(#[source] io::Error),
@@ -45,7 +49,7 @@ impl Refusal {
             Self::Conflict(_) => 409,
             Self::Inconsistent(_) | Self::Contradicts(_) => 422,
             Self::Io(_) => 500,
-            Self::Busy => 503,
+            Self::Busy | Self::Walking(_) => 503,
         }
     }
 }

@@ -19,6 +19,10 @@ use crate::{Refusal, Witness, request::ADD_CHECKPOINT_BYTES_MAX};
 const CHECKPOINTS_MAX: usize = 64;
 /// Uploads that are worked on at a time; each holds a thread for as long as its client takes.
 const UPLOADS_MAX: usize = 16;
+/// After so many seconds, whoever was told to come back may.
+const RETRY_AFTER: &str = "1";
+/// What whoever finds no place is told.
+pub(crate) const NO_PLACE: &str = "too many requests are under way: try again\n";
 /// How long a client may take to send a checkpoint.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -79,7 +83,7 @@ pub(crate) async fn answer_checkpoint<T: Send + Sync + 'static>(
     work: impl FnOnce(&T, &[u8], &dyn Clock) -> Result<String, Refusal> + Send + 'static,
 ) -> Response {
     let Ok(_place) = shared.checkpoints.clone().try_acquire_owned() else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        return come_back(NO_PLACE);
     };
     let body: Bytes = match timeout(BODY_WITHIN, to_bytes(body, ADD_CHECKPOINT_BYTES_MAX)).await {
         Ok(Ok(body)) => body,
@@ -103,7 +107,15 @@ pub(crate) fn refused(refusal: &Refusal) -> Response {
     if let Refusal::Conflict(size) = refusal {
         return (status, [(header::CONTENT_TYPE, "text/x.tlog.size")], format!("{size}\n")).into_response();
     }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        return come_back(format!("{refusal}\n"));
+    }
     (status, format!("{refusal}\n")).into_response()
+}
+
+/// Tells a client to try again in a moment.
+pub(crate) fn come_back(why: impl IntoResponse) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], why).into_response()
 }
 
 pub(crate) fn text(body: String) -> Response {

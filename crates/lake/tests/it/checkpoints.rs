@@ -1,15 +1,18 @@
 //! The object that guards checkpoints, in a store that fails.
 
-use std::sync::Arc;
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use lake::{CheckpointObject, Store};
 use ledger::{CheckpointStore, Mark};
 use object_store::path::Path;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    time::{advance, sleep},
+};
 
 use crate::{
     memory::ORIGIN,
-    world::{Fault, Faulty},
+    world::{Asked, Fault, Faulty},
 };
 
 fn runtime() -> Runtime {
@@ -52,6 +55,44 @@ fn after_a_swap_without_an_answer_the_object_says_what_is_there() {
             assert!(object.swap(&mark(2)).unwrap());
         }
     }
+}
+
+/// Does `work` on a thread of its own while time goes by, second after second, as nobody waits for it.
+fn while_time_goes_by<T: Send + 'static>(clock: &Runtime, work: impl FnOnce() -> T + Send + 'static) -> T {
+    clock.block_on(async {
+        let working = tokio::task::spawn_blocking(work);
+        while !working.is_finished() {
+            advance(Duration::from_secs(1)).await;
+        }
+        working.await.unwrap()
+    })
+}
+
+#[test]
+fn a_store_that_hangs_is_not_waited_for_and_the_object_says_what_it_did_in_the_end() {
+    let clock = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let store = Faulty::default();
+    let object = Arc::new(object(&clock, &store));
+    let load = || {
+        let object = Arc::clone(&object);
+        while_time_goes_by(&clock, move || object.load())
+    };
+    let swap = |size| {
+        let object = Arc::clone(&object);
+        while_time_goes_by(&clock, move || object.swap(&mark(size)))
+    };
+    let two_years = Duration::from_secs(1 << 26);
+    assert_eq!(load().unwrap(), None);
+    store.fail(&[Fault::Late(two_years)]);
+    assert_eq!(swap(1).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(load().unwrap(), None, "nothing is there yet");
+    clock.block_on(async { sleep(two_years).await });
+    assert!(!swap(2).unwrap(), "what came late was not read yet");
+    store.fail_next(Asked::Get, Fault::Late(two_years));
+    assert_eq!(load().unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(!swap(2).unwrap());
+    assert_eq!(load().unwrap(), Some(mark(1)));
+    assert!(swap(2).unwrap());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod checkpoints;
 mod files;
+mod late;
 mod memory;
 mod query;
 mod traffic;

@@ -1,8 +1,11 @@
 //! Bringing a log into the lake while everything fails.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use lake::{
@@ -11,11 +14,11 @@ use lake::{
 use object_store::{ObjectStoreExt, path::Path};
 use proof::tree::Hash;
 use terms::Moment;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::{
     memory::{Memory, ORIGIN},
-    world::{Fault, Faulty, LEAVES, records},
+    world::{Asked, Fault, Faulty, LEAVES, records},
 };
 
 /// Nothing is kept from anybody.
@@ -23,16 +26,24 @@ fn keep() -> Keep<'static> {
     Keep { lock: None, now: Moment::from_millis(0) }
 }
 
-struct World {
-    runtime: Runtime,
-    log: Arc<Memory<'static>>,
-    store: Faulty,
+pub(crate) struct World {
+    pub(crate) runtime: Runtime,
+    pub(crate) log: Arc<Memory<'static>>,
+    pub(crate) store: Faulty,
     dir: tempfile::TempDir,
 }
 
 impl World {
-    fn of(size: usize) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    pub(crate) fn of(size: usize) -> Self {
+        Self::on(Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(), size)
+    }
+
+    /// A world in which time goes by as soon as nobody has anything to do.
+    pub(crate) fn in_no_time(size: usize) -> Self {
+        Self::on(Builder::new_current_thread().enable_all().start_paused(true).build().unwrap(), size)
+    }
+
+    fn on(runtime: Runtime, size: usize) -> Self {
         Self {
             runtime,
             log: Arc::new(Memory { records: records(), size: AtomicUsize::new(size) }),
@@ -46,15 +57,20 @@ impl World {
     }
 
     /// A process that has just started.
-    fn uploader(&self) -> Uploader {
-        Uploader::new(Arc::clone(&self.log) as Arc<dyn Source>, self.place(), None, self.dir.path().join("lake"))
+    pub(crate) fn uploader(&self) -> Uploader {
+        Uploader::new(Arc::clone(&self.log) as Arc<dyn Source>, self.place(), None, self.mark())
     }
 
-    fn advance(&self, uploader: &Uploader) -> Result<Progress, UploadError> {
+    /// Where a process notes how far it was.
+    pub(crate) fn mark(&self) -> PathBuf {
+        self.dir.path().join("lake")
+    }
+
+    pub(crate) fn advance(&self, uploader: &Uploader) -> Result<Progress, UploadError> {
         self.runtime.block_on(uploader.advance())
     }
 
-    fn covered(&self) -> u64 {
+    pub(crate) fn covered(&self) -> u64 {
         self.runtime.block_on(self.place().files()).unwrap().covered()
     }
 }
@@ -185,13 +201,12 @@ fn a_fault_of_the_program_while_a_file_is_made_is_an_alarm() {
 #[test]
 fn how_much_is_missing_is_known_before_the_store_can_be_listed() {
     let world = World::of(LEAVES + 90);
-    world.store.list.store(false, Ordering::SeqCst);
+    world.store.fail_next(Asked::List, Fault::Failed);
     let uploader = world.uploader();
     world.advance(&uploader).unwrap_err();
     let progress = uploader.progress();
     assert_eq!((progress.covered, progress.size, progress.alarm), (0, SPAN_LEAVES + 90, false));
     assert!(progress.failed.is_some());
-    world.store.list.store(true, Ordering::SeqCst);
     assert_eq!(world.advance(&uploader).unwrap().covered, SPAN_LEAVES);
 }
 

@@ -5,17 +5,22 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use futures_util::stream::BoxStream;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use lake::{Record, SPAN_LEAVES};
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, Result, memory::InMemory, path::Path,
 };
+use tokio::time::sleep;
 
 use crate::traffic::Traffic;
 
@@ -27,36 +32,33 @@ pub(crate) fn records() -> &'static [Record] {
     RECORDS.get_or_init(|| Traffic::new(3, 64).take(2 * LEAVES + 100).collect())
 }
 
-/// What a store does to a write.
+/// What a store does to a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
-    /// Nothing is written; the caller hears of an error (500, or no answer).
+    /// Nothing is done; the caller hears of an error (500, or no answer).
     Failed,
     /// It is written; the caller hears of an error all the same.
     FailedButPersisted,
     /// Something else is written in its place, and the caller hears that all is well.
     Corrupted,
+    /// It is done so much later, whether the caller still waits or not.
+    Late(Duration),
 }
 
-/// A store in memory whose next writes fail.
-#[derive(Clone, Debug)]
+/// What is asked of a store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Asked {
+    Put,
+    Get,
+    List,
+}
+
+/// A store in memory whose next requests fail.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Faulty {
     pub(crate) inner: Arc<InMemory>,
-    pub(crate) next: Arc<Mutex<Vec<Fault>>>,
+    next: Arc<Mutex<Vec<(Asked, Fault)>>>,
     pub(crate) writes: Arc<AtomicU64>,
-    /// False while it cannot be listed.
-    pub(crate) list: Arc<AtomicBool>,
-}
-
-impl Default for Faulty {
-    fn default() -> Self {
-        Self {
-            inner: Arc::default(),
-            next: Arc::default(),
-            writes: Arc::default(),
-            list: Arc::new(AtomicBool::new(true)),
-        }
-    }
 }
 
 impl fmt::Display for Faulty {
@@ -66,8 +68,25 @@ impl fmt::Display for Faulty {
 }
 
 impl Faulty {
+    /// Has the next writes fail, the first one first.
     pub(crate) fn fail(&self, faults: &[Fault]) {
-        *self.next.lock().unwrap() = faults.iter().rev().copied().collect();
+        faults.iter().for_each(|fault| self.fail_next(Asked::Put, *fault));
+    }
+
+    /// Has the next such request fail on which nothing is laid yet.
+    pub(crate) fn fail_next(&self, asked: Asked, fault: Fault) {
+        self.next.lock().unwrap().push((asked, fault));
+    }
+
+    /// Returns true once every fault was met.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.next.lock().unwrap().is_empty()
+    }
+
+    fn fault(&self, asked: Asked) -> Option<Fault> {
+        let mut next = self.next.lock().unwrap();
+        let at = next.iter().position(|(of, _)| *of == asked)?;
+        Some(next.remove(at).1)
     }
 }
 
@@ -79,8 +98,7 @@ fn failed() -> object_store::Error {
 impl ObjectStore for Faulty {
     async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.writes.fetch_add(1, Ordering::SeqCst);
-        let fault = self.next.lock().unwrap().pop();
-        match fault {
+        match self.fault(Asked::Put) {
             None => self.inner.put_opts(path, payload, options).await,
             Some(Fault::Failed) => Err(failed()),
             Some(Fault::FailedButPersisted) => {
@@ -88,6 +106,14 @@ impl ObjectStore for Faulty {
                 Err(failed())
             }
             Some(Fault::Corrupted) => self.inner.put_opts(path, b"not what was given".as_slice().into(), options).await,
+            Some(Fault::Late(late)) => {
+                let (inner, path) = (Arc::clone(&self.inner), path.clone());
+                let applied = tokio::spawn(async move {
+                    sleep(late).await;
+                    inner.put_opts(&path, payload, options).await
+                });
+                applied.await.unwrap()
+            }
         }
     }
 
@@ -96,6 +122,11 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        match self.fault(Asked::Get) {
+            None => {}
+            Some(Fault::Late(late)) => sleep(late).await,
+            Some(_) => return Err(failed()),
+        }
         self.inner.get_opts(path, options).await
     }
 
@@ -108,10 +139,18 @@ impl ObjectStore for Faulty {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        if self.list.load(Ordering::SeqCst) {
-            return self.inner.list(prefix);
+        let listed = self.inner.list(prefix);
+        match self.fault(Asked::List) {
+            None => listed,
+            Some(Fault::Late(late)) => Box::pin(
+                stream::once(async move {
+                    sleep(late).await;
+                    listed
+                })
+                .flatten(),
+            ),
+            Some(_) => Box::pin(stream::once(async { Err(failed()) })),
         }
-        Box::pin(futures_util::stream::once(async { Err(failed()) }))
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

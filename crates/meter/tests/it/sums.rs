@@ -7,17 +7,21 @@ use std::time::Duration;
 use fetch::{AddressRule, Client, Roots};
 use jose::ticket::{self, Ticket};
 use ledger::{Draft, Ledger, Reader};
-use meter::{ANSWER_BYTES_MAX, Comparison, DiscrepancyKind, Hour, Peer, Reconciled, Reconciler, Settled};
+use meter::{ANSWER_BYTES_MAX, Calls, Comparison, DiscrepancyKind, Hour, Peer, Reconciled, Reconciler, Settled};
 use proof::{
     entry::{Entry, Kind, Outcome, Usage, meter_id},
     sums::Statement,
+    walk::LeafWalk,
 };
 use serde_json::{Value, json};
 use terms::{CallId, Clock};
-use testkit::http;
+use testkit::{
+    http,
+    upstream::{Fate, Received},
+};
 use zeroize::Zeroizing;
 
-use crate::world::{GATEWAY, METER, Running, SECRET, World, streaming, whole};
+use crate::world::{GATEWAY, METER, Running, SECRET, World, code_of, streaming, whole};
 
 const ANOTHER: &str = "meter.example.com/exeat/2";
 /// More than the time until an hour is over and its last ticket has expired.
@@ -384,6 +388,41 @@ fn a_call_that_a_meter_served_twice_counts_twice_and_is_a_discrepancy() {
     let counted = &hour.calls(&world.ticket(1).model)[&CallId([1; 16])];
     assert_eq!((counted.saw.output, counted.saw.events, counted.opened), (34, 34, None));
     assert_eq!(counted.saw.outcome, Some(Outcome::Completed));
+}
+
+/// A stream may last longer than a meter remembers tickets. Whoever signs a second one then spoils nobody's log but finds
+/// the call among the differences.
+#[test]
+fn a_second_ticket_of_a_call_that_is_open_for_hours_leaves_the_meters_log_whole_and_is_a_discrepancy() {
+    let world = World::new();
+    let meter = world.start();
+    let first_hour = now(&world);
+    let mut first = meter.chat(Some(&world.mint(1)), "slow-1000-20", &streaming());
+    first.next_piece().unwrap();
+    for _ in 0..3 {
+        assert_eq!(code_of(meter.chat(Some(&world.mint(1)), "", &streaming())), (403, "ticket_replayed".to_owned()));
+        world.clock.advance(Duration::from_secs(55 * 60));
+    }
+    let second_hour = now(&world);
+    meter.chat(Some(&world.mint(1)), "", &streaming()).text().unwrap();
+    drop(first);
+    // The model server notices that a caller left, and so the meter did.
+    let has_left = |received: &[Received]| matches!(received[0].fate, Fate::Aborted { .. });
+    assert!(world.upstream.wait_until(Duration::from_secs(10), has_left));
+    meter.stop();
+    assert_eq!(world.outcomes(), [Some(Outcome::ClientGone), Some(Outcome::Completed)]);
+    let reader = Reader::open(&world.ledger_dir()).unwrap();
+    let mut walk = LeafWalk::new();
+    for stored in reader.entries(0).unwrap() {
+        walk.push(&stored.unwrap().leaf).unwrap();
+    }
+    for hour in [first_hour, second_hour] {
+        let read = |token: &str| ticket::unverified(token).ok();
+        let theirs = Hour::of_meter(&reader, hour, GATEWAY, &read).unwrap();
+        // The gateway's log has the call in the first hour, in which it was opened, and in no other.
+        let compared = Comparison::of(&Calls::new(), theirs.calls(&world.ticket(1).model), meter_id(METER)).unwrap();
+        assert_eq!(kinds(&compared), [(1, DiscrepancyKind::NotInGateway)], "{hour}");
+    }
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What witnesses and mirrors are asked, and what they answer.
 
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
 use bytes::Bytes;
 use fetch::{Client, Request, Response, Url};
 use proof::{
@@ -8,6 +11,7 @@ use proof::{
     note::{Note, NoteSignature},
 };
 
+use super::pace::Pace;
 use crate::request::decimal;
 
 /// What a peer answered to a checkpoint.
@@ -47,6 +51,13 @@ fn below(prefix: &Url, path: &str) -> Result<Url, String> {
     Url::parse(&format!("{}/{path}", prefix.trim_end_matches('/'))).map_err(|bad| bad.to_string())
 }
 
+/// Reads for how long a peer asks to be left alone, at least a second and at most a minute; `None` if it does not ask.
+pub(super) fn retry_after(told: &Response) -> Option<Duration> {
+    let asked = told.headers.get(header::RETRY_AFTER).filter(|_| told.status == StatusCode::SERVICE_UNAVAILABLE)?;
+    let seconds = asked.to_str().ok().and_then(decimal)?;
+    Some(Duration::from_secs(seconds).clamp(Pace::LEAST, Pace::MOST))
+}
+
 /// Reads the answer to an `add-checkpoint`.
 pub(super) fn answer(status: u16, body: &[u8]) -> Answer {
     let text = || String::from_utf8_lossy(body);
@@ -80,6 +91,7 @@ pub(super) fn cosignatures(
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
     use proof::cosignature::{Algorithm, CosignerSecret};
     use proptest::prelude::*;
 
@@ -102,6 +114,21 @@ mod tests {
         }
         assert_eq!(answer(422, b""), Answer::Inconsistent);
         assert_eq!(answer(404, b"unknown\n"), Answer::Refused("404: unknown".to_owned()));
+    }
+
+    #[test]
+    fn a_peer_that_is_busy_is_left_alone_for_as_long_as_it_asks_within_bounds() {
+        let told = |status: u16, asked: Option<&'static str>| {
+            let headers = asked.map(|asked| (header::RETRY_AFTER, HeaderValue::from_static(asked)));
+            let status = StatusCode::from_u16(status).unwrap();
+            retry_after(&Response { status, headers: headers.into_iter().collect(), body: Bytes::new() })
+        };
+        let waits = ["0", "7", "100000"].map(|asked| told(503, Some(asked)).unwrap().as_secs());
+        assert_eq!(waits, [1, 7, 60]);
+        for (status, asked) in [(503, None), (503, Some("soon")), (503, Some("-1")), (500, Some("7")), (200, Some("7"))]
+        {
+            assert_eq!(told(status, asked), None, "{status} {asked:?}");
+        }
     }
 
     #[test]

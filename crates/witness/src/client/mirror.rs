@@ -89,6 +89,9 @@ impl Asking {
             ask::post(&self.client, &self.peer.url, "add-entries", media, body).await.map_err(Trouble::Failed)?;
         let info =
             || MirrorInfo::parse(&told.body).ok_or_else(|| Trouble::Failed("its answer is malformed".to_owned()));
+        if let Some(wait) = ask::retry_after(&told) {
+            return Err(Trouble::Busy(wait));
+        }
         match told.status.as_u16() {
             200 => Ok(Answer::Held(String::from_utf8_lossy(&told.body).into_owned())),
             202 => info().map(Answer::Accepted),

@@ -13,7 +13,7 @@ impl Pace {
     /// Nobody is asked more often than this.
     pub(super) const LEAST: Duration = Duration::from_secs(1);
     /// However often a peer failed, it is asked again after this.
-    const MOST: Duration = Duration::from_secs(60);
+    pub(super) const MOST: Duration = Duration::from_secs(60);
 
     pub(super) fn new(every: Duration) -> Self {
         Self { every: every.max(Self::LEAST), failures: 0 }

@@ -27,7 +27,7 @@ use tokio::{
 use super::{MEDIA_TYPE, Mirror, MirrorInfo, Unfinished};
 use crate::{
     Refusal,
-    server::{Shared, answer_checkpoint, refused, text},
+    server::{NO_PLACE, Shared, answer_checkpoint, come_back, refused, text},
 };
 
 /// How long an upload may take; what came until then counts.
@@ -66,7 +66,7 @@ async fn add_entries(State(shared): State<Shared<Mirror>>, headers: HeaderMap, u
     }
     let packed = headers.get(header::CONTENT_ENCODING).map(|coding| coding == "gzip");
     let Ok(_place) = shared.uploads.clone().try_acquire_owned() else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        return come_back(NO_PLACE);
     };
     let (sender, pieces) = mpsc::channel(PIECES);
     let body = Pieces { pieces, at: Bytes::new() };

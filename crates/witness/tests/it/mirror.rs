@@ -208,7 +208,13 @@ fn a_tile_that_was_changed_on_disk_is_not_cosigned_over() {
     assert_eq!(world.mirror.checkpoint(&origin_hash(ORIGIN)), None);
 }
 
-async fn send(world: &World, request: Request<Body>) -> Response<Body> {
+/// An upload as a client sends it that packs nothing.
+pub(crate) fn upload(body: Vec<u8>) -> Request<Body> {
+    let request = Request::post("/add-entries").header(header::CONTENT_TYPE, "application/octet-stream");
+    request.body(Body::from(body)).unwrap()
+}
+
+pub(crate) async fn send(world: &World, request: Request<Body>) -> Response<Body> {
     mirror_router(Arc::clone(&world.mirror), Arc::new(SystemClock::default())).oneshot(request).await.unwrap()
 }
 
