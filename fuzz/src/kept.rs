@@ -1,4 +1,5 @@
-//! What is kept elsewhere and read back: files of the lake, the object that guards checkpoints, the cursor of a stream.
+//! What is kept elsewhere and read back: files of the lake, the object that guards checkpoints, the cursor of a stream,
+//! and what is remembered of work that is not done.
 
 use lake::File;
 
@@ -38,5 +39,26 @@ pub(crate) fn checkpoint_object(bytes: &[u8]) {
 pub(crate) fn siem_cursor(bytes: &[u8]) {
     if let Some(next) = views::fuzzing::cursor(bytes) {
         assert_eq!(format!("{next}\n").as_bytes(), bytes);
+    }
+}
+
+/// What is remembered of hours reads back as it was written.
+pub(crate) fn schedule(bytes: &[u8]) {
+    reads_back(bytes, meter::fuzzing::schedule);
+}
+
+/// What is remembered of the steps of a production reads back as it was written.
+pub(crate) fn production_state(bytes: &[u8]) {
+    reads_back(bytes, produce::fuzzing::state);
+}
+
+/// What is remembered of the entries of a production reads back as it was written.
+pub(crate) fn production_survey(bytes: &[u8]) {
+    reads_back(bytes, produce::fuzzing::survey);
+}
+
+fn reads_back(bytes: &[u8], rewritten: fn(&[u8]) -> Option<Vec<u8>>) {
+    if let Some(again) = rewritten(bytes) {
+        assert_eq!(rewritten(&again).as_ref(), Some(&again));
     }
 }

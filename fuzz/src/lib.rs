@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     ("segment_header", segment_header),
     ("vault_slot", vault_slot),
     ("saved_heads", saved_heads),
+    ("private_part", private_part),
     ("cose_receipt", evidence::cose_receipt),
     ("time_stamp", evidence::time_stamp),
     ("jws", tokens::jws),
@@ -76,6 +77,9 @@ pub const TARGETS: &[Target] = &[
     ("lake_file", kept::lake_file),
     ("checkpoint_object", kept::checkpoint_object),
     ("siem_cursor", kept::siem_cursor),
+    ("schedule", kept::schedule),
+    ("production_state", kept::production_state),
+    ("production_survey", kept::production_survey),
 ];
 
 /// The log that no key is trusted for here.
@@ -115,6 +119,7 @@ pub fn accepts(name: &str, bytes: &[u8]) -> Option<bool> {
         "segment_header" => ledger::fuzzing::segment_header(bytes).is_some(),
         "vault_slot" => ledger::fuzzing::vault_slot(bytes),
         "saved_heads" => ledger::fuzzing::saved_heads(bytes),
+        "private_part" => ledger::fuzzing::private_part(bytes).is_some(),
         "cose_receipt" => proof::cose::CoseReceipt::parse(bytes).is_ok(),
         "time_stamp" => evidence::read_time_stamp(bytes).is_some(),
         "tlog_policy" | "add_checkpoint" | "add_entries" | "mirror_info" | "equivocation" | "shard_proof" => {
@@ -122,6 +127,9 @@ pub fn accepts(name: &str, bytes: &[u8]) -> Option<bool> {
         }
         "lake_file" => kept::is_lake_file(bytes),
         "checkpoint_object" => lake::fuzzing::checkpoint_object(bytes).is_some(),
+        "schedule" => meter::fuzzing::schedule(bytes).is_some(),
+        "production_state" => produce::fuzzing::state(bytes).is_some(),
+        "production_survey" => produce::fuzzing::survey(bytes).is_some(),
         "siem_cursor" => views::fuzzing::cursor(bytes).is_some(),
         "jws" => tokens::is_jws(bytes),
         "jwk" => tokens::is_jwk(bytes),
@@ -254,6 +262,13 @@ fn vault_slot(bytes: &[u8]) {
 /// The file of heads is read, and believed under no other root than its own.
 fn saved_heads(bytes: &[u8]) {
     let _is_whole = ledger::fuzzing::saved_heads(bytes);
+}
+
+/// A private part that is read is spelled in one way only.
+fn private_part(bytes: &[u8]) {
+    if let Some(again) = ledger::fuzzing::private_part(bytes) {
+        assert_eq!(again, bytes);
+    }
 }
 
 /// An entry that decodes has exactly the bytes it was decoded from.

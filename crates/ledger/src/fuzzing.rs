@@ -1,6 +1,6 @@
 //! What a fuzzer may reach of this crate's parsers.
 
-use crate::{batch, heads::Saved, quorum, segment, vault};
+use crate::{batch, heads::Saved, quorum, seal, segment, vault};
 
 /// Reads a message between a log and a follower, which begins with its length, and returns it as it is written; `None` if
 /// the bytes do not begin with one.
@@ -39,4 +39,10 @@ pub fn vault_slot(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn saved_heads(bytes: &[u8]) -> bool {
     Saved::decode(bytes).is_some_and(|saved| saved.restore(None).is_err())
+}
+
+/// Reads a private part as it was before it was sealed, and returns it as it is written; `None` if the bytes are none.
+#[must_use]
+pub fn private_part(bytes: &[u8]) -> Option<Vec<u8>> {
+    seal::rewritten(bytes)
 }

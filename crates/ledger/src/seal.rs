@@ -1,18 +1,23 @@
-//! Private parts at rest: sealed with AES-256-GCM, each under a key of its own that follows from its subject's.
+//! Private parts at rest: sealed with AES-256 in counter mode, each under a key of its own that follows from its subject's.
 //!
 //! ```text
-//! key     HMAC-SHA-256(key of the subject and epoch, "exeat/seal/v2" || kind (1 byte) || call, or 16 zero bytes ||
+//! key     HMAC-SHA-256(key of the subject and epoch, "exeat/seal/v3" || kind (1 byte) || call, or 16 zero bytes ||
 //!         nonce of the entry, or 8 zero bytes)
-//! nonce   the first 12 bytes of the entry's commitment to its private part (key 12)
-//! text    for each field, in rising order: id (1 byte), length (u32, little endian), value
+//! block   the first 16 bytes of the entry's commitment to its private part (key 12), the first of the counter
+//! text    for each field, in rising order: id (1 byte), length (LEB128), value
 //! ```
-//! Were one key ever used for two private parts, they would have different commitments and so different nonces.
+//! No tag is kept: the commitment is one. It is a keyed hash of the text that the leaf has in any case, the counter begins with
+//! it, and nothing that was opened leaves here unless it is what the leaf commits to. That is the construction SIV: Rogaway and
+//! Shrimpton, "Deterministic Authenticated-Encryption" (EUROCRYPT 2006), RFC 5297.
 
 use ::bytes::Bytes;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::{
+    cipher::{AES_256, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, UnboundCipherKey},
+    iv::FixedLength,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use proof::{
-    commit::{Commitment, Field, Fields, SaltKey},
+    commit::{Field, Fields, Openings, SaltKey},
     entry::Entry,
 };
 use sha2::Sha256;
@@ -20,75 +25,48 @@ use zeroize::Zeroizing;
 
 use crate::bytes;
 
-/// Bytes that sealing adds.
-pub(crate) const TAG: usize = 16;
-/// Bytes of a nonce.
-pub(crate) const NONCE: usize = 12;
-const LABEL: &[u8] = b"exeat/seal/v2";
+const LABEL: &[u8] = b"exeat/seal/v3";
 
-/// A key that seals.
-pub(crate) struct Cipher(LessSafeKey);
-
-impl Cipher {
-    /// Takes a key of 32 bytes; `None` if the library refuses it, which it does to none of that length.
-    pub(crate) fn new(key: &[u8; 32]) -> Option<Self> {
-        UnboundKey::new(&AES_256_GCM, key).ok().map(LessSafeKey::new).map(Self)
-    }
-
-    /// Seals `text` in place and appends the tag; `None` if it is longer than one message may be, 64 GB.
-    pub(crate) fn seal(&self, nonce: [u8; NONCE], bound: &[u8], text: &mut Vec<u8>) -> Option<()> {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        self.0.seal_in_place_append_tag(nonce, Aad::from(bound), text).ok()
-    }
-
-    /// Opens what was sealed; `None` if it was not sealed so.
-    pub(crate) fn open(&self, nonce: [u8; NONCE], bound: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let mut text = Zeroizing::new(sealed.to_vec());
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let length = self.0.open_in_place(nonce, Aad::from(bound), &mut text).ok()?.len();
-        text.truncate(length);
-        Some(text)
-    }
-}
-
-/// Returns `fields` sealed as the private part of `entry`, which must have its kind, call, nonce and commitment.
+/// Returns `fields` sealed as the private part of `entry`, which must have its kind, call, nonce and commitment; `None` if there
+/// is no commitment, or if the library refuses, which it does to nothing of these lengths.
 pub(crate) fn seal(key: &SaltKey, entry: &Entry, fields: &Fields) -> Option<Vec<u8>> {
-    let (cipher, nonce) = cipher(key, entry)?;
-    let mut text = encode(fields)?;
-    cipher.seal(nonce, &[], &mut text)?;
+    let (key, block) = derived(key, entry)?;
+    let mut text = encode(fields);
+    EncryptingKey::ctr(key).ok()?.less_safe_encrypt(&mut text, EncryptionContext::Iv128(block)).ok()?;
     Some(text)
 }
 
-/// Opens the private part of `entry`; `None` if it is not the one that was sealed.
-pub(crate) fn open(key: &SaltKey, entry: &Entry, sealed: &[u8]) -> Option<Fields> {
-    let (cipher, nonce) = cipher(key, entry)?;
-    let mut text = cipher.open(nonce, &[], sealed)?;
-    decode(std::mem::take(&mut *text).into())
+/// Opens the private part of `entry`; `None` if it is not what the entry commits to.
+pub(crate) fn open(key: &SaltKey, entry: &Entry, sealed: &[u8]) -> Option<Openings> {
+    let (derived, block) = derived(key, entry)?;
+    let mut text = Zeroizing::new(sealed.to_vec());
+    DecryptingKey::ctr(derived).ok()?.decrypt(&mut text, DecryptionContext::Iv128(block)).ok()?;
+    let fields = decode(std::mem::take(&mut *text).into())?;
+    Some(key.open(entry, &fields)).filter(|openings| openings.commitment() == entry.private)
 }
 
-fn cipher(key: &SaltKey, entry: &Entry) -> Option<(Cipher, [u8; NONCE])> {
-    let commitment: &Commitment = entry.private.as_ref()?;
-    let mut block = Zeroizing::new([0; 64]);
-    block.split_at_mut(32).0.copy_from_slice(key.bytes());
-    let mac = Hmac::<Sha256>::new((&*block).into())
+fn derived(key: &SaltKey, entry: &Entry) -> Option<(UnboundCipherKey, FixedLength<16>)> {
+    let block: [u8; 16] = *entry.private.as_ref()?.first_chunk()?;
+    let mut padded = Zeroizing::new([0; 64]);
+    padded.split_at_mut(32).0.copy_from_slice(key.bytes());
+    let mac = Hmac::<Sha256>::new((&*padded).into())
         .chain_update(LABEL)
         .chain_update([entry.kind.ordinal()])
         .chain_update(entry.call.unwrap_or_default())
         .chain_update(entry.nonce.unwrap_or_default());
     let derived: Zeroizing<[u8; 32]> = Zeroizing::new(mac.finalize().into_bytes().into());
-    Some((Cipher::new(&derived)?, *commitment.first_chunk()?))
+    Some((UnboundCipherKey::new(&AES_256, &*derived).ok()?, block.into()))
 }
 
-/// Writes the fields; `None` if one is longer than four bytes can say.
-fn encode(fields: &Fields) -> Option<Vec<u8>> {
-    let length: usize = fields.iter().map(|(_, value)| 5 + value.len()).sum();
-    let mut text = Vec::with_capacity(length + TAG);
+fn encode(fields: &Fields) -> Vec<u8> {
+    let length: usize = fields.iter().map(|(_, value)| 6 + value.len()).sum();
+    let mut text = Vec::with_capacity(length);
     for (field, value) in fields.iter() {
         text.push(field.id());
-        text.extend_from_slice(&u32::try_from(value.len()).ok()?.to_le_bytes());
+        bytes::put_leb128(&mut text, bytes::size(&value));
         text.extend_from_slice(&value);
     }
-    Some(text)
+    text
 }
 
 /// Reads what [`encode`] wrote; `None` if it is anything else.
@@ -98,7 +76,8 @@ fn decode(text: Bytes) -> Option<Fields> {
     let mut last = 0;
     while !read.0.is_empty() {
         let [id] = read.array()?;
-        let value = usize::try_from(read.u32()?).ok().and_then(|length| read.take(length))?;
+        let length = bytes::length(read.leb128()?);
+        let value = read.take(length)?;
         if id <= last {
             return None;
         }
@@ -106,6 +85,11 @@ fn decode(text: Bytes) -> Option<Fields> {
         fields = fields.with(Field::from_id(id)?, text.slice_ref(value));
     }
     Some(fields)
+}
+
+/// Returns a text as it is written again; `None` if it is none.
+pub(crate) fn rewritten(text: &[u8]) -> Option<Vec<u8>> {
+    decode(Bytes::copy_from_slice(text)).map(|fields| encode(&fields))
 }
 
 #[cfg(test)]
@@ -135,11 +119,14 @@ mod tests {
             let secret = SaltKey::new(key);
             let entry = entry(&secret, &fields);
             let mut sealed = seal(&secret, &entry, &fields).unwrap();
-            prop_assert_eq!(open(&secret, &entry, &sealed), Some(fields));
+            prop_assert_eq!(open(&secret, &entry, &sealed), Some(secret.open(&entry, &fields)));
             let mut other = key;
             other[0] ^= 1;
             prop_assert_eq!(open(&SaltKey::new(other), &entry, &sealed), None);
             prop_assert_eq!(open(&secret, &Entry { call: Some([6; 16]), ..entry.clone() }, &sealed), None);
+            let shorter = &sealed[..bit.index(sealed.len())];
+            prop_assert_eq!(open(&secret, &entry, shorter), None);
+            prop_assert_eq!(open(&secret, &entry, &[&sealed[..], &[0]].concat()), None);
             let bit = bit.index(sealed.len() * 8);
             sealed[bit / 8] ^= 1 << (bit % 8);
             prop_assert_eq!(open(&secret, &entry, &sealed), None);
@@ -149,7 +136,7 @@ mod tests {
         fn any_bytes_are_read_or_refused_without_a_panic(bytes in vec(any::<u8>(), 0..60)) {
             let text = Bytes::from(bytes);
             if let Some(fields) = decode(text.clone()) {
-                prop_assert_eq!(encode(&fields).unwrap(), text);
+                prop_assert_eq!(encode(&fields), text);
             }
         }
     }
@@ -159,7 +146,7 @@ mod tests {
         let fields = Fields::default().with(Field::Main, Bytes::from_static(b"nationality: Ruritanian"));
         let key = SaltKey::new([1; 32]);
         let sealed = seal(&key, &entry(&key, &fields), &fields).unwrap();
-        assert_eq!(sealed.len(), 5 + 23 + TAG);
+        assert_eq!(sealed.len(), 2 + 23);
         assert!(!sealed.windows(10).any(|window| window == b"Ruritanian"));
     }
 }

@@ -4,6 +4,7 @@
 //! private; the entries, their proofs, links and sums stay. A key is made when the first entry needs it and is durable
 //! before that entry is written, by the same commit.
 
+mod cipher;
 mod file;
 mod slot;
 
@@ -19,12 +20,13 @@ use std::{
 
 use proof::commit::SaltKey;
 
-pub(crate) use self::{file::VaultError, slot::Owner};
 use self::{
+    cipher::Cipher,
     file::{SlotReader, VaultFile},
     slot::{Content, Found},
 };
-use crate::{keys::random, queue::lock, seal::Cipher, storage::Storage};
+pub(crate) use self::{file::VaultError, slot::Owner};
+use crate::{keys::random, queue::lock, storage::Storage};
 
 /// The subject whose keys cover entries without a subject. They are never destroyed.
 pub(crate) const NOBODY: [u8; 16] = [0; 16];

@@ -66,7 +66,7 @@ impl View {
 
     fn open(&self, index: u64, entry: &Entry, sealed: &[u8]) -> Result<Private, LookupError> {
         let damaged = LookupError::Damaged(index);
-        let Some((commitment, epoch)) = entry.private.zip(entry.key_epoch) else {
+        let Some((_, epoch)) = entry.private.zip(entry.key_epoch) else {
             let nothing = sealed.is_empty();
             return if nothing { Ok(Private::Open(Openings::default())) } else { Err(damaged) };
         };
@@ -75,11 +75,7 @@ impl View {
             Err(NoKey::Destroyed) => return Ok(Private::Withheld),
             Err(NoKey::Unknown) => return Err(damaged),
         };
-        let openings = seal::open(&key, entry, sealed).map(|fields| key.open(entry, &fields));
-        match openings.filter(|openings| openings.commitment() == Some(commitment)) {
-            Some(openings) => Ok(Private::Open(openings)),
-            None => Err(damaged),
-        }
+        seal::open(&key, entry, sealed).map(Private::Open).ok_or(damaged)
     }
 
     /// Returns field 1 of the entry at `earlier`, which must be one of the same subject.

@@ -2,6 +2,7 @@
 
 use crate::{
     counters,
+    schedule::Schedule,
     tally::Hour,
     wire::{Asked, Page},
 };
@@ -32,4 +33,11 @@ pub fn page(bytes: &[u8]) -> bool {
 #[must_use]
 pub fn question(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Asked>(bytes).is_ok_and(|asked| asked.moved().is_ok())
+}
+
+/// Reads which hours were reconciled, and returns that as it is written; `None` if the bytes do not say.
+#[must_use]
+pub fn schedule(bytes: &[u8]) -> Option<Vec<u8>> {
+    let schedule: Schedule = serde_json::from_slice(bytes).ok()?;
+    serde_json::to_vec(&schedule).ok()
 }

@@ -35,7 +35,7 @@ const WAITING_MAX: usize = 720;
 /// Which hours were reconciled, and which are to be once more.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-struct Schedule {
+pub(crate) struct Schedule {
     /// The first hour that was never tried.
     next: u64,
     /// Hours of which something is left to do.

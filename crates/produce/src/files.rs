@@ -31,7 +31,7 @@ pub struct Folder {
 /// What a writer remembers.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct State {
+pub(crate) struct State {
     /// The production: the entry that records it.
     custody: u64,
     /// The signed checkpoint that all of it is under.

@@ -10,6 +10,7 @@
 mod act;
 mod entries;
 mod files;
+pub mod fuzzing;
 mod hours;
 mod json;
 mod leaves;

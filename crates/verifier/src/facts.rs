@@ -10,7 +10,8 @@ use crate::{replay::Remembered, walk::Main};
 /// How many entries back an entry may refer, see `docs/log-format.md` section 1: no more need be kept.
 const REACH: u64 = 131_072;
 
-/// The entries that later ones may point to, by their index: those with facts of their own, and `None` for all others.
+/// The entries that later ones may point to, by their index: those with facts of their own, and `None` for others that were
+/// noted.
 #[derive(Debug, Default)]
 pub(crate) struct Earlier(BTreeMap<u64, Option<Recorded>>);
 
@@ -111,12 +112,17 @@ impl Earlier {
 
     /// Keeps field 1 of the entry at `index`, if it has one that others may refer to.
     pub(crate) fn keep(&mut self, index: u64, entry: &Entry, own: Main<'_>) {
-        let has_own = decides(entry.kind) && entry.facts.is_none() && !matches!(own, Main::Absent);
-        let recorded = has_own.then(|| {
-            // What is too long is a fault where it stands, and where it is referred to.
-            let facts = own.shown().map(|facts| facts.get(..=FACTS_BYTES_MAX).unwrap_or(facts).to_vec());
-            Recorded { subject: subject(entry), facts, read: OnceCell::new() }
-        });
+        if let Some(recorded) = Recorded::of(entry, own) {
+            self.put(index, Some(recorded));
+        }
+    }
+
+    /// As [`Earlier::keep`], and notes that it has none: for [`Earlier::unread`], where not all entries are shown.
+    pub(crate) fn keep_or_note(&mut self, index: u64, entry: &Entry, own: Main<'_>) {
+        self.put(index, Recorded::of(entry, own));
+    }
+
+    fn put(&mut self, index: u64, recorded: Option<Recorded>) {
         self.0.insert(index, recorded);
         while self.0.first_key_value().is_some_and(|(first, _)| index - first > REACH) {
             self.0.pop_first();
@@ -131,6 +137,16 @@ fn subject(entry: &Entry) -> Option<[u8; 16]> {
 }
 
 impl Recorded {
+    /// Takes field 1 of an entry, if it has one that others may refer to.
+    fn of(entry: &Entry, own: Main<'_>) -> Option<Self> {
+        let has_own = decides(entry.kind) && entry.facts.is_none() && !matches!(own, Main::Absent);
+        has_own.then(|| {
+            // What is too long is a fault where it stands, and where it is referred to.
+            let facts = own.shown().map(|facts| facts.get(..=FACTS_BYTES_MAX).unwrap_or(facts).to_vec());
+            Self { subject: subject(entry), facts, read: OnceCell::new() }
+        })
+    }
+
     /// Returns the facts, which are read for the first entry that refers to them.
     fn basis(&self) -> Result<Basis, String> {
         if let Some(read) = self.read.get() {
@@ -239,7 +255,7 @@ mod tests {
     #[test]
     fn where_facts_are_not_read_a_reference_may_be_to_what_is_not_known_and_to_nothing_that_has_none() {
         let mut earlier = earlier();
-        earlier.keep(5, &entry(Kind::Close, None), Main::Untold);
+        earlier.keep_or_note(5, &entry(Kind::Close, None), Main::Untold);
         let unread = |entry: &Entry, own| earlier.unread(9, entry, own);
         for named in [3, 4] {
             assert!(matches!(unread(&entry(Kind::Open, Some(named)), Main::Absent), Ok(Basis::Withheld)));

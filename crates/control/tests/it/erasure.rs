@@ -111,13 +111,8 @@ async fn a_subject_is_erased_from_its_earliest_quarter_on() {
 async fn a_hold_on_an_organization_keeps_what_is_left_of_whoever_of_whom_something_was_erased() {
     let world = World::new();
     world.populate().await;
-    let grid = json!({
-        "id": "northgate-grid", "legal_name": "Northgate Grid, Inc.", "country": "US", "kind": "us", "coverage": "none",
-    });
-    world.done("POST /admin/v1/organizations", grid).await;
-    // It only expires: no later entry says of which organization it was.
-    let key = json!({ "holder": { "kind": "person", "person": "ada" }, "organization": "northgate-grid" });
-    world.done("POST /admin/v1/keys", key).await;
+    // Its key only expires: no later entry says of which organization it was.
+    world.elsewhere().await;
     let world = world.later(QUARTER);
     leave(&world).await;
     let world = world.later(YEAR * 6);

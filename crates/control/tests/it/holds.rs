@@ -101,12 +101,7 @@ async fn a_hold_on_somebody_else_keeps_nothing_here() {
 async fn a_hold_on_an_organization_keeps_whoever_had_a_key_or_an_account_of_it() {
     let world = World::new();
     world.populate().await;
-    let grid = json!({
-        "id": "northgate-grid", "legal_name": "Northgate Grid, Inc.", "country": "US", "kind": "us", "coverage": "none",
-    });
-    world.done("POST /admin/v1/organizations", grid).await;
-    let key = json!({ "holder": { "kind": "person", "person": "ada" }, "organization": "northgate-grid" });
-    let key = world.done("POST /admin/v1/keys", key).await;
+    let key = world.elsewhere().await;
     let id = key["item"]["id"].as_str().unwrap();
     world.done(&format!("POST /admin/v1/keys/{id}/revoke"), Value::Null).await;
     leave(&world).await;

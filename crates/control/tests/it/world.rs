@@ -220,6 +220,17 @@ impl World {
         self.done("POST /admin/v1/people", ada).await;
         self.done("POST /admin/v1/affiliations", employment("aff-ada")).await;
     }
+
+    /// Adds another organization, and a key of it that Ada holds; returns what is answered of the key.
+    pub(crate) async fn elsewhere(&self) -> Value {
+        let grid = json!({
+            "id": "northgate-grid", "legal_name": "Northgate Grid, Inc.", "country": "US", "kind": "us",
+            "coverage": "none",
+        });
+        self.done("POST /admin/v1/organizations", grid).await;
+        let key = json!({ "holder": { "kind": "person", "person": "ada" }, "organization": "northgate-grid" });
+        self.done("POST /admin/v1/keys", key).await
+    }
 }
 
 pub(crate) fn try_open_control(dir: &Path, ledger: &Ledger, clock: &Arc<ManualClock>) -> Result<Control, OpenError> {

@@ -1,7 +1,6 @@
 //! `exeat headlog`: a log of the logs that make up a record.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -18,7 +17,7 @@ use witness::{HeadLog, HeadLogError, Shard, prove_shard};
 
 use super::Exit;
 use crate::{
-    config::{LedgerConfig, LogConfig, Problem, Problems},
+    config::{self, LedgerConfig, LogConfig},
     logging, output, secrets,
     serve::{LEDGER_DIR, Signals},
 };
@@ -144,10 +143,7 @@ impl ShardConfig {
 }
 
 fn load(path: &Path) -> anyhow::Result<File> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Problems::from(Problem::of_file(path, format!("cannot be read: {error}"))))?;
-    let mut file: File =
-        toml::from_str(&text).map_err(|error| Problems::from(Problem::of_toml(path, &text, &error)))?;
+    let mut file: File = config::read(path)?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
     file.data_dir = base.join(&file.data_dir);
     file.shards.iter_mut().for_each(|shard| shard.dir = base.join(&shard.dir));
@@ -156,6 +152,8 @@ fn load(path: &Path) -> anyhow::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -1,7 +1,6 @@
 //! `exeat meter`: a meter in front of a model server, until a signal ends it.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::Exit;
 use crate::{
-    config::{LedgerConfig, LogConfig, Problem, Problems},
+    config::{self, LedgerConfig, LogConfig},
     logging, secrets,
     serve::{LEDGER_DIR, Signals},
 };
@@ -119,10 +118,7 @@ fn options_of(file: &File) -> ledger::Options {
 }
 
 fn load(path: &Path) -> anyhow::Result<File> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Problems::from(Problem::of_file(path, format!("cannot be read: {error}"))))?;
-    let mut file: File =
-        toml::from_str(&text).map_err(|error| Problems::from(Problem::of_toml(path, &text, &error)))?;
+    let mut file: File = config::read(path)?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
     each_path(&mut file.meter, |path| *path = base.join(&*path));
     Ok(file)
@@ -142,6 +138,8 @@ fn each_path(settings: &mut Settings, place: impl Fn(&mut PathBuf)) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SMALL: &str = r#"

@@ -1,17 +1,18 @@
 //! Productions: requested, signed for by two people; `exeat ledger produce` then writes them.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use control::{ApprovalAct, Production};
 use serde_json::{Value, json};
-use terms::{Clock, InstrumentId, Moment, PersonId, SystemClock};
+use terms::{InstrumentId, Moment};
 
 use super::{
     Exit,
     admin::{Call, Connection, Page, escaped},
-    approvers, documents, sign,
+    documents,
+    sign::Signer,
 };
 use crate::output::{self, Format};
 
@@ -96,21 +97,11 @@ enum Fields {
 pub(crate) struct SignArgs {
     /// The production.
     id: InstrumentId,
-    /// The file that `exeat approver keygen` wrote.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// As whom: the id under which the public key is registered.
-    #[arg(long, value_name = "NAME")]
-    approver: PersonId,
-    /// For how many hours the signature is good, 1 to 720.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=720))]
-    hours: u64,
+    #[command(flatten)]
+    signer: Signer,
     /// Signs for the production that `show --json` wrote into this file and prints act and signature, without a server.
     #[arg(long, value_name = "FILE")]
     offline: Option<PathBuf>,
-    /// Asks nothing.
-    #[arg(long)]
-    yes: bool,
 }
 
 impl ProductionCommand {
@@ -169,26 +160,22 @@ impl SignArgs {
     fn sign(&self, shown: &Value) -> anyhow::Result<Value> {
         let production = requested(shown)?;
         ensure!(production.id == self.id, "what is shown is `{}`, not `{}`", production.id, self.id);
-        let until = SystemClock::default().now().plus(Duration::from_secs(self.hours * 3_600));
-        let act = ApprovalAct::to_produce(&production.id, &production.selection, until)?;
-        let key = approvers::key(&self.key)?;
-        output::note(&self.summary(&act, &production));
-        sign::confirm(self.yes)?;
-        Ok(json!({ "act": act, "jws": key.sign(&act, &self.approver)? }))
+        let act = ApprovalAct::to_produce(&production.id, &production.selection, self.signer.until())?;
+        self.signer.sign(&act, &summary(&act, &production))
     }
+}
 
-    fn summary(&self, act: &ApprovalAct, production: &Production) -> String {
-        format!(
-            "{} signs: produce `{}`, good until {}\nSHA-256 {}\nrequested by {}: {}\n\n{}",
-            self.approver,
-            production.id,
-            act.valid_until,
-            act.document_sha256,
-            production.requester,
-            production.reason,
-            output::text(&serde_json::to_value(&production.selection).unwrap_or_default())
-        )
-    }
+/// Says what is signed: the production, who requested it and why, and what is in it.
+fn summary(act: &ApprovalAct, production: &Production) -> String {
+    format!(
+        "produce `{}`, good until {}\nSHA-256 {}\nrequested by {}: {}\n\n{}",
+        production.id,
+        act.valid_until,
+        act.document_sha256,
+        production.requester,
+        production.reason,
+        output::text(&serde_json::to_value(&production.selection).unwrap_or_default())
+    )
 }
 
 /// Reads what was requested out of all that the server shows of a production.
@@ -211,11 +198,8 @@ mod tests {
         crate::secrets::write_private(&key, made.to_jwk().unwrap().as_bytes()).unwrap();
         let sign = SignArgs {
             id: "production-1".parse().unwrap(),
-            key,
-            approver: "iris".parse().unwrap(),
-            hours: 1,
+            signer: Signer { key, approver: "iris".parse().unwrap(), hours: 1, yes: true },
             offline: None,
-            yes: true,
         };
         let mut shown = json!({
             "id": "production-1", "requester": "token:0123", "reason": "letter", "requested_at": "2026-07-08T00:00:00Z",

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use control::{ActVerb, ApprovalAct};
 use serde_json::{Value, json};
-use terms::{Clock, PersonId, SystemClock};
+use terms::{Clock, Moment, PersonId, SystemClock};
 
 use super::{approvers, diff, documents};
 use crate::output;
@@ -29,21 +29,47 @@ pub(crate) struct SignArgs {
     /// What is to be done with it.
     #[arg(long)]
     act: ActVerb,
-    /// The file that `exeat approver keygen` wrote.
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
-    /// As whom: the id under which the public key is registered.
-    #[arg(long, value_name = "NAME")]
-    approver: PersonId,
-    /// For how many hours the signature is good, 1 to 720.
-    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=720))]
-    hours: u64,
+    #[command(flatten)]
+    signer: Signer,
     /// Signs this document and prints act and signature, without a server: for a machine that has no network.
     #[arg(long, value_name = "FILE")]
     offline: Option<PathBuf>,
+}
+
+/// Who signs, with which key.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Signer {
+    /// The file that `exeat approver keygen` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub(super) key: PathBuf,
+    /// As whom: the id under which the public key is registered.
+    #[arg(long, value_name = "NAME")]
+    pub(super) approver: PersonId,
+    /// For how many hours the signature is good, 1 to 720.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=720))]
+    pub(super) hours: u64,
     /// Asks nothing.
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
+}
+
+impl Signer {
+    /// Returns until when a signature of now is good.
+    pub(super) fn until(&self) -> Moment {
+        SystemClock::default().now().plus(Duration::from_secs(self.hours * 3_600))
+    }
+
+    /// Shows what is signed, asks, and returns act and signature.
+    ///
+    /// # Errors
+    ///
+    /// If the key cannot be read, or the answer is not `yes`.
+    pub(super) fn sign(&self, act: &ApprovalAct, what: &str) -> anyhow::Result<Value> {
+        let key = approvers::key(&self.key)?;
+        output::note(&format!("{} signs: {what}", self.approver));
+        confirm(self.yes)?;
+        Ok(json!({ "act": act, "jws": key.sign(act, &self.approver)? }))
+    }
 }
 
 impl SignArgs {
@@ -69,36 +95,31 @@ impl SignArgs {
     }
 
     fn sign(&self, document: &Value, governing: Option<&Value>) -> anyhow::Result<Value> {
-        let until = SystemClock::default().now().plus(Duration::from_secs(self.hours * 3_600));
-        let act = ApprovalAct::on(document, until).map_err(|why| anyhow!(why))?;
+        let act = ApprovalAct::on(document, self.signer.until()).map_err(|why| anyhow!(why))?;
         ensure!(act.id.as_str() == self.id, "the document is `{}`, not `{}`", act.id, self.id);
         ensure!(act.version == self.version, "the document is version {}, not {}", act.version, self.version);
         ensure!(act.act == self.act, "version {} is filed to `{}`, not to `{}`", act.version, act.act, self.act);
-        let key = approvers::key(&self.key)?;
-        output::note(&self.summary(&act, document, governing));
-        confirm(self.yes)?;
-        Ok(json!({ "act": act, "jws": key.sign(&act, &self.approver)? }))
+        self.signer.sign(&act, &summary(&act, document, governing))
     }
+}
 
-    /// Says what is signed: the act, the document, and what it changes.
-    fn summary(&self, act: &ApprovalAct, document: &Value, governing: Option<&Value>) -> String {
-        let changes = governing.map(|governing| diff::between(governing, document));
-        let changes = match &changes {
-            Some(changes) => format!("\nAgainst the version applied before:\n{}", output::text(changes)),
-            None => String::new(),
-        };
-        format!(
-            "{} signs: {} {} `{}` version {}, good until {}\nSHA-256 {}\n\n{}{changes}",
-            self.approver,
-            act.act,
-            act.kind.as_str(),
-            act.id,
-            act.version,
-            act.valid_until,
-            act.document_sha256,
-            output::text(document)
-        )
-    }
+/// Says what is signed: the act, the document, and what it changes.
+fn summary(act: &ApprovalAct, document: &Value, governing: Option<&Value>) -> String {
+    let changes = governing.map(|governing| diff::between(governing, document));
+    let changes = match &changes {
+        Some(changes) => format!("\nAgainst the version applied before:\n{}", output::text(changes)),
+        None => String::new(),
+    };
+    format!(
+        "{} {} `{}` version {}, good until {}\nSHA-256 {}\n\n{}{changes}",
+        act.act,
+        act.kind.as_str(),
+        act.id,
+        act.version,
+        act.valid_until,
+        act.document_sha256,
+        output::text(document)
+    )
 }
 
 /// Asks whoever sits at the terminal.
@@ -106,7 +127,7 @@ impl SignArgs {
 /// # Errors
 ///
 /// If the answer is not `yes`, or cannot be read.
-pub(super) fn confirm(yes: bool) -> anyhow::Result<()> {
+fn confirm(yes: bool) -> anyhow::Result<()> {
     if yes || !io::stdin().is_terminal() {
         return Ok(());
     }
@@ -158,11 +179,8 @@ mod tests {
             id: id.to_owned(),
             version,
             act,
-            key: key.clone(),
-            approver: PersonId::parse("iris").unwrap(),
-            hours: 1,
+            signer: Signer { key: key.clone(), approver: PersonId::parse("iris").unwrap(), hours: 1, yes: true },
             offline: None,
-            yes: true,
         };
         let sign = |id, version, act| args(id, version, act).sign(&document, None);
         let signed = sign("DIR-2026-06-12", 1, ActVerb::Apply).unwrap();

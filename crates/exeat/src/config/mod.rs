@@ -23,7 +23,7 @@ use std::{
 
 use control::{DeskPolicy, ProofPolicy};
 use gateway::{EndpointSettings, Settings, UpstreamSettings};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use terms::{Clearance, Control, ModelFamily, ModelVersion, ModelVersionId, OrganizationId, Retention};
 
 pub(crate) use check::Meant;
@@ -310,13 +310,26 @@ pub(crate) fn load_with(
     check::check(config.relative_to(base)).map_err(|faults| Problems::locate(path, &text, faults))
 }
 
+/// Reads the file of a program that takes no settings from the environment.
+///
+/// # Errors
+///
+/// The file cannot be read, or the first mistake in it, with its line.
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T, Problems> {
+    let text = fs::read_to_string(path).map_err(|error| Problem::of_file(path, format!("cannot be read: {error}")))?;
+    of_text(path, &text)
+}
+
+fn of_text<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problems> {
+    toml::from_str(text).map_err(|error| Problem::of_toml(path, text, &error).into())
+}
+
 /// Parses the file alone first, so that its own mistakes are shown with their line.
 fn parse(path: &Path, text: &str, set: &[overrides::Override]) -> Result<Config, Problems> {
     if set.is_empty() {
-        return toml::from_str(text).map_err(|error| Problem::of_toml(path, text, &error).into());
+        return of_text(path, text);
     }
-    let mut table: toml::Table =
-        toml::from_str(text).map_err(|error| Problems::from(Problem::of_toml(path, text, &error)))?;
+    let mut table: toml::Table = of_text(path, text)?;
     overrides::apply(&mut table, set)?;
     table.clone().try_into().map_err(|error| blame(path, text, set, &error))
 }

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     commands::Exit,
-    config::{LogConfig, Problem, Problems},
+    config::{self, LogConfig, Problem, Problems},
     logging, output, secrets,
 };
 
@@ -148,10 +148,7 @@ fn read_keys(path: &Path) -> anyhow::Result<Vec<CosignerSecret>> {
 }
 
 fn load(path: &Path) -> anyhow::Result<File> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Problems::from(Problem::of_file(path, format!("cannot be read: {error}"))))?;
-    let mut file: File =
-        toml::from_str(&text).map_err(|error| Problems::from(Problem::of_toml(path, &text, &error)))?;
+    let mut file: File = config::read(path)?;
     let base = path.parent().unwrap_or_else(|| Path::new("."));
     for path in [&mut file.key_file, &mut file.logs, &mut file.data_dir] {
         *path = base.join(&*path);

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use testkit::server::Server;
 
-use crate::world::{World, finding, said};
+use crate::world::{World, administered, answered, failed, finding, said};
 
 const ID: &str = "DIR-2026-06-12";
 const ORDER: &str = include_str!("../../../../examples/june-12.directive.json");
@@ -47,25 +47,23 @@ impl Desk {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(&self.world.setup.exeat);
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = administered(&self.server);
         command.arg("--json").args(arguments);
-        command.env("EXEAT_ADMIN_URL", format!("http://{}", self.server.admin));
-        command.env("EXEAT_ADMIN_TOKEN_FILE", self.server.data().join("admin.token"));
-        command.output().unwrap()
+        command
     }
 
     /// Runs a command that must succeed; returns what it answers.
     fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
+        answered(&mut self.command(arguments))
     }
 
     /// Runs a command that must fail with exit code 1; returns what it says.
     fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
-        said(&output)
+        said(&failed(&mut self.command(arguments)))
     }
 
     /// Signs as `who`, with more arguments; returns those that the command needs.
@@ -156,12 +154,8 @@ fn a_toml_document_is_filed_and_its_mistakes_are_named_with_line_and_column() {
     };
     added(&filed["item"]["changes"]);
     added(&desk.json(&["directive", "diff", ID]));
-    let table = Command::new(&desk.world.setup.exeat)
-        .args(["directive", "diff", ID, "--from", "1", "--to", "2", "--url"])
-        .arg(format!("http://{}", desk.server.admin))
-        .env("EXEAT_ADMIN_TOKEN_FILE", desk.server.data().join("admin.token"))
-        .output()
-        .unwrap();
+    let mut table = administered(&desk.server);
+    let table = table.args(["directive", "diff", ID, "--from", "1", "--to", "2"]).output().unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.contains("model_family_added") && table.contains("narrows"), "{table}");
 }

@@ -16,7 +16,7 @@ use proof::entry::{Class, Entry, Kind, Outcome, Usage};
 use serde_json::{Value, json};
 use terms::{Clock, ManualClock, Moment};
 
-use crate::world::said;
+use crate::world::{answered, failed, said};
 
 const ORIGIN: &str = "log.example.com/exeat/archive";
 /// How many entries wait at once while a log is filled.
@@ -115,22 +115,23 @@ impl Archive {
 
     /// Runs a command on the log.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_exeat"));
         command.arg("ledger").args(arguments).env("EXEAT_LEDGER", self.ledger()).env_remove("EXEAT_LAKE");
-        command.output().unwrap()
+        command
     }
 
     /// Runs a command that must succeed; returns what it answers.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(&[arguments, &["--json"]].concat());
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
+        answered(self.command(arguments).arg("--json"))
     }
 
     /// Runs a command that must fail with exit code 1; returns what it answers, if that is JSON, and all that it says.
     pub(crate) fn fails(&self, arguments: &[&str]) -> (Value, String) {
-        let output = self.run(&[arguments, &["--json"]].concat());
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
+        let output = failed(self.command(arguments).arg("--json"));
         (serde_json::from_slice(&output.stdout).unwrap_or_default(), said(&output))
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use terms::{Clock, ManualClock, Moment, SystemClock};
 use testkit::server::Server;
 
-use crate::world::{World, said};
+use crate::world::{World, administered, answered, failed, said};
 
 const SUBJECT: &str = "person:ada";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -43,26 +43,23 @@ impl Desk {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(&self.world.setup.exeat);
-        command.arg("ledger").args(arguments).arg("--json");
-        command.env("EXEAT_ADMIN_URL", format!("http://{}", self.server.admin));
-        command.env("EXEAT_ADMIN_TOKEN_FILE", self.server.data().join("admin.token"));
-        command.env("EXEAT_LEDGER", self.world.ledger());
-        command.output().unwrap()
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = administered(&self.server);
+        command.arg("ledger").args(arguments).arg("--json").env("EXEAT_LEDGER", self.world.ledger());
+        command
     }
 
     /// Runs a command that must succeed; returns what it answers.
     fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
+        answered(&mut self.command(arguments))
     }
 
     /// Runs a command that must fail with exit code 1; returns what it says.
     fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
-        said(&output)
+        said(&failed(&mut self.command(arguments)))
     }
 
     /// Asks for an erasure that is refused; returns the reason.

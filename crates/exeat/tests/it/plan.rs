@@ -2,15 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "parts of a test")]
 
-use std::{
-    fs,
-    process::{Command, Output},
-};
+use std::{fs, process::Output};
 
 use serde_json::Value;
 use testkit::server::Server;
 
-use crate::world::{World, finding, populate, said};
+use crate::world::{World, administered, finding, populate, said};
 
 const ORDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/june-12.directive.json");
 
@@ -33,11 +30,7 @@ impl Desk {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(&self.world.setup.exeat);
-        command.args(arguments);
-        command.env("EXEAT_ADMIN_URL", format!("http://{}", self.server.admin));
-        command.env("EXEAT_ADMIN_TOKEN_FILE", self.server.data().join("admin.token"));
-        command.output().unwrap()
+        administered(&self.server).args(arguments).output().unwrap()
     }
 
     fn text(&self, arguments: &[&str]) -> String {

@@ -6,7 +6,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     thread,
     time::Duration,
 };
@@ -19,7 +19,7 @@ use testkit::server::Server;
 
 use crate::{
     client::Ask,
-    world::{World, said},
+    world::{World, administered, answered, failed, said},
 };
 
 /// A server with calls of two organizations on two models, and two approvers.
@@ -64,30 +64,19 @@ impl Record {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.world.setup.exeat);
-        command.arg("--json").args(arguments);
-        command.env("EXEAT_ADMIN_URL", format!("http://{}", self.server.admin));
-        command.env("EXEAT_ADMIN_TOKEN_FILE", self.server.data().join("admin.token"));
-        command.env("EXEAT_LEDGER", self.world.ledger());
+        let mut command = administered(&self.server);
+        command.arg("--json").args(arguments).env("EXEAT_LEDGER", self.world.ledger());
         command
-    }
-
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
     }
 
     /// Runs a command that must succeed; returns what it answers.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", said(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
+        answered(&mut self.command(arguments))
     }
 
     /// Runs a command that must fail; returns what it says.
     pub(crate) fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", said(&output));
-        said(&output)
+        said(&failed(&mut self.command(arguments)))
     }
 
     /// Makes more calls, in the same process of the server; asks for them from here on.

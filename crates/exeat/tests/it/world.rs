@@ -106,6 +106,28 @@ pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(out).into_owned() + &String::from_utf8_lossy(err)
 }
 
+/// Returns the program, told where the admin API of `server` is.
+pub(crate) fn administered(server: &Server) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_exeat"));
+    command.env("EXEAT_ADMIN_URL", format!("http://{}", server.admin));
+    command.env("EXEAT_ADMIN_TOKEN_FILE", server.data().join("admin.token"));
+    command
+}
+
+/// Runs a command that must succeed; returns what it answers in JSON.
+pub(crate) fn answered(command: &mut Command) -> serde_json::Value {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", said(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Runs a command that must fail with exit code 1; returns what it wrote.
+pub(crate) fn failed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{command:?}: {}", said(&output));
+    output
+}
+
 /// Returns the finding of `doctor` whose subject begins with `about`.
 pub(crate) fn finding<'a>(findings: &'a [serde_json::Value], about: &str) -> &'a serde_json::Value {
     let is_it = |finding: &&serde_json::Value| {

@@ -15,11 +15,13 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::slot::{self, Content, Found, Owner, SLOT};
+use super::{
+    cipher::{Cipher, NONCE},
+    slot::{self, Content, Found, Owner, SLOT},
+};
 use crate::{
     bytes::size,
     keys::random,
-    seal::{Cipher, NONCE},
     storage::{Storage, StorageFile, replace},
 };
 

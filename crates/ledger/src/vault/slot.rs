@@ -16,10 +16,8 @@
 
 use proof::commit::SaltKey;
 
-use crate::{
-    bytes::{Fields, checksum},
-    seal::{self, Cipher, NONCE},
-};
+use super::cipher::{Cipher, NONCE, TAG};
+use crate::bytes::{Fields, checksum};
 
 /// Bytes of a slot.
 pub(crate) const SLOT: usize = 128;
@@ -92,7 +90,7 @@ fn parse(bytes: &[u8; SLOT], cipher: &Cipher) -> Option<(Owner, Content)> {
         return fields.0.iter().all(|byte| *byte == 0).then_some((owner, Content::Destroyed));
     }
     let nonce = fields.array()?;
-    let sealed = fields.take(32 + seal::TAG)?;
+    let sealed = fields.take(32 + TAG)?;
     let key = cipher.open(nonce, bytes.get(..NAMED)?, sealed)?;
     let key = SaltKey::new(key.as_slice().try_into().ok()?);
     (state == KEPT).then_some((owner, Content::Kept(key)))
