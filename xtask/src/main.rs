@@ -4,6 +4,7 @@ mod bench;
 mod cases;
 mod deny;
 mod fuzz;
+mod page;
 mod peers;
 mod repo;
 mod run;
@@ -52,6 +53,13 @@ const CHORES: &[Chore] = &[
         about: "decide every case of `cases/` and print a table",
         exists: cases::exists,
         run: cases::run,
+    },
+    Chore {
+        name: "page",
+        arguments: "",
+        about: "build the page that checks receipts, with `proof` in it as WebAssembly",
+        exists: |_| true,
+        run: |repo, _| page::run(repo),
     },
     Chore {
         name: "bench",

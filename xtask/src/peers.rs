@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
+    page,
     repo::Repo,
     run, say,
     sdk::{node_modules, node_tests, python_environment},
@@ -91,8 +92,15 @@ const PEERS: &[Peer] = &[
     },
     Peer { area: "token", package: "exeat", example: None, variable: "EXEAT_BIN", python: false, node: true },
     Peer { area: "evidence", package: "verifier", example: None, variable: "EXEAT_VERIFY", python: true, node: false },
-    // The page has no program of ours behind it; the other checker of receipts is built.
-    Peer { area: "page", package: "verifier", example: None, variable: "EXEAT_VERIFY", python: false, node: true },
+    // The page as it lies here and as it is built; the example answers natively what WebAssembly does in it.
+    Peer {
+        area: "page",
+        package: "page",
+        example: Some("page_peer"),
+        variable: "PAGE_PEER",
+        python: false,
+        node: true,
+    },
     Peer {
         area: "views",
         package: "views",
@@ -174,11 +182,18 @@ impl Peer {
         let tests = format!("tests/{}/node", self.area);
         let modules = node_modules(repo, &format!("{}-node", self.area), &tests)?;
         let mut command = self.with_ours(repo, repo.command("node"));
+        let mut sum = Tally::default();
+        if self.area == "page" {
+            let built = page::build(repo)?;
+            sum += Tally::one(built.is_some());
+            command.envs(built.map(|page| ("RECEIPT_PAGE", page)));
+        }
         command.env("NODE_PATH", modules).args(["--test", "--test-reporter=spec"]);
         if let Some(filter) = filter {
             command.arg(format!("--test-name-pattern={}", filter.replace('_', ".")));
         }
-        run::counted(Runner::Node, command.args(node_tests(repo, &tests)?))
+        sum += run::counted(Runner::Node, command.args(node_tests(repo, &tests)?))?;
+        Ok(sum)
     }
 
     /// The name of the package's binary: its own, but for the auditor's.

@@ -30,6 +30,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         &["control", "fetch", "identity", "jose", "ledger", "policy", "proof", "scim", "secevent", "terms", "vc"],
     ),
     ("verifier", &["policy", "proof", "terms"]),
+    ("page", &["proof"]),
     ("witness", &["fetch", "ledger", "proof", "terms"]),
     ("views", &["fetch", "ledger", "proof", "terms"]),
     // Reads the dialects with the gateway's eyes; nothing else of the gateway reaches it.
@@ -68,6 +69,8 @@ const PRODUCT: &[&str] = &[
     "witness",
 ];
 
+/// The crate that names functions for a page to call, which is `unsafe_code`: denied and excepted there, not forbidden.
+const NAMES_FUNCTIONS: &str = "crates/page/Cargo.toml";
 /// Needed by nothing but the fuzz targets, and only while fuzzing.
 const FUZZER: &str = "libfuzzer-sys";
 
@@ -90,7 +93,12 @@ pub(crate) fn check_inherited(tree: &Tree) -> Vec<Fault> {
                 faults.push(Fault::new(path, why));
             }
         }
-        if !manifest.get("lints").is_some_and(is_inherited) {
+        let lints = manifest.get("lints");
+        if path == NAMES_FUNCTIONS {
+            if lints != lints_with_names(tree).as_ref() {
+                faults.push(Fault::new(path, "write the workspace's lints, with `unsafe_code = \"deny\"`"));
+            }
+        } else if !lints.is_some_and(is_inherited) {
             faults.push(Fault::new(path, "write `[lints]` and `workspace = true`"));
         }
     }
@@ -167,11 +175,22 @@ fn is_inherited(value: &Value) -> bool {
     value.get("workspace").and_then(Value::as_bool) == Some(true)
 }
 
+/// Returns what the workspace's manifest has under this name.
+fn of_workspace(tree: &Tree, name: &str) -> Option<Value> {
+    let manifest: Table = tree.text("Cargo.toml")?.parse().ok()?;
+    manifest.get("workspace")?.get(name).cloned()
+}
+
+/// Returns the workspace's lints as [`NAMES_FUNCTIONS`] has them.
+fn lints_with_names(tree: &Tree) -> Option<Value> {
+    let mut lints = of_workspace(tree, "lints")?;
+    *lints.get_mut("rust")?.get_mut("unsafe_code")? = "deny".into();
+    Some(lints)
+}
+
 fn check_features(tree: &Tree) -> Vec<Fault> {
-    let manifest: Table = tree.text("Cargo.toml").and_then(|text| text.parse().ok()).unwrap_or_default();
-    let shared =
-        manifest.get("workspace").and_then(|workspace| workspace.get("dependencies")).and_then(Value::as_table);
-    let loose = shared.into_iter().flatten().filter(|(_, value)| {
+    let shared = of_workspace(tree, "dependencies").unwrap_or_else(|| Table::new().into());
+    let loose = shared.as_table().into_iter().flatten().filter(|(_, value)| {
         let features = value.get("default-features").and_then(Value::as_bool);
         value.get("path").is_none() && features != Some(false)
     });
@@ -226,5 +245,19 @@ mod tests {
             ("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"\nterms = { path = \"x\" }\n"),
         ]);
         assert_eq!(check_inherited(&tree).len(), 3);
+    }
+
+    #[test]
+    fn the_crate_that_names_functions_has_the_lints_of_all_but_one() {
+        let faults = |lints: &str| {
+            let manifest = format!("[package]\nname = \"page\"\n{lints}");
+            let workspace =
+                "[workspace.lints.rust]\nunsafe_code = \"forbid\"\n[workspace.lints.clippy]\nx = \"warn\"\n";
+            check_inherited(&Tree::of(&[(NAMES_FUNCTIONS, &manifest), ("Cargo.toml", workspace)])).len()
+        };
+        assert_eq!(faults("[lints.rust]\nunsafe_code = \"deny\"\n[lints.clippy]\nx = \"warn\"\n"), 0);
+        for less in ["", "[lints]\nworkspace = true\n", "[lints.rust]\nunsafe_code = \"deny\"\n"] {
+            assert_eq!(faults(less), 1, "{less}");
+        }
     }
 }
