@@ -617,11 +617,12 @@ def bundle(asked: argparse.Namespace) -> dict[str, Any]:
 @check("receipt")
 def receipt(asked: argparse.Namespace) -> dict[str, Any]:
     """Checks that an entry is in the log (5)."""
-    found = re.fullmatch(r"c2sp\.org/tlog-proof@v1\n(?:extra .*\n)?index (0|[1-9][0-9]{0,18})\n((?:.{44}\n){0,63})\n"
+    found = re.fullmatch(r"c2sp\.org/tlog-proof@v1\n(?:extra (.*)\n)?index (0|[1-9][0-9]{0,18})\n((?:.{44}\n){0,63})\n"
                          r"([^\0]*)", read(asked.path).decode())
     must(found, "is not a tlog-proof")
-    note, index = Checkpoint(found[3].encode(), asked.log), int(found[1])
-    proof, shown = [unbase64(line) for line in found[2].split()], Shown(index, read(asked.leaf))
+    unbase64(found[1] or "")
+    note, index = Checkpoint(found[4].encode(), asked.log), int(found[2])
+    proof, shown = [unbase64(line) for line in found[3].split()], Shown(index, read(asked.leaf))
 
     def root(low: int, high: int) -> bytes:
         if high - low == 1:

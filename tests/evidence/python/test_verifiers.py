@@ -145,7 +145,7 @@ def test_every_entry_has_a_receipt_that_both_verifiers_accept(log, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("change", ["index", "hash", "long", "short", "leaf", "checkpoint", "text"])
+@pytest.mark.parametrize("change", ["index", "hash", "long", "short", "leaf", "checkpoint", "text", "extra", "padding"])
 def test_a_receipt_that_was_changed_is_refused_by_both_verifiers(log, change, tmp_path):
     lines, leaf = receipt_of(log, 9).split("\n"), log.drafts[9].leaf
     if change == "index":
@@ -162,6 +162,10 @@ def test_a_receipt_that_was_changed_is_refused_by_both_verifiers(log, change, tm
         lines[-5] = "39"
     elif change == "text":
         lines[0] = "c2sp.org/tlog-proof@v2"
+    elif change == "extra":
+        lines.insert(1, "extra no base64")
+    elif change == "padding":
+        lines.insert(1, "extra bW9yZQ")
     (tmp_path / "receipt").write_text("\n".join(lines))
     (tmp_path / "leaf").write_bytes(leaf)
     assert verify.answer(receipt_arguments(tmp_path, log))[0] == 1
