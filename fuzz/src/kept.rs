@@ -1,5 +1,5 @@
-//! What is kept elsewhere and read back: files of the lake, the object that guards checkpoints, the cursor of a stream,
-//! and what is remembered of work that is not done.
+//! What is kept elsewhere and read back: files of the lake, how far it was read back, the object that guards checkpoints,
+//! the cursor of a stream, and what is remembered of work that is not done.
 
 use lake::File;
 
@@ -26,6 +26,13 @@ pub(crate) fn lake_file(bytes: &[u8]) {
         }
     }
     assert!(errors == 1 || leaves == file.span().leaves());
+}
+
+/// A mark that is read is written as one that reads the same.
+pub(crate) fn lake_mark(bytes: &[u8]) {
+    if let Some(again) = lake::fuzzing::mark(bytes) {
+        assert_eq!(lake::fuzzing::mark(&again).as_ref(), Some(&again));
+    }
 }
 
 /// An object that is read is written as one that reads the same.

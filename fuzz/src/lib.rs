@@ -75,6 +75,7 @@ pub const TARGETS: &[Target] = &[
     ("equivocation", witnesses::equivocation),
     ("shard_proof", witnesses::shard_proof),
     ("lake_file", kept::lake_file),
+    ("lake_mark", kept::lake_mark),
     ("checkpoint_object", kept::checkpoint_object),
     ("siem_cursor", kept::siem_cursor),
     ("schedule", kept::schedule),
@@ -126,6 +127,7 @@ pub fn accepts(name: &str, bytes: &[u8]) -> Option<bool> {
             witnesses::accepts(name, bytes)
         }
         "lake_file" => kept::is_lake_file(bytes),
+        "lake_mark" => lake::fuzzing::mark(bytes).is_some(),
         "checkpoint_object" => lake::fuzzing::checkpoint_object(bytes).is_some(),
         "schedule" => meter::fuzzing::schedule(bytes).is_some(),
         "production_state" => produce::fuzzing::state(bytes).is_some(),

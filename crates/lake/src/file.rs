@@ -115,16 +115,17 @@ impl File {
     ///
     /// [`BadFile`]: nothing in it may be believed.
     pub fn verify(&self, root: &Hash) -> Result<(), BadFile> {
-        let (mut tree, mut sealed) = (Frontier::new(), Sealed::default());
-        for record in self.leaves() {
-            let record = record?;
-            tree.push(leaf_hash(&record.leaf));
-            sealed.push(&record);
+        let (mut tree, mut private, mut batches) = (Frontier::new(), Sealed::default(), Batches::of(self));
+        while batches.has_more() {
+            batches.next(|leaf, sealed| {
+                tree.push(leaf_hash(&leaf));
+                private.push(sealed);
+            })?;
         }
         if tree.root() != *root || self.root != hex(root) {
             return Err(BadFile::Root(self.span));
         }
-        if self.has(&sealed.digest()) { Ok(()) } else { Err(BadFile::Private(self.span)) }
+        if self.has(&private.digest()) { Ok(()) } else { Err(BadFile::Private(self.span)) }
     }
 
     /// Says whether its sealed private parts are said to have this digest.
@@ -137,23 +138,64 @@ impl File {
     /// They are what the file says: compare their root with the tree's.
     #[must_use]
     pub fn leaves(&self) -> Leaves {
-        let ready = Vec::new().into_iter();
-        Leaves { file: self.clone(), rows: None, chains: Chains::default(), next: self.span.first(), ready }
+        Leaves { batches: Batches::of(self), ready: Vec::new().into_iter() }
     }
 }
 
 /// The leaves of a file in order; nothing comes after an error.
 pub struct Leaves {
+    batches: Batches,
+    ready: std::vec::IntoIter<Record>,
+}
+
+impl Iterator for Leaves {
+    type Item = Result<Record, BadFile>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(record) = self.ready.next() {
+            return Some(Ok(record));
+        }
+        if !self.batches.has_more() {
+            return None;
+        }
+        let mut records = Vec::new();
+        let whole = |leaf, sealed: Option<&[u8]>| records.push(Record { leaf, sealed: sealed.map(<[u8]>::to_vec) });
+        if let Err(why) = self.batches.next(whole) {
+            return Some(Err(why));
+        }
+        self.ready = records.into_iter();
+        self.ready.next().map(Ok)
+    }
+}
+
+/// The leaves of a file, some at a time.
+struct Batches {
     file: File,
     /// The row group that is read.
     rows: Option<ParquetRecordBatchReader>,
     chains: Chains,
     /// The index of the first leaf that was not unpacked yet.
     next: u64,
-    ready: std::vec::IntoIter<Record>,
 }
 
-impl Leaves {
+impl Batches {
+    fn of(file: &File) -> Self {
+        Self { file: file.clone(), rows: None, chains: Chains::default(), next: file.span.first() }
+    }
+
+    fn has_more(&self) -> bool {
+        self.next < self.file.span.end()
+    }
+
+    /// Unpacks some more and gives `each` leaf with its sealed part; after an error there is no more.
+    fn next(&mut self, each: impl FnMut(Vec<u8>, Option<&[u8]>)) -> Result<(), BadFile> {
+        let done = contained(|| self.unpack(each));
+        if done.is_err() {
+            self.next = self.file.span.end();
+        }
+        done
+    }
+
     /// Opens the row group that begins here.
     fn open(&mut self) -> Result<ParquetRecordBatchReader, BadFile> {
         let group = (self.next - self.file.span.first()) / SPAN_LEAVES;
@@ -164,48 +206,28 @@ impl Leaves {
         reader.build().map_err(unreadable)
     }
 
-    fn fill(&mut self) -> Result<(), BadFile> {
+    fn unpack(&mut self, mut each: impl FnMut(Vec<u8>, Option<&[u8]>)) -> Result<(), BadFile> {
         let mut rows = match self.rows.take() {
             Some(rows) if !self.next.is_multiple_of(SPAN_LEAVES) => rows,
             _ => self.open()?,
         };
         let batch = rows.next().ok_or(BadFile::Shape)?.map_err(unreadable)?;
         self.rows = Some(rows);
-        let part = Span::around(self.next);
+        let left = Span::around(self.next).end() - self.next;
         let batch = Rows::of(&batch).map_err(|why| bad_row(self.next, why))?;
-        let mut records = Vec::with_capacity(batch.len());
-        for (at, index) in (0..batch.len()).zip(self.next..part.end()) {
+        let unpacked = batch.len() as u64;
+        if unpacked == 0 || unpacked > left {
+            return Err(BadFile::Shape);
+        }
+        for (at, index) in (0..batch.len()).zip(self.next..) {
             let row = batch.row(at).map_err(|why| bad_row(index, why))?;
             if row.index != index {
                 return Err(bad_row(index, "it has another index"));
             }
-            records.push(row.into_record(&mut self.chains).map_err(|why| bad_row(index, why))?);
+            each(row.into_leaf(&mut self.chains).map_err(|why| bad_row(index, why))?, batch.sealed(at));
         }
-        if records.is_empty() || records.len() != batch.len() {
-            return Err(BadFile::Shape);
-        }
-        self.next += records.len() as u64;
-        self.ready = records.into_iter();
+        self.next += unpacked;
         Ok(())
-    }
-}
-
-impl Iterator for Leaves {
-    type Item = Result<Record, BadFile>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(record) = self.ready.next() {
-            return Some(Ok(record));
-        }
-        let end = self.file.span.end();
-        if self.next >= end {
-            return None;
-        }
-        if let Err(why) = contained(|| self.fill()) {
-            self.next = end;
-            return Some(Err(why));
-        }
-        self.ready.next().map(Ok)
     }
 }
 
@@ -214,8 +236,7 @@ impl Iterator for Leaves {
 pub(crate) struct Sealed(Sha256);
 
 impl Sealed {
-    pub(crate) fn push(&mut self, record: &Record) {
-        let sealed = record.sealed.as_deref();
+    pub(crate) fn push(&mut self, sealed: Option<&[u8]>) {
         self.0.update([u8::from(sealed.is_some())]);
         let sealed = sealed.unwrap_or_default();
         self.0.update((sealed.len() as u64).to_be_bytes());

@@ -11,6 +11,7 @@ mod entries;
 mod file;
 pub mod fuzzing;
 mod log;
+mod mark;
 mod names;
 mod place;
 mod properties;

@@ -1,5 +1,7 @@
 //! One leaf as a row: what the columns keep of it, and back to its exact bytes.
 
+use std::borrow::Cow;
+
 use proof::entry::{Class, Entry, Link};
 
 use crate::chains::Chains;
@@ -15,24 +17,23 @@ pub struct Record {
 
 /// What the columns keep of one leaf.
 #[derive(Clone, Debug)]
-pub(crate) struct Row {
+pub(crate) struct Row<'a> {
     pub(crate) index: u64,
     /// The entry; its links stand in `links`.
     pub(crate) entry: Entry,
-    pub(crate) links: Option<Links>,
-    pub(crate) sealed: Option<Vec<u8>>,
+    pub(crate) links: Option<Links<'a>>,
     /// The exact bytes, only of a leaf that does not follow from the other columns.
     pub(crate) leaf: Option<Vec<u8>>,
 }
 
 /// The links of an entry, without the numbers that follow from earlier rows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Links {
+pub(crate) struct Links<'a> {
     /// Whether there is one in the chain of the entry's own subject.
     pub(crate) subject: bool,
-    pub(crate) keys: Vec<[u8; 16]>,
-    pub(crate) organizations: Vec<[u8; 16]>,
-    pub(crate) models: Vec<[u8; 16]>,
+    pub(crate) keys: Cow<'a, [[u8; 16]]>,
+    pub(crate) organizations: Cow<'a, [[u8; 16]]>,
+    pub(crate) models: Cow<'a, [[u8; 16]]>,
     /// Whether there is one in the chain of what was in force.
     pub(crate) in_force: bool,
     /// The places that do not follow from earlier rows.
@@ -57,41 +58,32 @@ pub(crate) enum BadRow {
     Entry,
 }
 
-impl Row {
+impl Row<'_> {
     /// Takes the leaf at `index` apart; `None` if it is no entry of this version.
-    pub(crate) fn of(index: u64, record: Record, chains: &mut Chains) -> Option<Self> {
-        let Record { leaf, sealed } = record;
+    pub(crate) fn of(index: u64, leaf: Vec<u8>, chains: &mut Chains) -> Option<Self> {
         let mut entry = Entry::decode(&leaf).ok()?;
-        let fits = numbers(&entry).all(|number| i64::try_from(number).is_ok());
+        // There is no column for the meter of a call.
+        let fits = entry.meter.is_none() && numbers(&entry).all(|number| i64::try_from(number).is_ok());
         let given = entry.links.take();
         let links = given.as_deref().map(|links| Links::of(index, entry.subject, links, chains));
-        let mut row = Self { index, entry, links, sealed, leaf: None };
-        let rebuilt = row.rebuilt(chains).ok();
-        if !fits || rebuilt.as_ref() != Some(&leaf) {
-            row.leaf = Some(leaf);
-            row.links = None;
-        }
+        let again = links.as_ref().and_then(|links| links.to_links(index, entry.subject, chains).ok());
         note(index, given.as_deref(), chains);
-        Some(row)
+        // An entry has one encoding: what is the same entry is the same bytes.
+        let follows = fits && again == given;
+        let (links, leaf) = if follows { (links, None) } else { (None, Some(leaf)) };
+        Some(Self { index, entry, links, leaf })
     }
 
     /// Returns the exact bytes of the leaf; rows come in order.
-    pub(crate) fn into_record(self, chains: &mut Chains) -> Result<Record, BadRow> {
-        let leaf = match &self.leaf {
-            Some(leaf) => leaf.clone(),
-            None => self.rebuilt(chains)?,
-        };
-        let entry = Entry::decode(&leaf).map_err(|_| BadRow::Entry)?;
-        note(self.index, entry.links.as_deref(), chains);
-        Ok(Record { leaf, sealed: self.sealed })
-    }
-
-    fn rebuilt(&self, chains: &Chains) -> Result<Vec<u8>, BadRow> {
-        let mut entry = self.entry.clone();
-        entry.links = match &self.links {
-            Some(links) => Some(links.to_links(self.index, entry.subject, chains)?),
-            None => None,
-        };
+    pub(crate) fn into_leaf(self, chains: &mut Chains) -> Result<Vec<u8>, BadRow> {
+        let Self { index, mut entry, links, leaf } = self;
+        if let Some(leaf) = leaf {
+            let entry = Entry::decode(&leaf).map_err(|_| BadRow::Entry)?;
+            note(index, entry.links.as_deref(), chains);
+            return Ok(leaf);
+        }
+        entry.links = links.map(|links| links.to_links(index, entry.subject, chains)).transpose()?;
+        // What can be written reads back as it was: it need not be read here.
         entry.encode().map_err(|_| BadRow::Entry)
     }
 }
@@ -100,7 +92,7 @@ fn note(index: u64, links: Option<&[Link]>, chains: &mut Chains) {
     links.unwrap_or_default().iter().for_each(|link| chains.note(index, link));
 }
 
-impl Links {
+impl Links<'_> {
     fn of(index: u64, subject: Option<[u8; 16]>, links: &[Link], chains: &Chains) -> Self {
         let ids = |class| links.iter().filter(|link| link.class == class).map(|link| link.id).collect();
         let has = |class, id| links.iter().any(|link| link.class == class && Some(link.id) == id);
@@ -115,30 +107,32 @@ impl Links {
         }
     }
 
-    fn to_links(&self, index: u64, subject: Option<[u8; 16]>, chains: &Chains) -> Result<Vec<Link>, BadRow> {
-        let mut links = Vec::new();
+    /// Returns the links as they were, and notes them.
+    fn to_links(&self, index: u64, subject: Option<[u8; 16]>, chains: &mut Chains) -> Result<Vec<Link>, BadRow> {
+        let mut links = Vec::with_capacity(self.keys.len() + self.organizations.len() + self.models.len() + 2);
         for (at, (class, id)) in (0..).zip(self.places(subject)?) {
-            let start = self.starts.iter().find(|start| start.link == at);
-            let link = match start {
-                Some(start) => Some(Link { class, id, seq: start.seq, back: start.back }),
-                None => chains.next(index, class, id),
-            };
-            links.push(link.ok_or(BadRow::Link)?);
+            links.push(self.link(at, index, (class, id), chains).ok_or(BadRow::Link)?);
         }
         Ok(links)
     }
 
+    /// Returns the link at `at`, which is given or follows, and notes it.
+    fn link(&self, at: u32, index: u64, (class, id): (Class, [u8; 16]), chains: &mut Chains) -> Option<Link> {
+        let Some(start) = self.starts.iter().find(|start| start.link == at) else {
+            return chains.follow(index, class, id);
+        };
+        let link = Link { class, id, seq: start.seq, back: start.back };
+        chains.note(index, &link);
+        Some(link)
+    }
+
     /// Returns class and id of every link, in order.
-    fn places(&self, subject: Option<[u8; 16]>) -> Result<Vec<(Class, [u8; 16])>, BadRow> {
-        let mut places = Vec::new();
-        if self.subject {
-            places.push((Class::Subject, subject.ok_or(BadRow::Link)?));
-        }
+    fn places(&self, subject: Option<[u8; 16]>) -> Result<impl Iterator<Item = (Class, [u8; 16])>, BadRow> {
+        let subject = if self.subject { Some((Class::Subject, subject.ok_or(BadRow::Link)?)) } else { None };
         let listed =
             [(Class::Key, &self.keys), (Class::Organization, &self.organizations), (Class::Model, &self.models)];
-        places.extend(listed.into_iter().flat_map(|(class, ids)| ids.iter().map(move |id| (class, *id))));
-        places.extend(self.in_force.then_some((Class::InForce, [0; 16])));
-        Ok(places)
+        let listed = listed.into_iter().flat_map(|(class, ids)| ids.iter().map(move |id| (class, *id)));
+        Ok(subject.into_iter().chain(listed).chain(self.in_force.then_some((Class::InForce, [0; 16]))))
     }
 }
 
@@ -162,10 +156,6 @@ mod tests {
 
     use super::*;
 
-    fn record(entry: &Entry) -> Record {
-        Record { leaf: entry.encode().unwrap(), sealed: None }
-    }
-
     fn link(class: Class, id: u8, seq: u64, back: u64) -> Link {
         Link { class, id: [id; 16], seq, back }
     }
@@ -177,11 +167,12 @@ mod tests {
         entry
     }
 
-    fn there_and_back(entries: &[Entry]) -> Vec<Row> {
+    fn there_and_back(entries: &[Entry]) -> Vec<Row<'static>> {
         let (mut writing, mut reading) = (Chains::default(), Chains::default());
         let rows = (7..).zip(entries).map(|(index, entry)| {
-            let row = Row::of(index, record(entry), &mut writing).unwrap();
-            assert_eq!(row.clone().into_record(&mut reading).unwrap(), record(entry), "{index}");
+            let leaf = entry.encode().unwrap();
+            let row = Row::of(index, leaf.clone(), &mut writing).unwrap();
+            assert_eq!(row.clone().into_leaf(&mut reading).unwrap(), leaf, "{index}");
             row
         });
         rows.collect()
@@ -208,13 +199,38 @@ mod tests {
         let mut far = Entry::new(Kind::Stop);
         far.at_ms = u64::MAX;
         let strange = open(vec![link(Class::Subject, 77, 0, 0)]);
-        let rows = there_and_back(&[far, strange]);
+        let metered = Entry { meter: Some([5; 8]), ..open(vec![link(Class::Subject, 1, 0, 0)]) };
+        let rows = there_and_back(&[far, strange, metered]);
         assert!(rows.iter().all(|row| row.leaf.is_some()));
     }
 
     #[test]
+    fn a_chain_goes_on_after_a_leaf_that_is_kept_as_it_is() {
+        let metered = Entry { meter: Some([5; 8]), ..open(vec![link(Class::Subject, 1, 9, 4)]) };
+        let rows = there_and_back(&[metered, open(vec![link(Class::Subject, 1, 10, 1)])]);
+        assert_eq!(rows[1].links.as_ref().unwrap().starts, []);
+    }
+
+    #[test]
+    fn a_row_of_no_entry_and_one_whose_links_do_not_follow_are_refused() {
+        let starts = |seq: &[u64]| {
+            (0..).zip(seq).map(|(link, seq)| Start { link, seq: *seq, back: u64::from(*seq > 0) }).collect()
+        };
+        let links = |seq| Links { keys: vec![[2; 16], [1; 16]].into(), starts: starts(seq), ..Links::default() };
+        let row = |entry, links| Row { index: 7, entry, links: Some(links), leaf: None };
+        let read = |row: Row<'_>| row.into_leaf(&mut Chains::default());
+        let call = || open(vec![]);
+        assert_eq!(read(row(call(), links(&[3, 4]))), Err(BadRow::Entry), "ids out of order");
+        assert_eq!(read(row(call(), links(&[3]))), Err(BadRow::Link), "one follows from nothing");
+        let of_nobody = Links { subject: true, starts: starts(&[0]), ..Links::default() };
+        assert_eq!(read(row(Entry::new(Kind::Open), of_nobody)), Err(BadRow::Link));
+        assert_eq!(read(row(Entry { version: 1, ..call() }, links(&[3, 4]))), Err(BadRow::Entry));
+        let leaf = Some(vec![0xa0]);
+        assert_eq!(read(Row { index: 7, entry: call(), links: None, leaf }), Err(BadRow::Entry));
+    }
+
+    #[test]
     fn what_is_no_entry_is_no_row() {
-        let record = Record { leaf: vec![0xa0], sealed: None };
-        assert!(Row::of(0, record, &mut Chains::default()).is_none());
+        assert!(Row::of(0, vec![0xa0], &mut Chains::default()).is_none());
     }
 }

@@ -20,6 +20,7 @@ use object_store::path::Path;
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::{
+    mark,
     place::{Files, Place, ReadError},
     source::{Source, SourceError},
     span::Span,
@@ -171,13 +172,13 @@ impl Uploader {
 
     /// Returns how far objects were read back by an earlier process; 0 if that is not known.
     fn marked(&self) -> u64 {
-        let text = std::fs::read_to_string(&self.mark).unwrap_or_default();
-        text.strip_suffix('\n').and_then(|text| text.parse().ok()).unwrap_or_default()
+        let bytes = std::fs::read(&self.mark).unwrap_or_default();
+        mark::parse(&bytes).unwrap_or_default()
     }
 
     /// Notes how far objects were read back; if it is lost, they are compared again.
     fn mark(&self, covered: u64) {
-        let noted = replace(&Disk, &self.mark, format!("{covered}\n").as_bytes());
+        let noted = replace(&Disk, &self.mark, mark::print(covered).as_bytes());
         if let Err(error) = noted {
             tracing::warn!(%error, path = %self.mark.display(), "cannot note how far the lake is");
         }

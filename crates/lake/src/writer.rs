@@ -163,14 +163,15 @@ impl Writer {
 
     fn row(&mut self, index: u64, record: Record, chains: &mut Chains) -> Result<(), WriteError> {
         let hash = leaf_hash(&record.leaf);
-        self.sealed.push(&record);
-        let row = Row::of(index, record, chains).ok_or(WriteError::NotAnEntry(index))?;
+        let Record { leaf, sealed } = record;
+        self.sealed.push(sealed.as_deref());
+        let row = Row::of(index, leaf, chains).ok_or(WriteError::NotAnEntry(index))?;
         if self.tree.size() == 0 {
             self.first_at_ms = row.entry.at_ms;
         }
         self.last_at_ms = row.entry.at_ms;
         self.tree.push(hash);
-        self.columns.push(&row).map_err(parquet)
+        self.columns.push(&row, sealed.as_deref()).map_err(parquet)
     }
 
     /// Hands the rows that wait to the encoder, which packs them page by page.

@@ -13,7 +13,9 @@
 //! | `subject_linked`, `keys`, `organizations`, `models`, `in_force_linked`, `starts` | 15 | `organizations` is null where key 15 is absent |
 //! | `facts`, `lease`, `root`, `covered` | 16, 17, 20, 21 | |
 //! | `private` | | the private part as the ledger sealed it; null also where the file had no room for it |
-//! | `leaf` | all | the exact bytes, only where they do not follow from the columns; then `links` are not taken apart |
+//! | `leaf` | all | the exact bytes, only where they do not follow from the columns; then links are not taken apart |
+//!
+//! There is no column for key 22, the meter of a call: its leaf is kept whole.
 //!
 //! Names, order and types are stored: a change is a new version of the lake's format.
 
@@ -91,4 +93,67 @@ pub(crate) fn schema_digest() -> [u8; 32] {
         digest.update(format!("{} {}{null}\n", field.name(), field.data_type()));
     }
     digest.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use proof::entry::{Class, ENTRY_VERSION, Entry, Kind, Link, Outcome, Usage};
+
+    use super::*;
+    use crate::{chains::Chains, row::Row};
+
+    /// Every field is set, and all are named: whoever adds one decides what becomes of it here.
+    fn full(seq: u64, meter: Option<[u8; 8]>) -> Entry {
+        let link = |class, id| Link { class, id: [id; 16], seq, back: 1 };
+        Entry {
+            version: ENTRY_VERSION,
+            kind: Kind::Redecision,
+            at_ms: 1_781_000_000_000,
+            call: Some([1; 16]),
+            opened: Some(2),
+            subject: Some([3; 16]),
+            model: Some("mythos-5".to_owned()),
+            snapshot: Some([4; 32]),
+            basis: Some(vec!["us-person-only".to_owned(), String::new()]),
+            outcome: Some(Outcome::Cut),
+            code: Some("standing_unknown".to_owned()),
+            usage: Some(Usage { input_tokens: Some(5), output_tokens: None, delivered_events: 6, delivered_bytes: 7 }),
+            private: Some([8; 32]),
+            requested: Some("mythos".to_owned()),
+            links: Some(vec![
+                link(Class::Subject, 3),
+                link(Class::Key, 9),
+                link(Class::Key, 10),
+                link(Class::Organization, 11),
+                link(Class::Model, 12),
+                link(Class::InForce, 0),
+            ]),
+            facts: Some(13),
+            lease: Some(14),
+            key_epoch: Some(15),
+            nonce: Some([16; 8]),
+            root: Some([17; 32]),
+            covered: Some(18),
+            meter,
+        }
+    }
+
+    #[test]
+    fn every_field_of_an_entry_comes_back_from_its_columns() {
+        let entries = [full(20, None), full(21, Some([19; 8])), Entry::new(Kind::Stop), full(22, None)];
+        let leaves = entries.map(|entry| entry.encode().unwrap());
+        let (mut columns, mut writing, mut reading) = (Columns::new(), Chains::default(), Chains::default());
+        for (index, leaf) in (7..).zip(&leaves) {
+            let row = Row::of(index, leaf.clone(), &mut writing).unwrap();
+            columns.push(&row, index.is_multiple_of(2).then_some(&leaf[..5])).unwrap();
+        }
+        let batch = columns.finish().unwrap();
+        let rows = Rows::of(&batch).unwrap();
+        for ((at, index), leaf) in (0..).zip(7_u64..).zip(&leaves) {
+            assert_eq!(rows.row(at).unwrap().into_leaf(&mut reading).as_ref(), Ok(leaf), "{index}");
+            assert_eq!(rows.sealed(at), index.is_multiple_of(2).then_some(&leaf[..5]));
+        }
+        let whole: Vec<bool> = (0..leaves.len()).map(|at| rows.row(at).unwrap().leaf.is_some()).collect();
+        assert_eq!(whole, [false, true, false, false]);
+    }
 }

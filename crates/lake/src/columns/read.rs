@@ -1,5 +1,7 @@
 //! Columns back into rows.
 
+use std::borrow::Cow;
+
 use arrow_array::{
     Array, BinaryArray, BooleanArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, RecordBatch,
     StringArray, StructArray, TimestampMillisecondArray,
@@ -55,6 +57,15 @@ struct Numbers<'a> {
     covered: &'a Int64Array,
 }
 
+/// Links hardly ever start a chain, so the columns of those that do are found once.
+#[derive(Debug)]
+struct Starts<'a> {
+    lists: Lists<'a, StructArray>,
+    links: &'a Int32Array,
+    seqs: &'a Int64Array,
+    backs: &'a Int64Array,
+}
+
 #[derive(Debug)]
 struct LinkColumns<'a> {
     subject: &'a BooleanArray,
@@ -62,7 +73,7 @@ struct LinkColumns<'a> {
     organizations: Lists<'a, FixedSizeBinaryArray>,
     models: Lists<'a, FixedSizeBinaryArray>,
     in_force: &'a BooleanArray,
-    starts: Lists<'a, StructArray>,
+    starts: Starts<'a>,
 }
 
 /// A column of byte strings of one length.
@@ -114,12 +125,16 @@ impl<'a> Rows<'a> {
     }
 
     /// Returns the row at `at`.
-    pub(crate) fn row(&self, at: usize) -> Result<Row, BadColumns> {
+    pub(crate) fn row(&self, at: usize) -> Result<Row<'a>, BadColumns> {
         let index = needed("index", at, number("index", self.index, at)?)?;
         let leaf = value(self.leaf, at, |at| self.leaf.value(at).to_vec());
         let links = if leaf.is_some() { None } else { self.links.row(at)? };
-        let sealed = value(self.private, at, |at| self.private.value(at).to_vec());
-        Ok(Row { index, entry: self.entry(at)?, links, sealed, leaf })
+        Ok(Row { index, entry: self.entry(at)?, links, leaf })
+    }
+
+    /// Returns the sealed private part in the row at `at`.
+    pub(crate) fn sealed(&self, at: usize) -> Option<&'a [u8]> {
+        value(self.private, at, |at| self.private.value(at))
     }
 
     fn entry(&self, at: usize) -> Result<Entry, BadColumns> {
@@ -197,11 +212,11 @@ impl<'a> LinkColumns<'a> {
             organizations: lists(batch, "organizations")?,
             models: lists(batch, "models")?,
             in_force: column(batch, "in_force_linked")?,
-            starts: lists(batch, "starts")?,
+            starts: Starts::of(lists(batch, "starts")?)?,
         })
     }
 
-    fn row(&self, at: usize) -> Result<Option<Links>, BadColumns> {
+    fn row(&self, at: usize) -> Result<Option<Links<'a>>, BadColumns> {
         let Some(organizations) = self.organizations.ids(at)? else {
             return Ok(None);
         };
@@ -211,26 +226,33 @@ impl<'a> LinkColumns<'a> {
             organizations,
             models: self.models.ids(at)?.unwrap_or_default(),
             in_force: value(self.in_force, at, |at| self.in_force.value(at)).unwrap_or_default(),
-            starts: self.starts(at)?,
+            starts: self.starts.row(at)?,
         }))
     }
+}
 
-    fn starts(&self, at: usize) -> Result<Vec<Start>, BadColumns> {
-        let within = self.starts.elements;
+impl<'a> Starts<'a> {
+    fn of(lists: Lists<'a, StructArray>) -> Result<Self, BadColumns> {
+        let within = lists.elements;
         let numbers = |name| within.column_by_name(name).and_then(|array| array.as_any().downcast_ref::<Int64Array>());
         let links = within.column_by_name("link").and_then(|array| array.as_any().downcast_ref::<Int32Array>());
         let (Some(links), Some(seqs), Some(backs)) = (links, numbers("seq"), numbers("back")) else {
             return Err(BadColumns::Missing("starts"));
         };
-        let start = |at| {
-            let link = value(links, at, |at| links.value(at)).and_then(|link| u32::try_from(link).ok());
-            Ok(Start {
-                link: link.ok_or_else(|| bad("starts", at))?,
-                seq: needed("starts", at, number("starts", seqs, at)?)?,
-                back: needed("starts", at, number("starts", backs, at)?)?,
-            })
-        };
-        self.starts.range(at)?.into_iter().flatten().map(start).collect()
+        Ok(Self { lists, links, seqs, backs })
+    }
+
+    fn row(&self, at: usize) -> Result<Vec<Start>, BadColumns> {
+        self.lists.range(at)?.into_iter().flatten().map(|at| self.start(at)).collect()
+    }
+
+    fn start(&self, at: usize) -> Result<Start, BadColumns> {
+        let link = value(self.links, at, |at| self.links.value(at)).and_then(|link| u32::try_from(link).ok());
+        Ok(Start {
+            link: link.ok_or_else(|| bad("starts", at))?,
+            seq: needed("starts", at, number("starts", self.seqs, at)?)?,
+            back: needed("starts", at, number("starts", self.backs, at)?)?,
+        })
     }
 }
 
@@ -254,13 +276,12 @@ impl<T: Array> Lists<'_, T> {
     }
 }
 
-impl Lists<'_, FixedSizeBinaryArray> {
-    fn ids(&self, at: usize) -> Result<Option<Vec<[u8; 16]>>, BadColumns> {
-        let id = |element| {
-            let bytes = value(self.elements, element, |element| self.elements.value(element));
-            bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| bad(self.name, at))
-        };
-        self.range(at)?.map(|range| range.map(id).collect()).transpose()
+impl<'a> Lists<'a, FixedSizeBinaryArray> {
+    fn ids(&self, at: usize) -> Result<Option<Cow<'a, [[u8; 16]]>>, BadColumns> {
+        let (all, rest) = self.elements.value_data().as_chunks();
+        let plain = rest.is_empty() && self.elements.value_length() == 16 && self.elements.null_count() == 0;
+        let ids = |range| all.get(range).filter(|_| plain).map(Cow::Borrowed).ok_or_else(|| bad(self.name, at));
+        self.range(at)?.map(ids).transpose()
     }
 }
 

@@ -85,17 +85,17 @@ impl Columns {
         }
     }
 
-    /// Adds a row.
+    /// Adds a row and the sealed private part that it has.
     ///
     /// # Errors
     ///
     /// [`ArrowError`] if a value does not fit its column, which no row that was taken apart makes.
-    pub(crate) fn push(&mut self, row: &Row) -> Result<(), ArrowError> {
+    pub(crate) fn push(&mut self, row: &Row<'_>, sealed: Option<&[u8]>) -> Result<(), ArrowError> {
         self.index.append_option(number(Some(row.index)));
         self.push_entry(&row.entry)?;
         self.push_usage(&row.entry);
         self.links.push(row.links.as_ref())?;
-        self.private.append_option(row.sealed.as_deref());
+        self.private.append_option(sealed);
         self.leaf.append_option(row.leaf.as_deref());
         Ok(())
     }
@@ -191,7 +191,7 @@ impl LinkColumns {
         }
     }
 
-    fn push(&mut self, links: Option<&Links>) -> Result<(), ArrowError> {
+    fn push(&mut self, links: Option<&Links<'_>>) -> Result<(), ArrowError> {
         self.subject.append_option(links.map(|links| links.subject));
         self.in_force.append_option(links.map(|links| links.in_force));
         let none = Links::default();
