@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// What the metadata of every file of this version says under `exeat.format`.
-pub const FORMAT: &str = "exeat-lake/v1";
+pub const FORMAT: &str = "exeat-lake/v2";
 /// A file that would unpack to more bytes than this is not read: 4 KiB for each of the most leaves one can have.
 pub(crate) const UNPACKED_BYTES_MAX: i64 = 4 << 30;
 

@@ -1,4 +1,4 @@
-//! Where a file lies in the lake: `lake/v1/log=ORIGIN/day=YYYY-MM-DD/hour=HH/part-FIRST-LAST.parquet`.
+//! Where a file lies in the lake: `lake/v2/log=ORIGIN/day=YYYY-MM-DD/hour=HH/part-FIRST-LAST.parquet`.
 //!
 //! Folders are of the form that engines take for columns. Day and hour are those of the first entry, in UTC.
 
@@ -9,7 +9,7 @@ use crate::span::Span;
 
 /// Returns the folder of a log under `prefix`.
 pub(crate) fn folder(prefix: &Path, origin: &str) -> Path {
-    joined(prefix, &format!("lake/v1/log={}", escaped(origin)))
+    joined(prefix, &format!("lake/v2/log={}", escaped(origin)))
 }
 
 /// Returns the path of the file with the leaves of `span`, the first of which was written at `first_at_ms`.
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn a_path_has_day_and_hour_of_the_first_entry() {
         let folder = folder(&Path::from("a/b"), "log.example.com/exeat_1");
-        assert_eq!(folder.as_ref(), "a/b/lake/v1/log=log.example.com_2fexeat_5f1");
+        assert_eq!(folder.as_ref(), "a/b/lake/v2/log=log.example.com_2fexeat_5f1");
         let path = path(&folder, Span::around(70_000), 1_781_000_000_000);
         assert_eq!(path.as_ref(), format!("{folder}/day=2026-06-09/hour=10/part-65536-131071.parquet"));
         assert_eq!(span_of(&path), Some(Span::around(70_000)));

@@ -62,8 +62,7 @@ impl Row<'_> {
     /// Takes the leaf at `index` apart; `None` if it is no entry of this version.
     pub(crate) fn of(index: u64, leaf: Vec<u8>, chains: &mut Chains) -> Option<Self> {
         let mut entry = Entry::decode(&leaf).ok()?;
-        // There is no column for the meter of a call.
-        let fits = entry.meter.is_none() && numbers(&entry).all(|number| i64::try_from(number).is_ok());
+        let fits = numbers(&entry).all(|number| i64::try_from(number).is_ok());
         let given = entry.links.take();
         let links = given.as_deref().map(|links| Links::of(index, entry.subject, links, chains));
         let again = links.as_ref().and_then(|links| links.to_links(index, entry.subject, chains).ok());
@@ -199,15 +198,14 @@ mod tests {
         let mut far = Entry::new(Kind::Stop);
         far.at_ms = u64::MAX;
         let strange = open(vec![link(Class::Subject, 77, 0, 0)]);
-        let metered = Entry { meter: Some([5; 8]), ..open(vec![link(Class::Subject, 1, 0, 0)]) };
-        let rows = there_and_back(&[far, strange, metered]);
+        let rows = there_and_back(&[far, strange]);
         assert!(rows.iter().all(|row| row.leaf.is_some()));
     }
 
     #[test]
     fn a_chain_goes_on_after_a_leaf_that_is_kept_as_it_is() {
-        let metered = Entry { meter: Some([5; 8]), ..open(vec![link(Class::Subject, 1, 9, 4)]) };
-        let rows = there_and_back(&[metered, open(vec![link(Class::Subject, 1, 10, 1)])]);
+        let whole = Entry { lease: Some(u64::MAX), ..open(vec![link(Class::Subject, 1, 9, 4)]) };
+        let rows = there_and_back(&[whole, open(vec![link(Class::Subject, 1, 10, 1)])]);
         assert_eq!(rows[1].links.as_ref().unwrap().starts, []);
     }
 

@@ -59,7 +59,7 @@ pub async fn probe(store: &Store, now: Moment) -> Result<Worm, StoreError> {
     let Some(s3) = store.s3() else {
         return Ok(Worm::Unable("only buckets with S3 object lock can hold objects"));
     };
-    let path = store.path(&format!("lake/v1/canary/{}", now.as_millis()));
+    let path = store.path(&format!("lake/v2/canary/{}", now.as_millis()));
     let until = now.plus(CANARY_FOR);
     let put = s3.put_locked(&path, Bytes::from_static(FIRST), until, true).await?;
     if put.status == StatusCode::BAD_REQUEST && put.code() == Some("InvalidRequest") {

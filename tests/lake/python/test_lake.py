@@ -107,7 +107,7 @@ def table(folder: str) -> duckdb.DuckDBPyConnection:
     """The lake as an engine sees it: nothing but a glob."""
     db = duckdb.connect()
     db.execute(
-        f"CREATE VIEW lake AS SELECT * FROM read_parquet('{folder}/lake/v1/**/*.parquet', hive_partitioning = true)"
+        f"CREATE VIEW lake AS SELECT * FROM read_parquet('{folder}/lake/v2/**/*.parquet', hive_partitioning = true)"
     )
     return db
 

@@ -11,11 +11,9 @@
 //! | `input_tokens`, `output_tokens`, `delivered_events`, `delivered_bytes` | 11 | `delivered_events` is there wherever key 11 is |
 //! | `commitment`, `key_epoch`, `nonce` | 12, 18, 19 | |
 //! | `subject_linked`, `keys`, `organizations`, `models`, `in_force_linked`, `starts` | 15 | `organizations` is null where key 15 is absent |
-//! | `facts`, `lease`, `root`, `covered` | 16, 17, 20, 21 | |
+//! | `facts`, `lease`, `root`, `covered`, `meter` | 16, 17, 20, 21, 22 | |
 //! | `private` | | the private part as the ledger sealed it; null also where the file had no room for it |
 //! | `leaf` | all | the exact bytes, only where they do not follow from the columns; then links are not taken apart |
-//!
-//! There is no column for key 22, the meter of a call: its leaf is kept whole.
 //!
 //! Names, order and types are stored: a change is a new version of the lake's format.
 
@@ -66,6 +64,7 @@ pub(crate) fn schema() -> Schema {
         Field::new("lease", DataType::Int64, true),
         Field::new("root", hash, true),
         Field::new("covered", DataType::Int64, true),
+        Field::new("meter", DataType::FixedSizeBinary(8), true),
         Field::new("private", DataType::Binary, true),
         Field::new("leaf", DataType::Binary, true),
     ])
@@ -154,6 +153,6 @@ mod tests {
             assert_eq!(rows.sealed(at), index.is_multiple_of(2).then_some(&leaf[..5]));
         }
         let whole: Vec<bool> = (0..leaves.len()).map(|at| rows.row(at).unwrap().leaf.is_some()).collect();
-        assert_eq!(whole, [false, true, false, false]);
+        assert_eq!(whole, [false; 4]);
     }
 }

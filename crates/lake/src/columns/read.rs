@@ -38,6 +38,7 @@ pub(crate) struct Rows<'a> {
     commitment: Bytes<'a, 32>,
     nonce: Bytes<'a, 8>,
     root: Bytes<'a, 32>,
+    meter: Bytes<'a, 8>,
     model: &'a StringArray,
     requested: &'a StringArray,
     outcome: &'a StringArray,
@@ -108,6 +109,7 @@ impl<'a> Rows<'a> {
             commitment: bytes(batch, "commitment")?,
             nonce: bytes(batch, "nonce")?,
             root: bytes(batch, "root")?,
+            meter: bytes(batch, "meter")?,
             model: column(batch, "model")?,
             requested: column(batch, "requested")?,
             outcome: column(batch, "outcome")?,
@@ -164,6 +166,7 @@ impl<'a> Rows<'a> {
             nonce: self.nonce.at(at)?,
             root: self.root.at(at)?,
             covered: number("covered", self.numbers.covered, at)?,
+            meter: self.meter.at(at)?,
             ..Entry::new(kind.ok_or_else(|| bad("kind", at))?)
         })
     }

@@ -42,6 +42,7 @@ pub(crate) struct Columns {
     lease: Int64Builder,
     root: FixedSizeBinaryBuilder,
     covered: Int64Builder,
+    meter: FixedSizeBinaryBuilder,
     private: BinaryBuilder,
     leaf: BinaryBuilder,
 }
@@ -80,6 +81,7 @@ impl Columns {
             lease: Int64Builder::new(),
             root: bytes(32),
             covered: Int64Builder::new(),
+            meter: bytes(8),
             private: BinaryBuilder::new(),
             leaf: BinaryBuilder::new(),
         }
@@ -120,7 +122,7 @@ impl Columns {
         self.lease.append_option(number(entry.lease));
         push_bytes(&mut self.root, entry.root)?;
         self.covered.append_option(number(entry.covered));
-        Ok(())
+        push_bytes(&mut self.meter, entry.meter)
     }
 
     fn push_basis(&mut self, basis: Option<&[String]>) {
@@ -171,6 +173,7 @@ impl Columns {
             Arc::new(self.lease.finish()),
             Arc::new(self.root.finish()),
             Arc::new(self.covered.finish()),
+            Arc::new(self.meter.finish()),
             Arc::new(self.private.finish()),
             Arc::new(self.leaf.finish()),
         ]);
