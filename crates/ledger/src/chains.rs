@@ -27,14 +27,16 @@ pub(crate) fn decode(fields: &mut Fields<'_>) -> Option<Chain> {
 }
 
 /// Returns the links of an entry in `chains` and, if it is a snapshot, in that of what was in force, in order; their
-/// numbers are not known yet and as long as any can be. `None` if there are more than an entry takes.
+/// numbers are not known yet and as long as any can be. `None` if there are more than an entry takes, or one of them is
+/// no chain that there can be.
 pub(crate) fn unnumbered(kind: Kind, chains: &[Chain]) -> Option<Vec<Link>> {
     let in_force = (kind == Kind::Snapshot).then_some(Chain::IN_FORCE);
     let all = chains.iter().copied().chain(in_force);
     let mut links: Vec<_> = all.map(|Chain { class, id }| Link { class, id, seq: u64::MAX, back: u64::MAX }).collect();
     links.sort_unstable_by_key(Link::chain);
     links.dedup_by_key(|link| link.chain());
-    (links.len() <= CHAINS_MAX).then_some(links)
+    let can_be = |link: &Link| link.class != Class::InForce || link.chain() == Chain::IN_FORCE;
+    (links.len() <= CHAINS_MAX && links.iter().all(can_be)).then_some(links)
 }
 
 /// Where every chain stands.
@@ -127,6 +129,12 @@ mod tests {
         assert_eq!(places.take_grown(), []);
         open(&mut places, 11);
         assert_eq!(places.take_grown().len(), 1);
+    }
+
+    #[test]
+    fn there_is_one_chain_of_what_was_in_force() {
+        assert!(unnumbered(Kind::Snapshot, &[CHAIN]).is_some());
+        assert!(unnumbered(Kind::Open, &[Chain { class: Class::InForce, ..CHAIN }]).is_none());
     }
 
     #[test]

@@ -286,7 +286,8 @@ impl Ledger {
 
     /// Submits an entry that says where every chain stands; see `docs/log-format.md` section 8.
     ///
-    /// The ledger does so by itself every [`Options::heads_every`] in which something was recorded, and when it stops.
+    /// The ledger does so by itself every [`Options::heads_every`] in which something was recorded, sooner where an opening
+    /// would take long to read what was, and when it stops.
     ///
     /// # Errors
     ///

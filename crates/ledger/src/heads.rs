@@ -18,6 +18,11 @@ use crate::{
     storage::{Storage, put},
 };
 
+/// After so many bytes of segments a heads entry is due before its time: an opening reads not much more than that.
+const BYTES: u64 = 128 << 20;
+/// But only after so many entries for each chain, so that the map and its file are a small part of what is written.
+const ENTRIES_A_CHAIN: u64 = 4;
+
 /// Writes heads entries, and saves where the chains stood at the last one.
 #[derive(Debug)]
 pub(crate) struct HeadsKeeper {
@@ -53,9 +58,17 @@ impl HeadsKeeper {
         Ok(ticket)
     }
 
-    /// Returns true if the time has come for another and something was recorded since the last.
-    pub(crate) fn is_due(&self, queue: &Queue) -> bool {
-        lock(&self.state).at.elapsed() >= self.every && queue.is_heads_due()
+    /// Returns true if something was recorded since the last, and the time has come for another or so much was recorded that
+    /// an opening would take long to read it. `written` says how many bytes of segments were begun after an entry.
+    pub(crate) fn is_due(&self, queue: &Queue, written: impl FnOnce(u64) -> u64) -> bool {
+        let since = queue.since_heads();
+        if since.is_empty() {
+            return false;
+        }
+        let kept = lock(&self.state);
+        let entries = since.end - since.start;
+        let much = entries / ENTRIES_A_CHAIN >= kept.heads.chains() && written(since.start) >= BYTES;
+        much || kept.at.elapsed() >= self.every
     }
 
     /// Saves where the chains stood at the last heads entry, once that is among the `durable` entries.

@@ -22,7 +22,7 @@ use crate::{
     layout::Layout,
     pace::Awaited,
     queue::{Limits, Queue, Standing, Ticket, lock},
-    reader::{self, Reader},
+    reader::{Proofs, Reader},
     recover::{self, Found, FoundTail},
     sequencer::{Fault, Sequencer, read_number},
     shared::{Shared, Signal, Signed, Status},
@@ -49,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) pseudonyms: Pseudonyms,
     spares: Arc<Spares>,
     view: Arc<View>,
+    proofs: Arc<Proofs>,
     threads: Mutex<Option<Threads>>,
 }
 
@@ -218,7 +219,7 @@ impl Starting {
             clock,
         });
         let threads = Threads::spawn(&shared, &spares, tail, held).map_err(failed("start the threads of"))?;
-        Ok(Inner { shared, pseudonyms, spares, view, threads: Mutex::new(Some(threads)) })
+        Ok(Inner { shared, pseudonyms, spares, view, proofs: Arc::default(), threads: Mutex::new(Some(threads)) })
     }
 
     /// Counts this opening, durably, so that no batch of an earlier one can follow its batches.
@@ -270,7 +271,7 @@ impl Threads {
         let writer = Writer { shared: Arc::clone(shared), spares: Arc::clone(spares), tail };
         let mut sequencer = Sequencer::new(Arc::clone(shared));
         // The tiles that a crash may have taken are there again before anybody can ask for a receipt.
-        if let Err(fault) = sequencer.advance(false) {
+        if let Err(fault) = sequencer.catch_up() {
             match fault {
                 Fault::Damaged(why) => return Err(io::Error::other(why)),
                 Fault::Io { .. } if shared.guard.holds() => tracing::warn!(%fault, "tiles will be derived later"),
@@ -372,7 +373,7 @@ impl Inner {
 
     /// Returns a view that reads the files, with the keys that are in memory.
     pub(crate) fn reader(&self) -> Reader {
-        Reader::at(self.shared.layout.clone(), Arc::clone(&self.view))
+        Reader::at(self.shared.layout.clone(), Arc::clone(&self.view), Arc::clone(&self.proofs))
     }
 
     pub(crate) fn stored(&self, index: u64) -> Result<Stored, LookupError> {
@@ -392,7 +393,7 @@ impl Inner {
                 LookupError::Unknown(index)
             });
         };
-        reader::receipt(&self.shared.layout.log(), &signed, index)
+        self.proofs.receipt(&self.shared.layout.log(), &signed, index)
     }
 
     pub(crate) fn health(&self) -> Health {

@@ -5,6 +5,7 @@
 //! takes is told by [`crate::pace`].
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -224,10 +225,10 @@ impl Queue {
         Ok(ticket)
     }
 
-    /// Returns true if anything was recorded since the last heads entry.
-    pub(crate) fn is_heads_due(&self) -> bool {
+    /// Returns the indices of what was recorded since the last heads entry; none if nothing was.
+    pub(crate) fn since_heads(&self) -> Range<u64> {
         let state = self.lock();
-        state.last_heads.is_none_or(|last| state.next > last + 1)
+        state.last_heads.map_or(0, |last| last + 1)..state.next
     }
 
     /// Locks the queue if it takes the entry.

@@ -1,16 +1,20 @@
 //! A view of a log that only reads: for tools, beside a running server or without one.
 
 mod kept;
+mod proofs;
 
-use std::{collections::VecDeque, io, path::Path, sync::Arc};
+use std::{
+    collections::VecDeque,
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use proof::{
-    checkpoint::Checkpoint,
     entry::Entry,
-    note::{SignerKey, VerifierKey},
-    receipt,
+    note::SignerKey,
     tile::{TileHashError, TileHashes},
-    tree::{HashReader, leaf_hash, prove_inclusion, verify_inclusion},
+    tree::HashReader,
 };
 
 use zeroize::Zeroizing;
@@ -20,6 +24,7 @@ use crate::{
     keys::Pseudonyms,
     layout::Layout,
     open::io_error,
+    queue::lock,
     recover::open_error,
     shared::Signed,
     stored::Stored,
@@ -30,6 +35,7 @@ use crate::{
 };
 
 pub use kept::{Kept, KeptEntries};
+pub(crate) use proofs::Proofs;
 
 /// Reads the files of a log, takes no lock and changes nothing. Cheap to clone.
 ///
@@ -41,6 +47,9 @@ pub use kept::{Kept, KeptEntries};
 pub struct Reader {
     pub(crate) layout: Layout,
     view: Arc<View>,
+    proofs: Arc<Proofs>,
+    /// The segments as they were listed last.
+    segments: Arc<Mutex<Arc<Wal>>>,
 }
 
 impl Reader {
@@ -52,7 +61,7 @@ impl Reader {
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let layout = Layout::new(dir);
         let keys = KeySource::Copy(Arc::new(Copy::new(layout.vault())));
-        let reader = Self::at(layout, Arc::new(View::new(keys)));
+        let reader = Self::at(layout, Arc::new(View::new(keys)), Arc::default());
         let wal = reader.layout.wal();
         let segments = Wal::list(&wal).map_err(|error| open_error(dir, error))?;
         if segments.is_empty() {
@@ -62,8 +71,8 @@ impl Reader {
     }
 
     /// Makes a reader without looking at the files.
-    pub(crate) fn at(layout: Layout, view: Arc<View>) -> Self {
-        Self { layout, view }
+    pub(crate) fn at(layout: Layout, view: Arc<View>, proofs: Arc<Proofs>) -> Self {
+        Self { layout, view, proofs, segments: Arc::default() }
     }
 
     /// Returns the log's verifier key in C2SP signed-note form (`name+hash+key`), as the log published it.
@@ -128,13 +137,7 @@ impl Reader {
 
     /// Checks the signature on a checkpoint against the log's published key.
     fn opened(&self, text: Option<String>) -> Result<Option<Signed>, LookupError> {
-        let Some(text) = text else {
-            return Ok(None);
-        };
-        let key: VerifierKey = self.verifier_key()?.parse().map_err(invalid)?;
-        let keys = std::slice::from_ref(&key);
-        let checkpoint = Checkpoint::open(text.as_bytes(), key.name(), keys).map_err(invalid)?;
-        Ok(Some(Signed { size: checkpoint.size, root: checkpoint.root, text: Arc::from(text) }))
+        text.map(|text| self.proofs.opened(&text, self.verifier_key()?)).transpose()
     }
 
     /// Returns the size of the log in the latest signed checkpoint, its signature checked; 0 without one.
@@ -187,8 +190,19 @@ impl Reader {
     ///
     /// [`LookupError`].
     pub fn stored(&self, index: u64) -> Result<Stored, LookupError> {
-        let wal = Wal::list(&self.layout.wal()).map_err(|error| lookup_error(index, error))?;
+        let wal = self.segments(index).map_err(|error| lookup_error(index, error))?;
         self.view.stored(index, &|index| wal.place(index))?.ok_or(LookupError::Unknown(index))
+    }
+
+    /// Returns the segments, listed anew unless one is known that begins after the entry at `index`.
+    fn segments(&self, index: u64) -> Result<Arc<Wal>, WalError> {
+        let known = Arc::clone(&lock(&self.segments));
+        if known.begun_after(index) > 0 {
+            return Ok(known);
+        }
+        let listed = Arc::new(Wal::list(&self.layout.wal())?);
+        *lock(&self.segments) = Arc::clone(&listed);
+        Ok(listed)
     }
 
     /// Returns the entry at `index` with a proof that the latest signed checkpoint covers it.
@@ -201,7 +215,7 @@ impl Reader {
         let cosigned = self.opened(self.cosigned()?)?.filter(covers);
         let signed = cosigned.map_or_else(|| self.signed(), |cosigned| Ok(Some(cosigned)))?.filter(covers);
         let signed = signed.ok_or(LookupError::NotYet(index))?;
-        receipt(&self.layout.log(), &signed, index)
+        self.proofs.receipt(&self.layout.log(), &signed, index)
     }
 }
 
@@ -300,18 +314,6 @@ impl Iterator for Entries {
         let next = self.next_unopened()?;
         Some(next.and_then(|entry| self.open(entry)))
     }
-}
-
-/// Proves from the tiles in `log` that `signed` covers the entry at `index`, which must be below its size.
-pub(crate) fn receipt(log: &Path, signed: &Signed, index: u64) -> Result<Receipt, LookupError> {
-    let tiles = Tiles::new(log);
-    let leaf = tiles.leaf(index, signed.size).map_err(LookupError::Io)?;
-    let hashes = prove_inclusion(&TileHashes::new(tiles, signed.size), index, signed.size)
-        .map_err(|error| LookupError::Io(io::Error::other(error.to_string())))?;
-    verify_inclusion(&leaf_hash(&leaf), index, signed.size, &hashes, &signed.root)
-        .map_err(|_| LookupError::Damaged(index))?;
-    let proof = receipt::Receipt { extra: None, index, hashes, checkpoint: signed.text.to_string() };
-    Ok(Receipt { index, leaf, proof: proof.to_text() })
 }
 
 /// Reads a file of text; `None` if it is not there.

@@ -1,9 +1,16 @@
 //! What an opening finds in the files, before it changes any.
+//!
+//! One thread reads batches and checks their bytes against checksums and roots; another, meanwhile, does what their
+//! entries say.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::mpsc::{SyncSender, sync_channel},
+    thread,
+};
 
 use proof::{
-    entry::{Entry, Kind},
+    entry::{DecodeError, ENTRY_VERSION, Entry, Kind},
     tree::Hash,
 };
 use terms::Moment;
@@ -18,6 +25,11 @@ use crate::{
     wal::{Batch, Step, Wal, WalError, Walker},
 };
 
+/// Bytes of batches that are handed from one thread to the other at once, at least.
+const HANDED: usize = 1 << 20;
+/// How often that may be done before the other thread is through with the first.
+const AHEAD: usize = 4;
+
 /// The state of the log as its files tell it.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -31,7 +43,9 @@ pub(crate) struct Found {
     pub(crate) places: Places,
     /// The index of the last heads entry that was read.
     pub(crate) last_heads: Option<u64>,
-    /// The root at the size that was asked about.
+    /// The size that was asked about: that of the signed checkpoint, if there is one.
+    asked: Option<u64>,
+    /// The root at that size.
     root: Option<Hash>,
     /// Where every chain stood at a heads entry that was not met yet: what comes before it is not counted.
     saved: Option<Saved>,
@@ -102,36 +116,62 @@ fn walk(dir: &Path, wal: &Wal, from: u64, asked: Option<u64>, saved: Option<Save
         start: walker.segment.start.clone(),
         // A process that stopped in good order left its `Stop` in the segment; an empty segment only follows a crash.
         stopped: walker.first == 0,
+        asked,
         saved,
         ..Found::default()
     };
-    found.note_root(&walker, asked);
-    let mut fresh_before = walker.first;
-    let mut fresh = true;
-    loop {
-        let step = walker.step(wal).map_err(|error| open_error(dir, error))?;
-        let Step::Batch(batch) = step else { break };
-        fresh = false;
-        fresh_before = walker.first;
-        found.apply(&batch).map_err(|why| OpenError::Damaged { dir: dir.display().to_string(), why })?;
-        found.note_root(&walker, asked);
-    }
-    fresh = fresh || walker.first != fresh_before;
+    let tree = &walker.position.tree;
+    found.note_root(tree.size(), tree.root());
+    let last = thread::scope(|scope| {
+        let (sender, handed) = sync_channel(AHEAD);
+        let reader = &mut walker;
+        let reading = scope.spawn(move || read(reader, wal, &sender));
+        let applied = handed.iter().flatten().try_for_each(|batch| found.apply(&batch));
+        drop(handed);
+        let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        applied.map_err(|why| OpenError::Damaged { dir: dir.display().to_string(), why })?;
+        read.map_err(|error| open_error(dir, error))
+    })?;
+    let fresh = last != Some(walker.first);
     found.tail = Some(tail(&walker, fresh).map_err(|error| open_error(dir, error))?);
     found.start.position = walker.position;
     Ok(found)
 }
 
+/// Reads batches and hands them on, as far as the log goes or anybody takes them. Returns the segment of the last.
+fn read(walker: &mut Walker, wal: &Wal, sender: &SyncSender<Vec<Batch>>) -> Result<Option<u64>, WalError> {
+    let (mut batches, mut bytes, mut last) = (Vec::new(), 0, None);
+    loop {
+        let step = walker.step(wal);
+        if let Ok(Step::Batch(batch)) = step {
+            last = Some(walker.first);
+            bytes += batch.bytes();
+            batches.push(batch);
+            if bytes < HANDED {
+                continue;
+            }
+            bytes = 0;
+            if sender.send(std::mem::take(&mut batches)).is_err() {
+                return Ok(last);
+            }
+        } else {
+            // Whoever no longer takes them has met what ends the walk before this.
+            let _taken = sender.send(batches);
+            return step.map(|_| last);
+        }
+    }
+}
+
 impl Found {
-    fn note_root(&mut self, walker: &Walker, asked: Option<u64>) {
-        if asked == Some(walker.position.tree.size()) {
-            self.root = Some(walker.position.tree.root());
+    fn note_root(&mut self, size: u64, root: Hash) {
+        if self.asked == Some(size) {
+            self.root = Some(root);
         }
     }
 
     fn apply(&mut self, batch: &Batch) -> Result<(), String> {
         for (index, (leaf, _)) in (batch.header.first..).zip(batch.leaves()) {
-            let entry = Entry::decode(leaf).map_err(|why| format!("entry {index}: {why}"))?;
+            let entry = self.decode(leaf, index).map_err(|why| format!("entry {index}: {why}"))?;
             if entry.at_ms < self.start.last_at_ms {
                 return Err(format!("entry {index} is earlier than the one before it"));
             }
@@ -141,7 +181,18 @@ impl Found {
             let calls: &mut OpenCalls = &mut self.start.calls;
             Change::of(entry, index).into_iter().for_each(|change| calls.apply(change));
         }
+        self.note_root(batch.header.end(), batch.header.root);
         Ok(())
+    }
+
+    /// Reads an entry. One that a checkpoint covers need not be encoded again to see that it is so in one way only: the
+    /// log must have the checkpoint's root, and what was signed is what was written.
+    fn decode(&self, leaf: &[u8], index: u64) -> Result<Entry, DecodeError> {
+        let covered = self.asked.is_some_and(|size| index < size);
+        match covered.then(|| minicbor::decode::<Entry>(leaf)) {
+            Some(Ok(entry)) if entry.version == ENTRY_VERSION => Ok(entry),
+            _ => Entry::decode(leaf),
+        }
     }
 
     /// Counts an entry into its chains, unless it comes before the heads entry at which they are known.

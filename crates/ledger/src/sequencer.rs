@@ -90,8 +90,9 @@ impl Sequencer {
 
     /// Writes a heads entry where one is due, and saves the last.
     fn keep_heads(&self, closing: bool) {
-        let Shared { heads, queue, storage, layout, status, .. } = self.shared.as_ref();
-        if !closing && heads.is_due(queue) {
+        let Shared { heads, queue, storage, layout, status, wal, segment_bytes, .. } = self.shared.as_ref();
+        let written = |index| lock(wal).begun_after(index) as u64 * segment_bytes;
+        if !closing && heads.is_due(queue, written) {
             let written = self.shared.now().and_then(|now| heads.write(queue, now));
             if let Err(why) = written {
                 tracing::warn!(%why, "cannot say in the log where every chain stands; tries again");
@@ -117,6 +118,19 @@ impl Sequencer {
         if signed.is_some_and(|signed| signed.size == size) && self.progress.is_some() && !sync {
             return Ok(());
         }
+        self.bring_up((size, root), |progress| sync || progress.is_sync_due())
+    }
+
+    /// Brings tiles and checkpoint up to what an opening found. What an earlier process wrote is read and not written again,
+    /// nor waited for until it is on the disk: the next interval sees to that.
+    pub(crate) fn catch_up(&mut self) -> Result<(), Fault> {
+        let mut progress = resume(&self.shared)?;
+        progress.tiler.keep_written();
+        self.progress = Some(progress);
+        self.bring_up(self.shared.status.durable(), |_| false)
+    }
+
+    fn bring_up(&mut self, (size, root): (u64, Hash), syncs: impl FnOnce(&Progress) -> bool) -> Result<(), Fault> {
         // After an error the tiler is in no known state, so it is put back only after success.
         let mut progress = match self.progress.take() {
             Some(progress) => progress,
@@ -125,7 +139,7 @@ impl Sequencer {
         self.derive(&mut progress, size, root)?;
         self.publish(size, root)?;
         progress.tiler.tidy();
-        if sync || progress.is_sync_due() {
+        if syncs(&progress) {
             self.sync(&mut progress, size)?;
         }
         self.progress = Some(progress);

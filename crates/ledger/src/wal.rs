@@ -79,6 +79,11 @@ impl Wal {
         after.checked_sub(1).and_then(|at| self.firsts.get(at)).copied()
     }
 
+    /// Returns how many segments begin after the entry at `index`.
+    pub(crate) fn begun_after(&self, index: u64) -> usize {
+        self.firsts.len() - self.firsts.partition_point(|first| *first <= index)
+    }
+
     /// Returns the beginning of the segment after the one that begins at `first`.
     fn after(&self, first: u64) -> Option<u64> {
         let after = self.firsts.partition_point(|other| *other <= first);
@@ -255,6 +260,11 @@ impl Batch {
     /// Returns the leaves with their hashes.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = (&[u8], Hash)> {
         self.leaves.iter().map(|(place, hash)| (self.body.get(place.clone()).unwrap_or_default(), *hash))
+    }
+
+    /// Returns how many bytes it has after its header.
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.len()
     }
 
     /// Returns the entries with their indices.

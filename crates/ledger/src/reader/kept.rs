@@ -8,12 +8,7 @@ use proof::{
 };
 
 use super::{Entries, Reader};
-use crate::{
-    handle::LookupError,
-    stored::Stored,
-    tiles::Tiles,
-    wal::{Raw, Wal},
-};
+use crate::{handle::LookupError, stored::Stored, tiles::Tiles, wal::Raw};
 
 /// An entry as it is kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,7 +42,7 @@ impl Reader {
     /// [`LookupError::Damaged`] if it is no entry, or its private part is not what it commits to.
     pub fn show(&self, kept: Kept) -> Result<Stored, LookupError> {
         let Kept { index, leaf, sealed } = kept;
-        let wal = Wal::list(&self.layout.wal()).map_err(|error| super::lookup_error(index, error))?;
+        let wal = self.segments(index).map_err(|error| super::lookup_error(index, error))?;
         self.view.show(Raw { index, leaf, sealed }, &|index| wal.place(index))
     }
 

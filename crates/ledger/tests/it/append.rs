@@ -123,6 +123,27 @@ fn a_call_that_stays_open_over_many_segments_is_found_without_reading_them() {
 }
 
 #[test]
+fn so_much_that_it_would_take_long_to_read_is_followed_by_a_heads_entry_and_not_read_by_an_opening() {
+    let mut world = World::new();
+    world.options.segment_bytes = 8 << 20;
+    let ledger = world.open();
+    let open = ledger.submit((), opening(&ledger, 9)).unwrap().index();
+    (0..140).for_each(|_| _ = put(&ledger, &"x".repeat(1 << 20)));
+    // None is due for an hour, so this one is for the bytes alone.
+    until("all is signed and where the chains stand is saved", || {
+        let health = ledger.health();
+        health.checkpoint == health.durable && world.dir().join("wal/heads").exists()
+    });
+    drop(ledger);
+    let segments = segments(world.dir());
+    assert!(segments.len() >= 16, "{segments:?}");
+    std::fs::write(&segments[0], b"gone").unwrap();
+    let (_ledger, recovery) = world.try_open().unwrap();
+    let close = world.reader().stored(recovery.entries).unwrap();
+    assert_eq!(decode(&close).opened, Some(open));
+}
+
+#[test]
 fn a_receipt_proves_the_entry_under_the_logs_key() {
     let world = World::new();
     let ledger = world.open();
