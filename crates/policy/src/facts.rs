@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use terms::{
     AccountState, ChannelId, EndUse, InstrumentId, KeyId, ModelVersionId, Moment, Organization, OrganizationId, Person,
     Workload,
+    tagged::{self, Tagged},
 };
 
 use crate::{Period, evidence::Now};
@@ -53,7 +55,7 @@ pub struct CredentialFacts {
 
 /// Who stands behind a credential.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(remote = "Self", tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum CallerFacts {
     /// One natural person.
     Person {
@@ -73,7 +75,54 @@ pub enum CallerFacts {
     Unbound,
 }
 
+/// The same by the name of the variant.
+#[derive(serde::Deserialize)]
+#[serde(remote = "CallerFacts", rename_all = "snake_case", deny_unknown_fields)]
+enum ByName {
+    Person { person: Arc<Person> },
+    Workload { workload: Arc<Workload>, owners: Vec<Arc<Person>>, recipients: Vec<Arc<Person>> },
+    Unbound,
+}
+
+impl<'de> Tagged<'de> for CallerFacts {
+    const TAG: &'static str = "kind";
+    const EXPECTED: &'static str = "internally tagged enum CallerFacts";
+
+    fn by_name<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ByName::deserialize(deserializer)
+    }
+
+    fn in_any_order<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for CallerFacts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        tagged::deserialize(deserializer)
+    }
+}
+
+impl Serialize for CallerFacts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
 impl Facts {
+    /// Reads facts from JSON, as a record has them.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text.
+    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        match std::str::from_utf8(json) {
+            // Once for the whole text is less work than once for each string in it.
+            Ok(text) => serde_json::from_str(text),
+            Err(_) => serde_json::from_slice(json),
+        }
+    }
+
     /// Returns true if somebody who would receive the output may no longer use the tenant's credentials.
     pub(crate) fn is_locked_out(&self) -> bool {
         self.caller.is_locked_out(self.credential.organization.as_ref())
@@ -151,4 +200,133 @@ pub struct Consumed {
     pub per: Period,
     /// Tokens so far.
     pub tokens: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use terms::{Claim, PersonId, Screening};
+
+    use super::*;
+
+    /// Reads by the derived code alone, which holds all fields back.
+    fn held_back<T: for<'de> Tagged<'de>>(json: &str) -> Result<T, serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let read = T::in_any_order(&mut deserializer)?;
+        deserializer.end().map(|()| read)
+    }
+
+    /// Requires that both ways read the same, or both nothing; returns whether they do.
+    fn reads<T>(json: &str) -> bool
+    where
+        T: for<'de> Tagged<'de> + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+    {
+        let (read, wanted) = (serde_json::from_str::<T>(json).ok(), held_back::<T>(json).ok());
+        assert_eq!(read, wanted, "{json}");
+        let value = serde_json::from_str::<Value>(json).ok();
+        let by_value = value.and_then(|value| serde_json::from_value::<T>(value).ok());
+        assert!(read.is_none() || by_value == read, "{json}");
+        read.is_some()
+    }
+
+    fn person() -> Value {
+        let person = Person {
+            id: PersonId::parse("ada").unwrap(),
+            display_name: "Ada \u{e9}\n".to_owned(),
+            screening: Screening::Cleared,
+            active: true,
+            attestations: Vec::new(),
+            affiliations: Vec::new(),
+            accounts: Vec::new(),
+        };
+        serde_json::to_value(person).unwrap()
+    }
+
+    #[test]
+    fn a_caller_reads_the_same_wherever_its_kind_is() {
+        let (one, workload) = (
+            person(),
+            json!({ "id": "w", "purpose": "", "organization": "o", "owners": ["ada"],
+            "recipients": [], "active": true }),
+        );
+        for (json, is_one) in [
+            (format!(r#"{{"kind":"person","person":{one}}}"#), true),
+            (format!(r#"{{"person":{one},"kind":"person"}}"#), true),
+            (format!(r#"{{"\u006bind":"person","person":{one}}}"#), true),
+            (format!(r#"["person",{one}]"#), true),
+            (format!(r#"{{"kind":"workload","workload":{workload},"owners":[{one}],"recipients":[]}}"#), true),
+            (format!(r#"{{"owners":[],"workload":{workload},"kind":"workload","recipients":[{one}]}}"#), true),
+            (r#"{"kind":"unbound"}"#.to_owned(), true),
+            (r#"["unbound"]"#.to_owned(), true),
+            (r#"{"kind":"unbound","more":[1,-1,1.5,null,true,{"a":"b"}]}"#.to_owned(), true),
+            (r#"{"more":7,"kind":"unbound"}"#.to_owned(), true),
+            (r#"{"kind":"unbound","more":1e999}"#.to_owned(), false),
+            (r#"{"kind":"unbound","kind":"unbound"}"#.to_owned(), false),
+            (r#"{"kind":"unbound","more":1,"kind":7}"#.to_owned(), false),
+            (format!(r#"{{"kind":"person","person":{one},"kind":"person"}}"#), false),
+            (format!(r#"{{"kind":"person","person":{one},"person":{one}}}"#), false),
+            (format!(r#"{{"kind":"person","person":{one},"more":1}}"#), false),
+            (r#"{"kind":"person"}"#.to_owned(), false),
+            (r#"{"kind":"nobody"}"#.to_owned(), false),
+            (r#"{"kind":null}"#.to_owned(), false),
+            ("{}".to_owned(), false),
+            ("[]".to_owned(), false),
+            (r#""unbound""#.to_owned(), false),
+            (r#"{"unbound":null}"#.to_owned(), false),
+            ("7".to_owned(), false),
+            (r#"{"kind":"unbound""#.to_owned(), false),
+        ] {
+            assert_eq!(reads::<CallerFacts>(&json), is_one, "{json}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_unicode_is_refused_as_the_reader_of_bytes_does() {
+        for json in [&b"{\"at\":\"\xff\"}"[..], b"\xff", b"{\"at\":7}", b""] {
+            let (read, wanted) = (Facts::from_json(json), serde_json::from_slice::<Facts>(json));
+            assert_eq!(read.unwrap_err().to_string(), wanted.unwrap_err().to_string());
+        }
+    }
+
+    #[test]
+    fn what_is_no_caller_is_refused_in_the_words_of_the_derived_code() {
+        for json in ["7", r#""unbound""#, "{}", "[]", r#"{"kind":"nobody"}"#, r#"{"kind":"unbound","kind":"unbound"}"#]
+        {
+            let why = |error: serde_json::Error| error.to_string().split(" at line").next().map(str::to_owned);
+            let read = serde_json::from_str::<CallerFacts>(json).unwrap_err();
+            assert_eq!(why(read), why(held_back::<CallerFacts>(json).unwrap_err()), "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_claim_reads_the_same_in_any_order_of_its_fields(
+            fields in prop::sample::subsequence(vec![
+                r#""kind":"us_person""#, r#""kind":"citizenship""#, r#""kind":"stateless""#, r#""kind":"location""#,
+                r#""limb":"citizen""#, r#""country":"DE""#, r#""country":"XX""#, r#""from":null"#,
+                r#""until":"2026-06-26T00:00:00Z""#, r#""method":"managed""#, r#""more":{}"#,
+            ], 0..6).prop_shuffle(),
+        ) {
+            reads::<Claim>(&format!("{{{}}}", fields.join(",")));
+        }
+
+        #[test]
+        fn a_claim_that_is_written_reads_back(at in 0..6_usize, from in any::<Option<u32>>(), order: bool) {
+            let country = terms::Country::US;
+            let (from, until) = (from.map(|at| Moment::from_millis(at.into())), None);
+            let claim = [
+                Claim::UsPerson { limb: terms::UsPersonLimb::Refugee },
+                Claim::ForeignPerson,
+                Claim::Citizenship { country, from, until },
+                Claim::PermanentResidency { country, from, until },
+                Claim::Stateless,
+                Claim::Location { country, method: terms::LocationMethod::Network },
+            ][at].clone();
+            // A `Value` puts the country before the kind.
+            let json = if order { serde_json::to_string(&claim) } else { serde_json::to_value(&claim).map(|value| value.to_string()) };
+            prop_assert!(reads::<Claim>(json.as_ref().unwrap()));
+            prop_assert_eq!(serde_json::from_str::<Claim>(&json.unwrap()).unwrap(), claim);
+        }
+    }
 }

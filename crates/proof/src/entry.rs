@@ -290,7 +290,7 @@ impl Entry {
         if entry.version != ENTRY_VERSION {
             return Err(DecodeError::Version(entry.version));
         }
-        if entry.to_cbor().as_deref() != Ok(bytes) {
+        if !entry.is_written_as(bytes) {
             return Err(DecodeError::NotCanonical);
         }
         entry.check_form()?;
@@ -316,10 +316,32 @@ impl Entry {
         Ok(())
     }
 
+    /// Returns true if these bytes are the encoding of the entry, which is not made for that.
+    fn is_written_as(&self, bytes: &[u8]) -> bool {
+        let mut left = Left(bytes);
+        minicbor::encode(self, &mut left).is_ok() && left.0.is_empty()
+    }
+
     fn to_cbor(&self) -> Result<Vec<u8>, EncodeError> {
         let mut bytes = Vec::with_capacity(256);
         minicbor::encode(self, &mut bytes).map_err(|e| EncodeError::Refused(e.to_string()))?;
         Ok(bytes)
+    }
+}
+
+/// What is left of the bytes that an encoding is held against.
+struct Left<'a>(&'a [u8]);
+
+/// An encoding goes on otherwise than the bytes.
+#[derive(Debug)]
+struct Differs;
+
+impl minicbor::encode::Write for Left<'_> {
+    type Error = Differs;
+
+    fn write_all(&mut self, written: &[u8]) -> Result<(), Differs> {
+        self.0 = self.0.strip_prefix(written).ok_or(Differs)?;
+        Ok(())
     }
 }
 
@@ -511,6 +533,17 @@ pub(crate) mod tests {
         #[test]
         fn an_entry_reads_back(entry in any_entry()) {
             prop_assert_eq!(Entry::decode(&entry.encode().unwrap()).unwrap(), entry);
+        }
+
+        #[test]
+        fn an_entry_is_held_against_bytes_as_its_encoding_would_be(entry in any_entry(), at: prop::sample::Index, byte: u8, more in 0_usize..2) {
+            let encoding = entry.to_cbor().unwrap();
+            let mut bytes = encoding.clone();
+            *bytes.get_mut(at.index(encoding.len())).unwrap() = byte;
+            bytes.resize(bytes.len() + more, 0);
+            prop_assert_eq!(entry.is_written_as(&bytes), bytes == encoding);
+            prop_assert!(entry.is_written_as(&encoding) && !entry.is_written_as(&encoding[1..]));
+            prop_assert!(!entry.is_written_as(&encoding[..encoding.len() - 1]));
         }
 
         #[test]

@@ -162,23 +162,22 @@ impl Entry {
     /// them. Entries about a call that was opened must be held against its opening entry besides, see [`Calls`].
     #[must_use]
     pub fn belongs(&self) -> bool {
-        let chains = self.chains();
+        let links = self.links.as_deref().unwrap_or_default();
         match self.kind {
-            Kind::Open | Kind::Refusal => is_about(self, &chains),
+            Kind::Open | Kind::Refusal => is_about(self, links),
             Kind::Close | Kind::Redecision | Kind::Lease => true,
-            Kind::Snapshot => chains == [Chain::IN_FORCE],
-            Kind::Reconciliation => matches!(chains.as_slice(), [one] if one.class == Class::Model),
-            Kind::Metered => !chains.contains(&Chain::IN_FORCE),
-            _ => chains.is_empty(),
+            Kind::Snapshot => matches!(links, [one] if one.chain() == Chain::IN_FORCE),
+            Kind::Reconciliation => matches!(links, [one] if one.class == Class::Model),
+            Kind::Metered => links.iter().all(|link| link.chain() != Chain::IN_FORCE),
+            _ => links.is_empty(),
         }
     }
 }
 
 /// A call is in the chain of its subject, at most one key, its model version, and any number of organizations.
-fn is_about(entry: &Entry, chains: &[Chain]) -> bool {
-    let count = |class| chains.iter().filter(|chain| chain.class == class).count();
-    let subject = entry.subject.map(|id| Chain { class: Class::Subject, id });
-    subject.is_some_and(|subject| chains.contains(&subject))
+fn is_about(entry: &Entry, links: &[Link]) -> bool {
+    let count = |class| links.iter().filter(|link| link.class == class).count();
+    entry.subject.is_some_and(|id| entry.link(Class::Subject, &id).is_some())
         && count(Class::Subject) == 1
         && count(Class::Key) <= 1
         && count(Class::Model) == 1

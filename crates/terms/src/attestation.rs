@@ -1,6 +1,11 @@
 //! What is attested about a person, and where they stand.
 
-use crate::{AttestationId, ChannelId, Country, IssuerId, Moment, PersonId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    AttestationId, ChannelId, Country, IssuerId, Moment, PersonId,
+    tagged::{self, Tagged},
+};
 
 /// How well the evidence behind an attestation was proofed.
 ///
@@ -83,7 +88,7 @@ pub enum LocationMethod {
 
 /// One attested statement about a person.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(remote = "Self", tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Claim {
     /// The person is a U.S. person by `limb`.
     UsPerson {
@@ -119,6 +124,43 @@ pub enum Claim {
         /// How this was established.
         method: LocationMethod,
     },
+}
+
+/// The same by the name of the variant.
+#[derive(serde::Deserialize)]
+#[serde(remote = "Claim", rename_all = "snake_case", deny_unknown_fields)]
+enum ByName {
+    UsPerson { limb: UsPersonLimb },
+    ForeignPerson,
+    Citizenship { country: Country, from: Option<Moment>, until: Option<Moment> },
+    PermanentResidency { country: Country, from: Option<Moment>, until: Option<Moment> },
+    Stateless,
+    Location { country: Country, method: LocationMethod },
+}
+
+impl<'de> Tagged<'de> for Claim {
+    const TAG: &'static str = "kind";
+    const EXPECTED: &'static str = "internally tagged enum Claim";
+
+    fn by_name<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ByName::deserialize(deserializer)
+    }
+
+    fn in_any_order<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Claim {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        tagged::deserialize(deserializer)
+    }
+}
+
+impl Serialize for Claim {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
 }
 
 /// A statement about one person by one issuer. Never edited, only superseded.

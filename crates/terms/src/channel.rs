@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-use crate::{ChannelId, Moment, OrganizationId};
+use crate::{ChannelId, Moment, OrganizationId, text::spelled};
 
 /// The text does not name anybody at a source.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -13,8 +13,8 @@ pub struct BadSubjectName;
 ///
 /// # Source
 /// OpenID Connect Core 1.0 section 2 (`sub`, at most 255 ASCII characters); RFC 7643 section 3.1 (`id`).
-#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize)]
+#[serde(into = "String")]
 pub struct SubjectName(Arc<str>);
 
 impl SubjectName {
@@ -34,6 +34,8 @@ impl SubjectName {
         &self.0
     }
 }
+
+spelled!(SubjectName);
 
 impl FromStr for SubjectName {
     type Err = BadSubjectName;

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use crate::text::spelled;
+
 /// The text is not an identifier.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("`{text}` is not {what}: use 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit")]
@@ -17,8 +19,8 @@ macro_rules! ids {
         $(#[$doc])*
         ///
         /// 1 to 64 of `a-z A-Z 0-9 . _ -`, beginning with a letter or digit. Cheap to clone.
-        #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize)]
+        #[serde(into = "String")]
         pub struct $name(Arc<str>);
 
         impl $name {
@@ -47,6 +49,8 @@ macro_rules! ids {
                 Self::parse(text)
             }
         }
+
+        spelled!($name);
 
         impl TryFrom<String> for $name {
             type Error = BadId;

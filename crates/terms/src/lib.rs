@@ -7,8 +7,11 @@ mod id;
 mod leap;
 mod model;
 mod moment;
+mod plain;
 mod registry;
 mod retention;
+pub mod tagged;
+mod text;
 
 pub use attestation::{Assurance, Attestation, Claim, LocationMethod, Means, Standing, UsPersonLimb};
 pub use channel::{Account, AccountState, BadSubjectName, Channel, ChannelKind, Freshness, SubjectName};

@@ -2,15 +2,16 @@
 
 use std::{
     fmt,
+    str::FromStr,
     sync::atomic::{AtomicI64, Ordering},
     time::{Duration, Instant, UNIX_EPOCH},
 };
 
-use crate::leap::Leap;
+use crate::{leap::Leap, plain, text::spelled};
 
 /// A moment, in milliseconds since the Unix epoch, UTC; written as RFC 3339.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Deserialize, serde::Serialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd, serde::Serialize)]
+#[serde(into = "String")]
 pub struct Moment(i64);
 
 /// The text is not a moment.
@@ -41,8 +42,10 @@ impl Moment {
     /// [`BadMoment`] if the text is not RFC 3339 or lies before 1970.
     pub fn parse(text: &str) -> Result<Self, BadMoment> {
         let bad = || BadMoment(text.chars().take(40).collect());
-        let stamp: jiff::Timestamp = text.parse().map_err(|_| bad())?;
-        let millis = stamp.as_millisecond();
+        let millis = match plain::millis(text) {
+            Some(millis) => millis,
+            None => text.parse::<jiff::Timestamp>().map_err(|_| bad())?.as_millisecond(),
+        };
         if (0..=Self::MAX.0).contains(&millis) { Ok(Self(millis)) } else { Err(bad()) }
     }
 
@@ -72,6 +75,15 @@ impl fmt::Display for Moment {
 impl fmt::Debug for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+spelled!(Moment);
+
+impl FromStr for Moment {
+    type Err = BadMoment;
+    fn from_str(text: &str) -> Result<Self, BadMoment> {
+        Self::parse(text)
     }
 }
 

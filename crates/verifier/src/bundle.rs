@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, BufWriter, Read, Write},
+    io::{self, BufWriter, Read, Write},
     path::Path,
 };
 
@@ -139,7 +139,7 @@ fn walk_entries(
 ) -> Result<Option<EntriesDigest>, VerifyError> {
     let path = dir.join(ENTRIES_FILE);
     let file = regular::open(&path, u64::MAX).map_err(|source| unreadable(&path, source))?;
-    match walk_file(BufReader::with_capacity(1 << 18, file), manifest.size, walk, progress) {
+    match walk_file(file, manifest.size, walk, progress) {
         Ok(digest) => Ok(Some(digest)),
         Err(BadEntries::Io(source)) => Err(unreadable(&path, source)),
         Err(bad) => {

@@ -1,7 +1,7 @@
 //! Compares what two people were shown of one log.
 
 use std::{
-    io::{self, BufReader},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -143,7 +143,7 @@ impl Leaves {
     fn read(path: &Path) -> Result<Self, CompareError> {
         let invalid = |bad: BadEntries| unreadable(path, io::Error::other(bad));
         let file = regular::open(path, u64::MAX).map_err(|source| unreadable(path, source))?;
-        let mut entries = EntriesReader::new(BufReader::new(file)).map_err(invalid)?;
+        let mut entries = EntriesReader::new(file).map_err(invalid)?;
         let mut leaves = Vec::new();
         while let Some(entry) = entries.read().map_err(invalid)? {
             leaves.push(leaf_hash(&entry.leaf));

@@ -1,19 +1,22 @@
 //! Facts that are recorded once and that later decisions on them refer to.
 
-use std::{cell::OnceCell, collections::BTreeMap, rc::Rc};
+use std::{cell::OnceCell, collections::VecDeque, rc::Rc};
 
 use policy::Facts;
-use proof::entry::{Class, Entry, FACTS_BYTES_MAX, Kind, Outcome};
+use proof::{
+    entry::{Class, Entry, FACTS_BYTES_MAX, Kind, Outcome},
+    heads::Chain,
+};
 
 use crate::{replay::Remembered, walk::Main};
 
 /// How many entries back an entry may refer, see `docs/log-format.md` section 1: no more need be kept.
 const REACH: u64 = 131_072;
 
-/// The entries that later ones may point to, by their index: those with facts of their own, and `None` for others that were
-/// noted.
+/// The entries that later ones may point to, each after its index, in rising order: those with facts of their own, and
+/// `None` for all others.
 #[derive(Debug, Default)]
-pub(crate) struct Earlier(BTreeMap<u64, Option<Recorded>>);
+pub(crate) struct Earlier(VecDeque<(u64, Option<Recorded>)>);
 
 /// What an entry has for field 1.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(crate) struct Read {
     pub(crate) facts: Facts,
     /// Decisions that entries referred to more than once.
     pub(crate) decisions: Remembered,
+    /// The chains of an entry with these facts, once it is known of each whose it is.
+    pub(crate) chains: OnceCell<Vec<Chain>>,
 }
 
 /// On what an entry was decided.
@@ -48,8 +53,13 @@ pub(crate) enum Basis {
 impl Basis {
     /// Returns the facts, if they are shown.
     pub(crate) fn facts(&self) -> Option<&Facts> {
+        self.read().map(|read| &read.facts)
+    }
+
+    /// Returns the facts, if they are shown, with what was found of them so far.
+    pub(crate) fn read(&self) -> Option<&Read> {
         match self {
-            Self::On(read) => Some(&read.facts),
+            Self::On(read) => Some(read),
             Self::Absent | Self::Withheld => None,
         }
     }
@@ -102,7 +112,7 @@ impl Earlier {
             return Err(format!("it has facts and refers to those of entry {named} too"));
         }
         let near = named < index && index - named <= REACH;
-        let known = self.0.get(&named).map(Option::as_ref);
+        let known = self.get(named);
         let is_fit = |known: Option<&Recorded>| known.is_some_and(|known| known.subject == subject(entry));
         if !near || known.is_some_and(|known| !is_fit(known)) {
             return Err(no_facts(named));
@@ -110,23 +120,26 @@ impl Earlier {
         Ok(known.flatten())
     }
 
-    /// Keeps field 1 of the entry at `index`, if it has one that others may refer to.
+    /// Returns what is known of the entry at `index`, if anything is.
+    fn get(&self, index: u64) -> Option<Option<&Recorded>> {
+        let (first, _) = self.0.front()?;
+        // Where none is left out, an entry is as many places from the first as its index says.
+        let place = usize::try_from(index.checked_sub(*first)?).ok()?;
+        let found = self.0.get(place).filter(|(found, _)| *found == index);
+        let search = || self.0.binary_search_by_key(&index, |(index, _)| *index).ok().and_then(|at| self.0.get(at));
+        found.or_else(search).map(|(_, recorded)| recorded.as_ref())
+    }
+
+    /// Keeps field 1 of the entry at `index`, which is above all before it, if it has one that others may refer to.
     pub(crate) fn keep(&mut self, index: u64, entry: &Entry, own: Main<'_>) {
-        if let Some(recorded) = Recorded::of(entry, own) {
-            self.put(index, Some(recorded));
-        }
-    }
-
-    /// As [`Earlier::keep`], and notes that it has none: for [`Earlier::unread`], where not all entries are shown.
-    pub(crate) fn keep_or_note(&mut self, index: u64, entry: &Entry, own: Main<'_>) {
-        self.put(index, Recorded::of(entry, own));
-    }
-
-    fn put(&mut self, index: u64, recorded: Option<Recorded>) {
-        self.0.insert(index, recorded);
-        while self.0.first_key_value().is_some_and(|(first, _)| index - first > REACH) {
-            self.0.pop_first();
-        }
+        let has_own = decides(entry.kind) && entry.facts.is_none() && !matches!(own, Main::Absent);
+        let recorded = has_own.then(|| {
+            // What is too long is a fault where it stands, and where it is referred to.
+            let facts = own.shown().map(|facts| facts.get(..=FACTS_BYTES_MAX).unwrap_or(facts).to_vec());
+            Recorded { subject: subject(entry), facts, read: OnceCell::new() }
+        });
+        self.0.push_back((index, recorded));
+        while self.0.pop_front_if(|(first, _)| index - *first > REACH).is_some() {}
     }
 }
 
@@ -137,16 +150,6 @@ fn subject(entry: &Entry) -> Option<[u8; 16]> {
 }
 
 impl Recorded {
-    /// Takes field 1 of an entry, if it has one that others may refer to.
-    fn of(entry: &Entry, own: Main<'_>) -> Option<Self> {
-        let has_own = decides(entry.kind) && entry.facts.is_none() && !matches!(own, Main::Absent);
-        has_own.then(|| {
-            // What is too long is a fault where it stands, and where it is referred to.
-            let facts = own.shown().map(|facts| facts.get(..=FACTS_BYTES_MAX).unwrap_or(facts).to_vec());
-            Self { subject: subject(entry), facts, read: OnceCell::new() }
-        })
-    }
-
     /// Returns the facts, which are read for the first entry that refers to them.
     fn basis(&self) -> Result<Basis, String> {
         if let Some(read) = self.read.get() {
@@ -174,9 +177,9 @@ fn short_enough(facts: &[u8]) -> Result<(), String> {
 /// Reads facts as a private part has them.
 pub(crate) fn read(facts: &[u8]) -> Result<Rc<Read>, String> {
     short_enough(facts)?;
-    let facts = serde_json::from_slice(facts);
+    let facts = Facts::from_json(facts);
     let facts = facts.map_err(|e| format!("its private part is not the facts of a decision: {e}"))?;
-    Ok(Rc::new(Read { facts, decisions: Remembered::default() }))
+    Ok(Rc::new(Read { facts, decisions: Remembered::default(), chains: OnceCell::new() }))
 }
 
 fn decides(kind: Kind) -> bool {
@@ -255,7 +258,7 @@ mod tests {
     #[test]
     fn where_facts_are_not_read_a_reference_may_be_to_what_is_not_known_and_to_nothing_that_has_none() {
         let mut earlier = earlier();
-        earlier.keep_or_note(5, &entry(Kind::Close, None), Main::Untold);
+        earlier.keep(5, &entry(Kind::Close, None), Main::Untold);
         let unread = |entry: &Entry, own| earlier.unread(9, entry, own);
         for named in [3, 4] {
             assert!(matches!(unread(&entry(Kind::Open, Some(named)), Main::Absent), Ok(Basis::Withheld)));
@@ -266,6 +269,22 @@ mod tests {
         }
         assert!(matches!(unread(&entry(Kind::Open, None), Main::Absent), Ok(Basis::Absent)));
         assert!(matches!(unread(&entry(Kind::Open, None), Main::Untold), Ok(Basis::Withheld)));
+    }
+
+    #[test]
+    fn an_entry_is_found_by_its_index_whether_or_not_others_are_left_out() {
+        for step in [1, 2, 7] {
+            let mut earlier = Earlier::default();
+            let kept: Vec<u64> = (40..140).step_by(step).filter(|index| index % 10 != 3).collect();
+            for index in &kept {
+                earlier.keep(*index, &entry(Kind::Open, None), Main::Shown(index.to_string().as_bytes()));
+            }
+            for index in 0..200 {
+                let found = earlier.get(index).flatten().and_then(|recorded| recorded.facts.clone());
+                let wanted = kept.contains(&index).then(|| index.to_string().into_bytes());
+                assert_eq!(found, wanted, "{index} by {step}");
+            }
+        }
     }
 
     #[test]

@@ -278,6 +278,9 @@ fn same_model(entry: &Entry, replayed: &ModelVersionId) -> Result<(), String> {
 }
 
 fn same_basis(entry: &Entry, replayed: &[ProvisionId]) -> Result<(), String> {
+    if entry.basis.iter().flatten().map(String::as_str).eq(replayed.iter().map(ProvisionId::as_str)) {
+        return Ok(());
+    }
     let replayed: Vec<&str> = replayed.iter().map(ProvisionId::as_str).collect();
     let recorded = entry.basis.as_deref().unwrap_or_default();
     same("basis", &recorded.join(", "), &replayed.join(", "))

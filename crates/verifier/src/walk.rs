@@ -99,7 +99,7 @@ impl<'o> Walk<'o> {
         let faults = [
             self.runs.take(index, entry, main.shown(), self.calls.open()),
             self.calls.take(index, entry).map_err(|bad| bad.to_string()),
-            self.chains.take(index, entry, basis.facts()),
+            self.chains.take(index, entry, basis.read()),
             self.replay.take(entry, main, &basis, &mut self.report.replays),
             self.begins(entry, main),
             self.acts.take(entry, main.shown()),

@@ -1,6 +1,6 @@
 //! The file of entries, version 2: written and read from front to back.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use sha2::{Digest, Sha256};
 
@@ -16,6 +16,8 @@ const MAGIC: &[u8; 16] = b"exeat-entries/v2";
 const WITHHELD: u8 = 0;
 /// Stands before a field's salt and value.
 const SHOWN: u8 = 1;
+/// A reader takes the file in blocks of this many bytes, which stay in a core's cache until they are walked.
+const BLOCK_BYTES: usize = 1 << 16;
 
 /// Writes a file of entries.
 ///
@@ -26,7 +28,8 @@ const SHOWN: u8 = 1;
 #[derive(Debug)]
 pub struct EntriesWriter<W> {
     out: W,
-    done: Done,
+    hashed: Hashed,
+    done: Place,
 }
 
 /// What was written to, or read from, a file of entries.
@@ -45,7 +48,7 @@ impl<W: Write> EntriesWriter<W> {
     ///
     /// Whatever writing answers.
     pub fn new(out: W) -> io::Result<Self> {
-        let mut writer = Self { out, done: Done::default() };
+        let mut writer = Self { out, hashed: Hashed::default(), done: Place::default() };
         writer.put(MAGIC)?;
         Ok(writer)
     }
@@ -83,7 +86,7 @@ impl<W: Write> EntriesWriter<W> {
     /// Whatever flushing answers.
     pub fn finish(mut self) -> io::Result<(EntriesDigest, W)> {
         self.out.flush()?;
-        Ok((self.done.digest(), self.out))
+        Ok((EntriesDigest { entries: self.done.entries, file: self.hashed.digest() }, self.out))
     }
 
     fn field(&mut self, field: Field, opening: &Opening) -> io::Result<()> {
@@ -103,7 +106,7 @@ impl<W: Write> EntriesWriter<W> {
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
-        self.done.bytes(bytes);
+        self.hashed.take(bytes);
         Ok(())
     }
 }
@@ -111,8 +114,8 @@ impl<W: Write> EntriesWriter<W> {
 /// Reads a file of entries from front to back, hashing what it reads.
 #[derive(Debug)]
 pub struct EntriesReader<R> {
-    source: R,
-    done: Done,
+    source: BufReader<Hashing<R>>,
+    done: Place,
 }
 
 /// The file of entries is not one.
@@ -138,13 +141,14 @@ pub enum BadEntries {
 }
 
 impl<R: Read> EntriesReader<R> {
-    /// Begins to read. Give a buffered reader: each entry takes a few small reads.
+    /// Begins to read, in large blocks: the source need not be buffered.
     ///
     /// # Errors
     ///
     /// [`BadEntries::Magic`], [`BadEntries::Io`].
     pub fn new(source: R) -> Result<Self, BadEntries> {
-        let mut reader = Self { source, done: Done::default() };
+        let source = BufReader::with_capacity(BLOCK_BYTES, Hashing { source, done: Hashed::default() });
+        let mut reader = Self { source, done: Place::default() };
         let magic = reader.array().map_err(|error| match error {
             BadEntries::CutShort(_) => BadEntries::Magic,
             other => other,
@@ -179,10 +183,11 @@ impl<R: Read> EntriesReader<R> {
         Ok(Some(BundleEntry { index, leaf, fields }))
     }
 
-    /// Says what was read so far: of the whole file, once [`EntriesReader::read`] returned `None`.
+    /// Says what the whole file is, once [`EntriesReader::read`] returned `None`; before that, what was taken from the
+    /// source, which is more than was returned.
     #[must_use]
     pub fn digest(self) -> EntriesDigest {
-        self.done.digest()
+        EntriesDigest { entries: self.done.entries, file: self.source.into_inner().done.digest() }
     }
 
     fn fields(&mut self) -> Result<Openings, BadEntries> {
@@ -217,12 +222,16 @@ impl<R: Read> EntriesReader<R> {
     /// Reads `length` bytes, taking memory only as they arrive.
     fn vec(&mut self, length: usize) -> Result<Vec<u8>, BadEntries> {
         let mut bytes = Vec::with_capacity(length.min(2 * ENTRY_BYTES_MAX));
-        let mut source = (&mut self.source).take(length as u64);
-        source.read_to_end(&mut bytes).map_err(BadEntries::Io)?;
-        if bytes.len() < length {
-            return Err(BadEntries::CutShort(self.done.entries));
+        while bytes.len() < length {
+            let block = self.block()?;
+            let block = block.get(..length - bytes.len()).unwrap_or(block);
+            if block.is_empty() {
+                return Err(BadEntries::CutShort(self.done.entries));
+            }
+            bytes.extend_from_slice(block);
+            let taken = block.len();
+            self.source.consume(taken);
         }
-        self.done.bytes(&bytes);
         Ok(bytes)
     }
 
@@ -232,24 +241,24 @@ impl<R: Read> EntriesReader<R> {
             io::ErrorKind::UnexpectedEof => BadEntries::CutShort(self.done.entries),
             _ => BadEntries::Io(error),
         })?;
-        self.done.bytes(&bytes);
         Ok(bytes)
     }
 
     /// Reads one byte; `None` if there is none.
     fn byte_or_end(&mut self) -> Result<Option<u8>, BadEntries> {
-        let mut byte = [0];
-        loop {
-            match self.source.read(&mut byte) {
-                Ok(0) => return Ok(None),
-                Ok(_) => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(BadEntries::Io(error)),
+        let first = self.block()?.first().copied();
+        self.source.consume(usize::from(first.is_some()));
+        Ok(first)
+    }
+
+    /// Returns what of the source is at hand, which is nothing only at its end.
+    fn block(&mut self) -> Result<&[u8], BadEntries> {
+        while let Err(error) = self.source.fill_buf() {
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(BadEntries::Io(error));
             }
         }
-        self.done.bytes(&byte);
-        let [byte] = byte;
-        Ok(Some(byte))
+        Ok(self.source.buffer())
     }
 
     fn malformed(&self, why: &'static str) -> BadEntries {
@@ -257,21 +266,47 @@ impl<R: Read> EntriesReader<R> {
     }
 }
 
-/// What lies before the place in the file where the next byte is written or read.
-#[derive(Debug, Default)]
-struct Done {
-    hash: Sha256,
-    bytes: u64,
-    entries: u64,
-    last: Option<u64>,
+/// Hashes whatever is read from a source, in the blocks in which it is read.
+#[derive(Debug)]
+struct Hashing<R> {
+    source: R,
+    done: Hashed,
 }
 
-impl Done {
-    fn bytes(&mut self, bytes: &[u8]) {
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(into)?;
+        self.done.take(into.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
+/// Length and hash of bytes.
+#[derive(Debug, Default)]
+struct Hashed {
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl Hashed {
+    fn take(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
         self.bytes += bytes.len() as u64;
     }
 
+    fn digest(self) -> FileDigest {
+        FileDigest { bytes: self.bytes, sha256: self.hash.finalize().into() }
+    }
+}
+
+/// Which entries lie before the place in the file where the next byte is written or read.
+#[derive(Debug, Default)]
+struct Place {
+    entries: u64,
+    last: Option<u64>,
+}
+
+impl Place {
     fn entry(&mut self, index: u64) {
         self.entries += 1;
         self.last = Some(index);
@@ -279,11 +314,6 @@ impl Done {
 
     fn may_follow(&self, index: u64) -> bool {
         self.last.is_none_or(|last| last < index)
-    }
-
-    fn digest(self) -> EntriesDigest {
-        let sha256 = self.hash.finalize().into();
-        EntriesDigest { entries: self.entries, file: FileDigest { bytes: self.bytes, sha256 } }
     }
 }
 
@@ -412,7 +442,44 @@ mod tests {
         }
     }
 
+    /// Gives so many bytes at most at a time, and is interrupted before each.
+    struct Dribble<'a>(&'a [u8], usize, bool);
+
+    impl Read for Dribble<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.2 = !self.2;
+            if self.2 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let most = into.len().min(self.1);
+            self.0.read(&mut into[..most])
+        }
+    }
+
+    #[test]
+    fn an_entry_of_many_blocks_is_read_whole_and_one_cut_short_is_not() {
+        let value = vec![7; 3 * BLOCK_BYTES + 5];
+        let long = Opening::Shown { salt: [1; 16], value: value.into() };
+        let entry = |index, fields| BundleEntry { index, leaf: vec![2; ENTRY_BYTES_MAX], fields };
+        let entries = [entry(0, [(Field::Main, long)].into_iter().collect()), entry(1, Openings::default())];
+        let (digest, bytes) = written(&entries);
+        assert_eq!(read(&bytes).unwrap(), (digest, entries.to_vec()));
+        assert!(matches!(read(&bytes[..2 * BLOCK_BYTES]), Err(BadEntries::CutShort(0))));
+        assert!(matches!(read(&bytes[..bytes.len() - 1]), Err(BadEntries::CutShort(1))));
+    }
+
     proptest! {
+        #[test]
+        fn however_a_source_gives_its_bytes_they_are_read_the_same(entries in any_entries(), most in 1_usize..40) {
+            let (digest, bytes) = written(&entries);
+            let mut reader = EntriesReader::new(Dribble(&bytes, most, false)).unwrap();
+            for entry in entries {
+                prop_assert_eq!(reader.read().unwrap(), Some(entry));
+            }
+            prop_assert_eq!(reader.read().unwrap(), None);
+            prop_assert_eq!(reader.digest(), digest);
+        }
+
         #[test]
         fn entries_read_back_with_the_digest_they_were_written_with(entries in any_entries()) {
             let (digest, bytes) = written(&entries);

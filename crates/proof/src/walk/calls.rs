@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::{
-    entry::{Entry, Kind, Outcome},
+    entry::{Entry, Kind, Link, Outcome},
     heads::Chain,
 };
 
@@ -168,7 +168,8 @@ impl Call {
         if !same || entry.subject.is_some_and(|_| entry.subject != self.subject) {
             return Err(BadCall::Other);
         }
-        (entry.chains() == self.chains).then_some(()).ok_or(BadCall::Chains)
+        let chains = entry.links.iter().flatten().map(Link::chain);
+        chains.eq(self.chains.iter().copied()).then_some(()).ok_or(BadCall::Chains)
     }
 
     /// Holds what a call delivered against what its entries allowed. Nobody knows what an interrupted call delivered: its

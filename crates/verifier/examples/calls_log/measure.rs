@@ -58,7 +58,7 @@ pub(crate) fn replay(dir: &Path, decisions: u64) -> Result<Value, Failure> {
     let began = Instant::now();
     let mut permits = 0_u64;
     for (_, text) in (0..decisions).zip(texts.iter().cycle()) {
-        let facts: Facts = serde_json::from_slice(text)?;
+        let facts = Facts::from_json(text)?;
         permits += u64::from(matches!(black_box(decide(&like.snapshot, &facts)), Determination::Permit(_)));
     }
     let seconds = began.elapsed().as_secs_f64();

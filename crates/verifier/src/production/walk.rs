@@ -255,7 +255,7 @@ impl<'a> Shown<'a> {
             Why::Heads => self.check_heads(index, entry),
             Why::Chain | Why::Referred | Why::Engine => {}
         }
-        self.earlier.keep_or_note(index, entry, main);
+        self.earlier.keep(index, entry, main);
         Ok(())
     }
 
