@@ -223,10 +223,13 @@ class Checkpoint:
         text, _, tail = data.decode().rpartition("\n\n")
         found = re.fullmatch("(.+)\n(0|[1-9][0-9]{0,18})\n(.{44})", text)
         lines = re.findall("\u2014 ([^ \n]+) ([^ \n]+)\n", tail)
-        good = found and "".join(f"\u2014 {name} {line}\n" for name, line in lines) == tail and len(lines) <= 100
+        good = found and "".join(f"\u2014 {name} {line}\n" for name, line in lines) == tail and 1 <= len(lines) <= 64
+        good = good and len(data) <= 1 << 18 and not re.search(b"[\0-\x09\x0b-\x1f]", data)
         must(good, "is not three lines, an empty line and lines of signatures")
         self.text, self.origin, self.size = (text + "\n").encode(), found[1], int(found[2])
         self.root, self.lines = unbase64(found[3]), [(name, unbase64(line)) for name, line in lines]
+        good = all(len(line) > 4 and not re.search(r"[\s+\x7f-\x9f]", name) for name, line in self.lines)
+        must(good, "has a line that is not a signature")
         must(self.origin == key.name, f"is of `{self.origin}`, and the key is that of `{key.name}`")
         must(key.algorithm == 1 and self.signed_by(key), "is not signed by the pinned key")
 
@@ -281,7 +284,8 @@ class Shown:
         is_cut = self.kind == CLOSE and entry.get(OUTCOME) == 2
         self.decides = self.kind in (OPEN, REFUSAL, REDECISION) or is_cut and SNAPSHOT in entry
         good = entry[VERSION] == 2 and 1 <= self.kind <= 14 and 1 <= entry.get(OUTCOME, 1) <= 6
-        must(good, f"entry {index} has a version, kind or outcome that there is not")
+        good = good and entry.get(EPOCH, 0) < 1 << 32
+        must(good, f"entry {index} has a version, kind, outcome or epoch that there is not")
         usage = entry.get(USAGE, {2: 0, 3: 0})
         good = {2, 3} <= set(usage) <= {0, 1, 2, 3} and set(map(type, usage.values())) == {int}
         must(good and set(map(type, entry.get(BASIS, ()))) <= {str}, f"entry {index} has another usage or basis")
@@ -617,12 +621,14 @@ def bundle(asked: argparse.Namespace) -> dict[str, Any]:
 @check("receipt")
 def receipt(asked: argparse.Namespace) -> dict[str, Any]:
     """Checks that an entry is in the log (5)."""
+    text = read(asked.path)
+    must(len(text) <= 532_480, "is longer than a receipt may be")
     found = re.fullmatch(r"c2sp\.org/tlog-proof@v1\n(?:extra (.*)\n)?index (0|[1-9][0-9]{0,18})\n((?:.{44}\n){0,63})\n"
-                         r"([^\0]*)", read(asked.path).decode())
+                         r"([^\0]*)", text.decode())
     must(found, "is not a tlog-proof")
     unbase64(found[1] or "")
     note, index = Checkpoint(found[4].encode(), asked.log), int(found[2])
-    proof, shown = [unbase64(line) for line in found[3].split()], Shown(index, read(asked.leaf))
+    proof, shown = [unbase64(line) for line in found[3].split("\n")[:-1]], Shown(index, read(asked.leaf))
 
     def root(low: int, high: int) -> bytes:
         if high - low == 1:

@@ -5,11 +5,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use arrow_schema::FieldRef;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use proof::{
+    entry::Entry,
     hex,
     tree::{Frontier, Hash, leaf_hash},
 };
@@ -17,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     chains::Chains,
-    columns::{Rows, schema_digest},
+    columns::{Rows, schema, schema_digest},
     row::Record,
     span::{SPAN_LEAVES, Span},
 };
@@ -50,6 +52,9 @@ pub enum BadFile {
     /// The leaves have another root.
     #[error("the leaves {0} do not have the root that the tree has over them")]
     Root(Span),
+    /// It does not lie where a file with its leaves lies.
+    #[error("it is not in the folder of day and hour of its first entry")]
+    Place,
     /// The sealed parts are not those that were written. Whoever opens one checks it against its leaf in any case.
     #[error("the private parts of the leaves {0} are damaged")]
     Private(Span),
@@ -82,7 +87,7 @@ impl File {
         if format != FORMAT {
             return Err(BadFile::Metadata("exeat.format"));
         }
-        if says("exeat.schema")? != hex(&schema_digest()) {
+        if says("exeat.schema")? != hex(&schema_digest()) || !has_columns(&metadata) {
             return Err(BadFile::Metadata("exeat.schema"));
         }
         let index = |key| says(key)?.parse().map_err(|_| BadFile::Metadata(key));
@@ -131,6 +136,13 @@ impl File {
     /// Says whether its sealed private parts are said to have this digest.
     pub(crate) fn has(&self, sealed: &Hash) -> bool {
         self.sealed == hex(sealed)
+    }
+
+    /// Returns when its first entry was recorded, in milliseconds since the Unix epoch.
+    pub(crate) fn first_at_ms(&self) -> Result<u64, BadFile> {
+        let first = self.leaves().next().ok_or(BadFile::Shape)??;
+        let entry = Entry::decode(&first.leaf).map_err(|why| bad_row(self.span.first(), why))?;
+        Ok(entry.at_ms)
     }
 
     /// Goes through the leaves in order, unpacking some at a time.
@@ -246,6 +258,15 @@ impl Sealed {
     pub(crate) fn digest(self) -> Hash {
         self.0.finalize().into()
     }
+}
+
+/// Says whether the columns are those of the lake and no others.
+fn has_columns(metadata: &ArrowReaderMetadata) -> bool {
+    let is_same = |(one, other): (&FieldRef, &FieldRef)| {
+        one.name() == other.name() && one.data_type() == other.data_type() && one.is_nullable() == other.is_nullable()
+    };
+    let (there, wanted) = (metadata.schema().fields(), schema());
+    there.len() == wanted.fields().len() && there.iter().zip(wanted.fields()).all(is_same)
 }
 
 fn said(metadata: &ArrowReaderMetadata) -> BTreeMap<String, String> {

@@ -69,9 +69,9 @@ impl Place {
     ///
     /// [`StoreError`].
     pub async fn files(&self) -> Result<Files, StoreError> {
-        let paths = self.store.list(&self.folder).await?;
-        let all = paths.into_iter().filter_map(|path| Some((names::span_of(&path)?, path))).collect();
-        Ok(Files { all })
+        let mut files = Files::default();
+        self.store.list(&self.folder).await?.into_iter().for_each(|path| files.add(path));
+        Ok(files)
     }
 
     /// Reads the file with the leaves of `span` and checks every leaf against `root`, on a thread for such work.
@@ -81,32 +81,49 @@ impl Place {
     /// [`ReadError`]: nothing of it may be believed.
     pub async fn file(&self, path: &Path, span: Span, root: &Hash) -> Result<File, ReadError> {
         let got = self.store.get(path, FILE_BYTES_MAX).await?.ok_or_else(|| ReadError::Gone(path.to_string()))?;
-        let (origin, root) = (self.origin.clone(), *root);
-        let read = spawn_blocking(move || checked(got.bytes, &origin, span, &root)).await;
+        let (place, root, found) = (self.clone(), *root, path.clone());
+        let read = spawn_blocking(move || place.checked(got.bytes, &found, span, &root)).await;
         let read = read.unwrap_or_else(|_| Err(BadFile::Parquet("the reading was abandoned".to_owned())));
         read.map_err(|why| ReadError::Bad { path: path.to_string(), why })
     }
-}
 
-/// Opens a file and checks that it is the one that is wanted.
-fn checked(bytes: Bytes, origin: &str, span: Span, root: &Hash) -> Result<File, BadFile> {
-    let file = File::open(bytes)?;
-    if file.origin() != origin {
-        return Err(BadFile::Metadata("exeat.origin"));
+    /// Opens a file and checks that it is the one that is wanted, where it must lie.
+    fn checked(&self, bytes: Bytes, path: &Path, span: Span, root: &Hash) -> Result<File, BadFile> {
+        let file = File::open(bytes)?;
+        if file.origin() != self.origin {
+            return Err(BadFile::Metadata("exeat.origin"));
+        }
+        if file.span() != span {
+            return Err(BadFile::Metadata("exeat.first"));
+        }
+        file.verify(root)?;
+        if self.path(span, file.first_at_ms()?) == *path { Ok(file) } else { Err(BadFile::Place) }
     }
-    if file.span() != span {
-        return Err(BadFile::Metadata("exeat.first"));
-    }
-    file.verify(root).map(|()| file)
 }
 
 /// The files of a log as they were listed.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     all: BTreeMap<Span, Path>,
+    strange: Vec<Path>,
 }
 
 impl Files {
+    fn add(&mut self, path: Path) {
+        match names::span_of(&path) {
+            Some(span) if !self.all.contains_key(&span) => _ = self.all.insert(span, path),
+            _ if path.as_ref().ends_with(".parquet") => self.strange.push(path),
+            _ => {}
+        }
+    }
+
+    /// Returns the Parquet files that no log put there: of other names, or of leaves that another file has too. Engines that
+    /// read whatever is in the folder read these.
+    #[must_use]
+    pub fn strange(&self) -> &[Path] {
+        &self.strange
+    }
+
     /// Returns the file to read the leaf at `index` from: the widest.
     #[must_use]
     pub fn at(&self, index: u64) -> Option<(Span, &Path)> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use proof::entry::{Class, Entry, Link};
+use proof::entry::{Class, Entry, Link, Usage};
 
 use crate::chains::Chains;
 
@@ -56,14 +56,17 @@ pub(crate) enum BadRow {
     Link,
     #[error("the row is no entry of this version")]
     Entry,
+    #[error("the columns are not those of the leaf that stands beside them")]
+    Columns,
 }
 
 impl Row<'_> {
     /// Takes the leaf at `index` apart; `None` if it is no entry of this version.
     pub(crate) fn of(index: u64, leaf: Vec<u8>, chains: &mut Chains) -> Option<Self> {
         let mut entry = Entry::decode(&leaf).ok()?;
-        let fits = numbers(&entry).all(|number| i64::try_from(number).is_ok());
+        let fits = numbers(&entry).all(is_narrow);
         let given = entry.links.take();
+        narrow(&mut entry);
         let links = given.as_deref().map(|links| Links::of(index, entry.subject, links, chains));
         let again = links.as_ref().and_then(|links| links.to_links(index, entry.subject, chains).ok());
         note(index, given.as_deref(), chains);
@@ -77,9 +80,10 @@ impl Row<'_> {
     pub(crate) fn into_leaf(self, chains: &mut Chains) -> Result<Vec<u8>, BadRow> {
         let Self { index, mut entry, links, leaf } = self;
         if let Some(leaf) = leaf {
-            let entry = Entry::decode(&leaf).map_err(|_| BadRow::Entry)?;
-            note(index, entry.links.as_deref(), chains);
-            return Ok(leaf);
+            // What engines read beside it is what was written beside it, and it is not there without need.
+            let again = Row::of(index, leaf, chains).ok_or(BadRow::Entry)?;
+            let is_same = again.entry == entry && links.is_none();
+            return again.leaf.filter(|_| is_same).ok_or(BadRow::Columns);
         }
         entry.links = links.map(|links| links.to_links(index, entry.subject, chains)).transpose()?;
         // What can be written reads back as it was: it need not be read here.
@@ -108,11 +112,14 @@ impl Links<'_> {
 
     /// Returns the links as they were, and notes them.
     fn to_links(&self, index: u64, subject: Option<[u8; 16]>, chains: &mut Chains) -> Result<Vec<Link>, BadRow> {
+        let rises = self.starts.is_sorted_by(|one, next| one.link < next.link);
         let mut links = Vec::with_capacity(self.keys.len() + self.organizations.len() + self.models.len() + 2);
         for (at, (class, id)) in (0..).zip(self.places(subject)?) {
             links.push(self.link(at, index, (class, id), chains).ok_or(BadRow::Link)?);
         }
-        Ok(links)
+        // No start is of a link that there is not.
+        let within = self.starts.last().is_none_or(|last| usize::try_from(last.link).is_ok_and(|at| at < links.len()));
+        if rises && within { Ok(links) } else { Err(BadRow::Link) }
     }
 
     /// Returns the link at `at`, which is given or follows, and notes it.
@@ -135,12 +142,31 @@ impl Links<'_> {
     }
 }
 
+fn is_narrow(number: u64) -> bool {
+    i64::try_from(number).is_ok()
+}
+
+/// Takes away what does not fit its column: the whole leaf stands beside it then.
+fn narrow(entry: &mut Entry) {
+    let fits = |number: &u64| is_narrow(*number);
+    for number in [&mut entry.opened, &mut entry.facts, &mut entry.lease, &mut entry.covered] {
+        *number = number.filter(fits);
+    }
+    if !is_narrow(entry.at_ms) {
+        entry.at_ms = 0;
+    }
+    entry.key_epoch = entry.key_epoch.filter(|epoch| i32::try_from(*epoch).is_ok());
+    entry.usage = entry.usage.filter(|used| usage(used).iter().all(fits));
+}
+
+fn usage(used: &Usage) -> [u64; 4] {
+    let (input, output) = (used.input_tokens.unwrap_or_default(), used.output_tokens.unwrap_or_default());
+    [input, output, used.delivered_events, used.delivered_bytes]
+}
+
 /// Returns every number of an entry that a column of signed numbers must hold.
 fn numbers(entry: &Entry) -> impl Iterator<Item = u64> {
-    let usage = entry.usage.map(|used| {
-        let tokens = [used.input_tokens.unwrap_or_default(), used.output_tokens.unwrap_or_default()];
-        [tokens, [used.delivered_events, used.delivered_bytes]].concat()
-    });
+    let usage = entry.usage.as_ref().map(usage);
     let links = entry.links.iter().flatten().flat_map(|link| [link.seq, link.back]);
     // An epoch stands in a column of half the width.
     let epoch = entry.key_epoch.map(|epoch| u64::from(epoch) << 32);

@@ -125,7 +125,9 @@ fn walk(dir: &Path, wal: &Wal, from: u64, asked: Option<u64>, saved: Option<Save
     let last = thread::scope(|scope| {
         let (sender, handed) = sync_channel(AHEAD);
         let reader = &mut walker;
-        let reading = scope.spawn(move || read(reader, wal, &sender));
+        let reading = thread::Builder::new()
+            .spawn_scoped(scope, move || read(reader, wal, &sender))
+            .map_err(|source| open_error(dir, WalError::Io { path: dir.display().to_string(), source }))?;
         let applied = handed.iter().flatten().try_for_each(|batch| found.apply(&batch));
         drop(handed);
         let read = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

@@ -91,16 +91,17 @@ impl Sequencer {
     /// Writes a heads entry where one is due, and saves the last.
     fn keep_heads(&self, closing: bool) {
         let Shared { heads, queue, storage, layout, status, wal, segment_bytes, .. } = self.shared.as_ref();
+        let (durable, _) = status.durable();
+        // First, for the next entry takes the place of one that is not saved.
+        if let Err(error) = heads.save(storage.as_ref(), &layout.heads(), durable) {
+            tracing::warn!(%error, "cannot save where every chain stands: the next opening will take longer");
+        }
         let written = |index| lock(wal).begun_after(index) as u64 * segment_bytes;
         if !closing && heads.is_due(queue, written) {
             let written = self.shared.now().and_then(|now| heads.write(queue, now));
             if let Err(why) = written {
                 tracing::warn!(%why, "cannot say in the log where every chain stands; tries again");
             }
-        }
-        let (durable, _) = status.durable();
-        if let Err(error) = heads.save(storage.as_ref(), &layout.heads(), durable) {
-            tracing::warn!(%error, "cannot save where every chain stands: the next opening will take longer");
         }
     }
 
@@ -121,12 +122,9 @@ impl Sequencer {
         self.bring_up((size, root), |progress| sync || progress.is_sync_due())
     }
 
-    /// Brings tiles and checkpoint up to what an opening found. What an earlier process wrote is read and not written again,
-    /// nor waited for until it is on the disk: the next interval sees to that.
+    /// Brings tiles and checkpoint up to what an opening found, and does not wait until they are on the disk: the next interval
+    /// sees to that.
     pub(crate) fn catch_up(&mut self) -> Result<(), Fault> {
-        let mut progress = resume(&self.shared)?;
-        progress.tiler.keep_written();
-        self.progress = Some(progress);
         self.bring_up(self.shared.status.durable(), |_| false)
     }
 

@@ -103,8 +103,6 @@ pub(crate) struct Tiler {
     /// Directories of the partial tiles at the right edge when everything was last synced: should the power go, the
     /// next opening goes on from them.
     resumable: BTreeSet<PathBuf>,
-    /// True until everything is written that may have been written before: what is there as it should be is left so.
-    again: bool,
 }
 
 impl Tiler {
@@ -118,7 +116,6 @@ impl Tiler {
             unsynced: Vec::new(),
             obsolete: Vec::new(),
             resumable: BTreeSet::new(),
-            again: false,
         }
     }
 
@@ -135,11 +132,6 @@ impl Tiler {
         }
         tiler.resumable = dirs_of(&tiler.partials()?);
         Ok(tiler)
-    }
-
-    /// Until the next [`Tiler::flush`], leaves tiles as they are that an earlier process wrote as they should be.
-    pub(crate) fn keep_written(&mut self) {
-        self.again = true;
     }
 
     fn resume_entries(&self, size: u64) -> io::Result<Edge<Vec<u8>>> {
@@ -215,7 +207,6 @@ impl Tiler {
         for edge in &mut self.levels {
             edge.put = edge.items.len();
         }
-        self.again = false;
         Ok(())
     }
 
@@ -237,10 +228,7 @@ impl Tiler {
     fn put(&mut self, kind: TileKind, index: u64, width: usize, bytes: &[u8]) -> io::Result<()> {
         let tile = name(kind, index, width)?;
         let path = self.tiles.path(tile);
-        let is_there = self.again && std::fs::read(&path).is_ok_and(|there| there == bytes);
-        if !is_there {
-            put(self.storage.as_ref(), &path, bytes)?;
-        }
+        put(self.storage.as_ref(), &path, bytes)?;
         if !tile.is_partial() {
             self.obsolete.push(path.with_added_extension("p"));
             self.unsynced.push(path);
@@ -318,8 +306,6 @@ fn ancestors(top: &Path, path: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use proof::{
         tile::TileHashes,
         tree::{Frontier, leaf_hash, root},
@@ -387,31 +373,6 @@ mod tests {
         tiler.tidy();
         assert!(!dir.path().join("tile/entries/000.p").exists());
         assert!(Tiler::resume(Arc::new(Disk), tiles, 300).is_ok());
-    }
-
-    #[test]
-    fn whoever_goes_on_again_writes_what_is_not_as_it_should_be_and_nothing_else() {
-        let dir = tempfile::tempdir().unwrap();
-        let tiles = Tiles::new(dir.path());
-        let write = |again: bool| {
-            let mut tiler = Tiler::resume(Arc::new(Disk), tiles.clone(), 0).unwrap();
-            if again {
-                tiler.keep_written();
-            }
-            (0..600).for_each(|index| tiler.push(&leaf(index), leaf_hash(&leaf(index))).unwrap());
-            tiler.flush().unwrap();
-        };
-        let path = |name: &str| dir.path().join("tile").join(name);
-        let inode = |name: &str| std::fs::metadata(path(name)).unwrap().ino();
-        write(false);
-        let (kept, torn, lost) = ("entries/000", "entries/001", "0/002.p/88");
-        let before = [kept, torn].map(inode);
-        let whole = [torn, lost].map(|name| std::fs::read(path(name)).unwrap());
-        std::fs::write(path(torn), &whole[0][..2_048]).unwrap();
-        std::fs::remove_file(path(lost)).unwrap();
-        write(true);
-        assert_eq!([kept, torn].map(|name| inode(name) == before[usize::from(name == torn)]), [true, false]);
-        assert_eq!([torn, lost].map(|name| std::fs::read(path(name)).unwrap()), whole);
     }
 
     #[test]

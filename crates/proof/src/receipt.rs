@@ -10,6 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::{
     checkpoint::{BadCheckpoint, Checkpoint, decimal, hash},
+    entry::DecodeError,
     note::{NOTE_BYTES_MAX, VerifierKey},
     policy_file::Unsatisfied,
     tree::{BadProof, Hash, leaf_hash, verify_inclusion},
@@ -50,6 +51,9 @@ pub enum BadReceipt {
     /// The entry is not the one at that index under the checkpoint.
     #[error("the entry is not the one the checkpoint covers at this index: {0}")]
     Proof(#[from] BadProof),
+    /// What the log has at that index is no entry.
+    #[error(transparent)]
+    Entry(#[from] DecodeError),
 }
 
 impl Receipt {

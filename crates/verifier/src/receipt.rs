@@ -2,6 +2,7 @@
 
 use proof::{
     checkpoint::Checkpoint,
+    entry::Entry,
     note::VerifierKey,
     receipt::{BadReceipt, Receipt},
 };
@@ -16,5 +17,6 @@ use proof::{
 pub fn verify_receipt(leaf: &[u8], proof: &str, key: &VerifierKey) -> Result<(u64, Checkpoint), BadReceipt> {
     let receipt = Receipt::parse(proof)?;
     let checkpoint = receipt.verify(leaf, key.name(), std::slice::from_ref(key))?;
+    Entry::decode(leaf)?;
     Ok((receipt.index, checkpoint))
 }

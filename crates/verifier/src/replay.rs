@@ -283,14 +283,15 @@ fn same_basis(entry: &Entry, replayed: &[ProvisionId]) -> Result<(), String> {
     }
     let replayed: Vec<&str> = replayed.iter().map(ProvisionId::as_str).collect();
     let recorded = entry.basis.as_deref().unwrap_or_default();
-    same("basis", &recorded.join(", "), &replayed.join(", "))
+    Err(other("basis", &recorded.join(", "), &replayed.join(", ")))
 }
 
 fn same(what: &str, recorded: &str, replayed: &str) -> Result<(), String> {
-    if recorded == replayed {
-        return Ok(());
-    }
-    Err(format!("the record says {what} `{recorded}`, and deciding again says `{replayed}`"))
+    if recorded == replayed { Ok(()) } else { Err(other(what, recorded, replayed)) }
+}
+
+fn other(what: &str, recorded: &str, replayed: &str) -> String {
+    format!("the record says {what} `{recorded}`, and deciding again says `{replayed}`")
 }
 
 fn code(entry: &Entry) -> Result<&str, String> {

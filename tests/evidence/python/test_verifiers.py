@@ -145,7 +145,13 @@ def test_every_entry_has_a_receipt_that_both_verifiers_accept(log, tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("change", ["index", "hash", "long", "short", "leaf", "checkpoint", "text", "extra", "padding"])
+# What nobody signs and no note has, below what the log signed.
+UNSIGNED = {"plus": ["\u2014 a+b AAAAAAA="], "tab": ["\u2014 a\tb AAAAAAA="], "space": ["\u2014 a\u00a0b AAAAAAA="],
+            "control": ["\u2014 a\u0085b AAAAAAA="], "signature": ["\u2014 ab AAAA"], "many": ["\u2014 ab AAAAAAA="] * 64}
+
+
+@pytest.mark.parametrize("change", ["index", "hash", "long", "short", "leaf", "checkpoint", "text", "extra", "padding", "blank",
+                                    *UNSIGNED])
 def test_a_receipt_that_was_changed_is_refused_by_both_verifiers(log, change, tmp_path):
     lines, leaf = receipt_of(log, 9).split("\n"), log.drafts[9].leaf
     if change == "index":
@@ -166,6 +172,10 @@ def test_a_receipt_that_was_changed_is_refused_by_both_verifiers(log, change, tm
         lines.insert(1, "extra no base64")
     elif change == "padding":
         lines.insert(1, "extra bW9yZQ")
+    elif change == "blank":
+        lines.insert(2, " " * 44)
+    elif change in UNSIGNED:
+        lines[-1:] = [*UNSIGNED[change], ""]
     (tmp_path / "receipt").write_text("\n".join(lines))
     (tmp_path / "leaf").write_bytes(leaf)
     assert verify.answer(receipt_arguments(tmp_path, log))[0] == 1

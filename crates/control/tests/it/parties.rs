@@ -71,7 +71,7 @@ async fn a_wrong_field_is_named() {
         "evidence": "y", "assurance": "ial2", "issued_at": "2026-06-01T00:00:00Z",
         "expires_at": "2026-07-01T00:00:00Z",
     });
-    world.refused("POST /admin/v1/attestations", claim, "claim").await;
+    world.refused("POST /admin/v1/attestations", claim, "claim.limb").await;
 }
 
 #[tokio::test]

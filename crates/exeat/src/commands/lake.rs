@@ -112,6 +112,10 @@ impl Opened {
         let (files, size) = (self.runtime.block_on(self.place.files())?, self.log.size()?);
         let missing = missing(&files, size);
         missing.iter().for_each(|leaves| output::note(&format!("leaves {leaves} are in no file of the lake")));
+        let foreign: Vec<&str> = files.strange().iter().map(AsRef::as_ref).collect();
+        foreign
+            .iter()
+            .for_each(|path| output::note(&format!("`{path}` is no file of the lake, and engines read it: remove it")));
         let (mut checked, mut leaves) = (0, 0);
         for (span, path) in files.widest() {
             ensure!(span.end() <= size, "leaves {span} are in the lake, and the log's checkpoint covers {size} only");
@@ -124,10 +128,12 @@ impl Opened {
         if checked == 0 {
             output::note(&format!("no file of `{}` is in the lake: nothing was checked", self.log.origin()));
         }
-        let holds = checked > 0 && missing.is_empty();
+        let holds = checked > 0 && missing.is_empty() && foreign.is_empty();
         output::answer(
             format,
-            &json!({ "files": checked, "leaves": leaves, "in_log": size, "missing": missing, "holds": holds }),
+            &json!({
+                "files": checked, "leaves": leaves, "in_log": size, "missing": missing, "foreign": foreign, "holds": holds,
+            }),
         )?;
         Ok(if holds { Exit::Done } else { Exit::Failed })
     }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "parts of a test")]
 
-use std::fs;
+use std::{fs, path::Path};
 
 use lake::SPAN_LEAVES;
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ fn the_commands_over_a_lake_and_the_tail_of_its_log_answer_what_is_in_them() {
     a_lake_with_a_gap_does_not(&archive);
     a_short_lake_and_an_empty_one_do_not(&archive);
     a_changed_file_is_believed_by_nobody(&archive);
+    files_that_engines_would_read_besides_are_named(&archive);
     leaves_that_the_log_does_not_have_are_refused(&archive);
     compaction_changes_no_answer(&archive);
 }
@@ -230,6 +231,21 @@ fn a_changed_file_is_believed_by_nobody(archive: &Archive) {
         let (_, text) = archive.fails(&arguments);
         assert!(text.contains(&format!("part-{FIRST}.parquet` is damaged")), "{text}");
     }
+}
+
+fn files_that_engines_would_read_besides_are_named(archive: &Archive) {
+    archive.copy("besides");
+    let file = archive.part("besides", SECOND);
+    let elsewhere = file.parent().and_then(Path::parent).unwrap().join("hour=23");
+    fs::create_dir_all(&elsewhere).unwrap();
+    fs::copy(&file, elsewhere.join(file.file_name().unwrap())).unwrap();
+    fs::copy(&file, elsewhere.join("more.parquet")).unwrap();
+    let (answer, text) = archive.fails(&["lake", "verify", "--lake", &archive.url("besides")]);
+    assert_eq!((&answer["holds"], answer["foreign"].as_array().unwrap().len()), (&json!(false), 2), "{text}");
+    fs::remove_file(elsewhere.join("more.parquet")).unwrap();
+    fs::remove_file(&file).unwrap();
+    let (_, text) = archive.fails(&["lake", "verify", "--lake", &archive.url("besides")]);
+    assert!(text.contains("it is not in the folder of day and hour of its first entry"), "{text}");
 }
 
 fn leaves_that_the_log_does_not_have_are_refused(archive: &Archive) {

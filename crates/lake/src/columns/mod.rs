@@ -96,6 +96,7 @@ pub(crate) fn schema_digest() -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
     use proof::entry::{Class, ENTRY_VERSION, Entry, Kind, Link, Outcome, Usage};
 
     use super::*;
@@ -154,5 +155,43 @@ mod tests {
         }
         let whole: Vec<bool> = (0..leaves.len()).map(|at| rows.row(at).unwrap().leaf.is_some()).collect();
         assert_eq!(whole, [false; 4]);
+    }
+
+    /// Writes the leaves, puts another array in the place of a column, and reads the row at `at`.
+    fn lied(entries: &[Entry], name: &str, array: ArrayRef, at: usize) -> Option<Vec<u8>> {
+        let (mut columns, mut writing, mut reading) = (Columns::new(), Chains::default(), Chains::default());
+        for (index, entry) in (0..).zip(entries) {
+            columns.push(&Row::of(index, entry.encode().unwrap(), &mut writing).unwrap(), None).unwrap();
+        }
+        let batch = columns.finish().unwrap();
+        let mut arrays = batch.columns().to_vec();
+        arrays[batch.schema().index_of(name).unwrap()] = array;
+        let batch = RecordBatch::try_new(batch.schema(), arrays).ok()?;
+        let rows = Rows::of(&batch).unwrap();
+        (0..=at).map(|at| rows.row(at).ok()?.into_leaf(&mut reading).ok()).next_back()?
+    }
+
+    #[test]
+    fn a_row_with_something_that_its_leaf_does_not_say_is_refused() {
+        let stop = || Entry::new(Kind::Stop);
+        let whole = Entry { lease: Some(u64::MAX), ..full(20, None) };
+        let numbers = |number| Arc::new(Int64Array::from(vec![number])) as ArrayRef;
+        let words = |word: &str| Arc::new(StringArray::from(vec![word])) as ArrayRef;
+        let flags = |flag| Arc::new(BooleanArray::from(vec![flag])) as ArrayRef;
+        for (entry, name, array) in [
+            (&whole, "kind", words("open")),
+            (&whole, "model", words("fable-5")),
+            (&whole, "output_tokens", numbers(Some(7))),
+            (&whole, "lease", numbers(Some(7))),
+            (&whole, "in_force_linked", flags(Some(true))),
+            (&stop(), "output_tokens", numbers(Some(7))),
+            (&stop(), "delivered_bytes", numbers(Some(7))),
+            (&stop(), "subject_linked", flags(Some(true))),
+            (&full(20, None), "in_force_linked", flags(None)),
+        ] {
+            let own = entry.encode().unwrap();
+            assert_eq!(lied(&[entry.clone()], "index", numbers(Some(0)), 0), Some(own), "true, {name}");
+            assert_eq!(lied(&[entry.clone()], name, array, 0), None, "{name}");
+        }
     }
 }

@@ -130,8 +130,7 @@ impl<'a> Rows<'a> {
     pub(crate) fn row(&self, at: usize) -> Result<Row<'a>, BadColumns> {
         let index = needed("index", at, number("index", self.index, at)?)?;
         let leaf = value(self.leaf, at, |at| self.leaf.value(at).to_vec());
-        let links = if leaf.is_some() { None } else { self.links.row(at)? };
-        Ok(Row { index, entry: self.entry(at)?, links, leaf })
+        Ok(Row { index, entry: self.entry(at)?, links: self.links.row(at)?, leaf })
     }
 
     /// Returns the sealed private part in the row at `at`.
@@ -148,7 +147,7 @@ impl<'a> Rows<'a> {
         let moment = value(self.at, at, |at| self.at.value(at)).map(u64::try_from).transpose();
         Ok(Entry {
             version: version.map_err(|_| bad("version", at))?,
-            at_ms: moment.map_err(|_| bad("recorded_at", at))?.unwrap_or_default(),
+            at_ms: needed("recorded_at", at, moment.map_err(|_| bad("recorded_at", at))?)?,
             call: self.call.at(at)?,
             opened: number("opened", self.numbers.opened, at)?,
             subject: self.subject.at(at)?,
@@ -196,7 +195,8 @@ impl<'a> Numbers<'a> {
     fn usage(&self, at: usize) -> Result<Option<Usage>, BadColumns> {
         let [input, output, events, bytes] = self.usage;
         let Some(delivered_events) = number("delivered_events", events, at)? else {
-            return Ok(None);
+            // Nothing may stand where only an engine would look.
+            return nothing("delivered_events", [input, output, bytes].into_iter().all(|array| array.is_null(at)), at);
         };
         Ok(Some(Usage {
             input_tokens: number("input_tokens", input, at)?,
@@ -221,14 +221,17 @@ impl<'a> LinkColumns<'a> {
 
     fn row(&self, at: usize) -> Result<Option<Links<'a>>, BadColumns> {
         let Some(organizations) = self.organizations.ids(at)? else {
-            return Ok(None);
+            let lists = [self.keys.lists, self.models.lists, self.starts.lists.lists];
+            let flags = [self.subject, self.in_force];
+            let all = lists.iter().all(|list| list.is_null(at)) && flags.iter().all(|flag| flag.is_null(at));
+            return nothing("organizations", all, at);
         };
         Ok(Some(Links {
-            subject: value(self.subject, at, |at| self.subject.value(at)).unwrap_or_default(),
-            keys: self.keys.ids(at)?.unwrap_or_default(),
+            subject: needed("subject_linked", at, value(self.subject, at, |at| self.subject.value(at)))?,
+            keys: needed("keys", at, self.keys.ids(at)?)?,
             organizations,
-            models: self.models.ids(at)?.unwrap_or_default(),
-            in_force: value(self.in_force, at, |at| self.in_force.value(at)).unwrap_or_default(),
+            models: needed("models", at, self.models.ids(at)?)?,
+            in_force: needed("in_force_linked", at, value(self.in_force, at, |at| self.in_force.value(at)))?,
             starts: self.starts.row(at)?,
         }))
     }
@@ -303,6 +306,11 @@ fn lists<'a, T: Array + 'static>(batch: &'a RecordBatch, name: &'static str) -> 
     Ok(Lists { name, lists, elements })
 }
 
+/// Returns that nothing is there, if indeed there is not.
+fn nothing<T>(column: &'static str, is_so: bool, at: usize) -> Result<Option<T>, BadColumns> {
+    if is_so { Ok(None) } else { Err(bad(column, at)) }
+}
+
 /// Returns what `read` gives at `at`, unless nothing is there.
 fn value<T>(array: &dyn Array, at: usize, read: impl FnOnce(usize) -> T) -> Option<T> {
     (at < array.len() && !array.is_null(at)).then(|| read(at))
@@ -317,8 +325,8 @@ fn number(column: &'static str, array: &Int64Array, at: usize) -> Result<Option<
     number.map(|number| u64::try_from(number).map_err(|_| bad(column, at))).transpose()
 }
 
-fn needed(column: &'static str, row: usize, number: Option<u64>) -> Result<u64, BadColumns> {
-    number.ok_or_else(|| bad(column, row))
+fn needed<T>(column: &'static str, row: usize, value: Option<T>) -> Result<T, BadColumns> {
+    value.ok_or_else(|| bad(column, row))
 }
 
 fn bad(column: &'static str, row: usize) -> BadColumns {

@@ -1,6 +1,10 @@
 //! The object that guards checkpoints, in a store that fails.
 
-use std::{io::ErrorKind, sync::Arc, time::Duration};
+use std::{
+    io::{Error, ErrorKind},
+    sync::Arc,
+    time::Duration,
+};
 
 use lake::{CheckpointObject, Store};
 use ledger::{CheckpointStore, Mark};
@@ -68,6 +72,11 @@ fn while_time_goes_by<T: Send + 'static>(clock: &Runtime, work: impl FnOnce() ->
     })
 }
 
+/// Two of us wait, one within the other: where time goes by quickly, either may be the first to give up.
+fn is_late(error: &Error) -> bool {
+    error.kind() == ErrorKind::TimedOut || error.to_string().contains("no answer within")
+}
+
 #[test]
 fn a_store_that_hangs_is_not_waited_for_and_the_object_says_what_it_did_in_the_end() {
     let clock = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -84,12 +93,12 @@ fn a_store_that_hangs_is_not_waited_for_and_the_object_says_what_it_did_in_the_e
     let two_years = Duration::from_secs(1 << 26);
     assert_eq!(load().unwrap(), None);
     store.fail(&[Fault::Late(two_years)]);
-    assert_eq!(swap(1).unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(is_late(&swap(1).unwrap_err()));
     assert_eq!(load().unwrap(), None, "nothing is there yet");
     clock.block_on(async { sleep(two_years).await });
     assert!(!swap(2).unwrap(), "what came late was not read yet");
     store.fail_next(Asked::Get, Fault::Late(two_years));
-    assert_eq!(load().unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(is_late(&load().unwrap_err()));
     assert!(!swap(2).unwrap());
     assert_eq!(load().unwrap(), Some(mark(1)));
     assert!(swap(2).unwrap());

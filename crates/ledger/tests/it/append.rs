@@ -144,6 +144,22 @@ fn so_much_that_it_would_take_long_to_read_is_followed_by_a_heads_entry_and_not_
 }
 
 #[test]
+fn where_the_chains_stand_is_saved_however_much_is_recorded() {
+    let mut world = World::new();
+    world.options.segment_bytes = 8 << 20;
+    world.options.checkpoint_every = Duration::from_secs(1);
+    let ledger = world.open();
+    // At each look, another heads entry is due for the bytes that came since.
+    for _ in 0..3 {
+        let signed = ledger.health().checkpoint;
+        while ledger.health().checkpoint == signed {
+            (0..140).for_each(|_| _ = put(&ledger, &"x".repeat(1 << 20)));
+        }
+    }
+    assert!(world.dir().join("wal/heads").exists());
+}
+
+#[test]
 fn a_receipt_proves_the_entry_under_the_logs_key() {
     let world = World::new();
     let ledger = world.open();

@@ -1,6 +1,11 @@
 //! What is true is found to hold, and counted.
 
-use proof::{commit::Openings, note::SignerKey, receipt::Receipt};
+use proof::{
+    checkpoint::Checkpoint,
+    commit::Openings,
+    note::SignerKey,
+    receipt::{BadReceipt, Receipt},
+};
 use tempfile::TempDir;
 use verifier::{Options, Progress, verify_bundle, verify_receipt};
 
@@ -88,6 +93,16 @@ fn a_receipt_proves_its_entry_under_the_key_and_no_other() {
     assert_eq!(verify(3, &key()).unwrap().0, 3);
     assert!(verify(4, &key()).is_err());
     assert!(verify(3, &SignerKey::from_seed(ORIGIN, &[1; 32]).unwrap()).is_err());
+}
+
+#[test]
+fn a_receipt_of_what_is_no_entry_proves_nothing() {
+    let leaf = b"\0";
+    let root = proof::tree::leaf_hash(leaf);
+    let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: 1, root }.sign(&key()).unwrap();
+    let receipt = Receipt { extra: None, index: 0, hashes: Vec::new(), checkpoint }.to_text();
+    let why = verify_receipt(leaf, &receipt, &key().verifier()).unwrap_err();
+    assert!(matches!(why, BadReceipt::Entry(_)), "{why}");
 }
 
 /// The hashes of a log, for proofs of it.
