@@ -190,8 +190,8 @@ mod tests {
             (&full(20, None), "in_force_linked", flags(None)),
         ] {
             let own = entry.encode().unwrap();
-            assert_eq!(lied(&[entry.clone()], "index", numbers(Some(0)), 0), Some(own), "true, {name}");
-            assert_eq!(lied(&[entry.clone()], name, array, 0), None, "{name}");
+            assert_eq!(lied(std::slice::from_ref(entry), "index", numbers(Some(0)), 0), Some(own), "true, {name}");
+            assert_eq!(lied(std::slice::from_ref(entry), name, array, 0), None, "{name}");
         }
     }
 }
