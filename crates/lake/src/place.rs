@@ -70,7 +70,9 @@ impl Place {
     /// [`StoreError`].
     pub async fn files(&self) -> Result<Files, StoreError> {
         let mut files = Files::default();
-        self.store.list(&self.folder).await?.into_iter().for_each(|path| files.add(path));
+        let mut paths = self.store.list(&self.folder).await?;
+        paths.sort();
+        paths.into_iter().for_each(|path| files.add(path));
         Ok(files)
     }
 

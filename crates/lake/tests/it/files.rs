@@ -159,7 +159,7 @@ fn a_changed_byte_of_the_metadata_never_gives_other_leaves() {
     let some: Vec<_> = opened.iter().step_by(opened.len().div_ceil(24)).cloned().collect();
     let refused = refused(&some);
     println!("of {} bytes {unread} make it unreadable; of {} others {refused} are refused", all.len(), some.len());
-    assert!(unread >= 300 && some.len() >= 20 && refused >= 4, "{unread} {} {refused}", some.len());
+    assert!(unread >= 1_500 && some.len() >= 20 && refused >= 1, "{unread} {} {refused}", some.len());
 }
 
 #[test]
