@@ -120,29 +120,33 @@ impl File {
     ///
     /// [`BadFile`]: nothing in it may be believed.
     pub fn verify(&self, root: &Hash) -> Result<(), BadFile> {
+        self.verified(root).map(drop)
+    }
+
+    /// Does what [`File::verify`] does and returns when the first entry was recorded, in milliseconds since the Unix epoch.
+    pub(crate) fn verified(&self, root: &Hash) -> Result<u64, BadFile> {
         let (mut tree, mut private, mut batches) = (Frontier::new(), Sealed::default(), Batches::of(self));
+        let mut first = None;
         while batches.has_more() {
             batches.next(|leaf, sealed| {
                 tree.push(leaf_hash(&leaf));
                 private.push(sealed);
+                first.get_or_insert(leaf);
             })?;
         }
         if tree.root() != *root || self.root != hex(root) {
             return Err(BadFile::Root(self.span));
         }
-        if self.has(&private.digest()) { Ok(()) } else { Err(BadFile::Private(self.span)) }
+        if !self.has(&private.digest()) {
+            return Err(BadFile::Private(self.span));
+        }
+        let first = Entry::decode(&first.unwrap_or_default()).map_err(|why| bad_row(self.span.first(), why))?;
+        Ok(first.at_ms)
     }
 
     /// Says whether its sealed private parts are said to have this digest.
     pub(crate) fn has(&self, sealed: &Hash) -> bool {
         self.sealed == hex(sealed)
-    }
-
-    /// Returns when its first entry was recorded, in milliseconds since the Unix epoch.
-    pub(crate) fn first_at_ms(&self) -> Result<u64, BadFile> {
-        let first = self.leaves().next().ok_or(BadFile::Shape)??;
-        let entry = Entry::decode(&first.leaf).map_err(|why| bad_row(self.span.first(), why))?;
-        Ok(entry.at_ms)
     }
 
     /// Goes through the leaves in order, unpacking some at a time.

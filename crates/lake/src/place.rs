@@ -98,8 +98,8 @@ impl Place {
         if file.span() != span {
             return Err(BadFile::Metadata("exeat.first"));
         }
-        file.verify(root)?;
-        if self.path(span, file.first_at_ms()?) == *path { Ok(file) } else { Err(BadFile::Place) }
+        let first_at_ms = file.verified(root)?;
+        if self.path(span, first_at_ms) == *path { Ok(file) } else { Err(BadFile::Place) }
     }
 }
 

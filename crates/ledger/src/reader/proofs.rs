@@ -1,7 +1,6 @@
 //! Receipts from files, many of them: what was read and held for one serves the next.
 
-use std::sync::Mutex;
-use std::{cell::RefCell, collections::BTreeMap, io, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, io, path::Path, sync::Mutex};
 
 use proof::{
     checkpoint::Checkpoint,
