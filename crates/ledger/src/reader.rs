@@ -28,7 +28,7 @@ use crate::{
     recover::open_error,
     shared::Signed,
     stored::Stored,
-    tiles::Tiles,
+    tiles::{Recent, Tiles},
     vault::{Copy, KeySource},
     view::View,
     wal::{Raw, Step, Wal, WalError, Walker},
@@ -125,9 +125,11 @@ impl Reader {
     }
 
     /// Returns the hashes of the tree of the first `size` entries, from the tiles. A signed checkpoint must cover them.
+    ///
+    /// The last tile of each level is kept: hashes that are asked for from left to right take one reading of each tile.
     #[must_use]
     pub fn hashes(&self, size: u64) -> impl HashReader<Error = TileHashError<io::Error>> + use<> {
-        TileHashes::new(Tiles::new(&self.layout.log()), size)
+        TileHashes::new(Recent::new(Tiles::new(&self.layout.log())), size)
     }
 
     /// Returns the latest checkpoint with its signature checked against the log's published key.
@@ -231,7 +233,8 @@ pub struct Entries {
     signed: u64,
 }
 
-/// An entry whose private part was not opened: for going through many of which few are of interest.
+/// An entry whose private part was not opened: for going through many of which few are of interest. It keeps what was
+/// written with it in memory, up to 16 MiB.
 #[derive(Debug)]
 pub struct Unopened(Raw);
 
@@ -291,9 +294,8 @@ impl Entries {
             let Step::Batch(batch) = step else {
                 return end(at, self.signed);
             };
-            let entries = batch.entries().map_err(|_| LookupError::Damaged(at))?;
             let wanted = |entry: &Raw| entry.index >= self.from;
-            self.ready.extend(entries.into_iter().filter(wanted));
+            self.ready.extend(batch.entries().filter(wanted));
         }
         Ok(true)
     }

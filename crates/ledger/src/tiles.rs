@@ -1,7 +1,8 @@
 //! Tiles and entry bundles on disk: written as the log grows, read for proofs.
 
 use std::{
-    collections::BTreeSet,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -64,6 +65,33 @@ impl TileReader for Tiles {
     fn tile(&self, path: TilePath) -> io::Result<Vec<Hash>> {
         let (bytes, width) = self.read(path)?;
         decode_hashes(&bytes, width).map_err(invalid)
+    }
+}
+
+/// Reads tiles and keeps the last of each kind, for whoever goes through a tree in order.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    tiles: Tiles,
+    last: RefCell<BTreeMap<TileKind, (TilePath, Vec<Hash>)>>,
+}
+
+impl Recent {
+    pub(crate) fn new(tiles: Tiles) -> Self {
+        Self { tiles, last: RefCell::default() }
+    }
+}
+
+impl TileReader for Recent {
+    type Error = io::Error;
+
+    fn tile(&self, path: TilePath) -> io::Result<Vec<Hash>> {
+        let mut last = self.last.borrow_mut();
+        if let Some((_, hashes)) = last.get(&path.kind()).filter(|(known, _)| *known == path) {
+            return Ok(hashes.clone());
+        }
+        let hashes = self.tiles.tile(path)?;
+        last.insert(path.kind(), (path, hashes.clone()));
+        Ok(hashes)
     }
 }
 

@@ -61,7 +61,7 @@ impl View {
             Some(earlier) => self.facts(index, &entry, earlier, place)?,
             None => None,
         };
-        Ok(Stored { index, leaf, private, facts })
+        Ok(Stored { index, leaf: leaf.to_vec(), private, facts })
     }
 
     fn open(&self, index: u64, entry: &Entry, sealed: &[u8]) -> Result<Private, LookupError> {

@@ -10,6 +10,7 @@ use std::{
     sync::Mutex,
 };
 
+use bytes::Bytes;
 use proof::tree::Hash;
 
 use crate::{
@@ -206,7 +207,7 @@ impl Segment {
         let bytes = self.body(offset, header)?;
         let frames = batch::frames(header, &bytes).map_err(|why| self.bad(offset, why))?;
         let frame = frames.get(length(index - header.first)).ok_or_else(|| self.bad(offset, BadBatch::Count))?;
-        Ok(raw(frame, index))
+        Ok(Raw { index, leaf: Bytes::copy_from_slice(frame.leaf), sealed: Bytes::copy_from_slice(frame.sealed) })
     }
 
     /// Returns where, after `offset`, some batch of this segment begins that is not older than number `seq`.
@@ -251,15 +252,23 @@ impl Segment {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) header: Header,
-    body: Vec<u8>,
-    /// Where the leaves are in the body, and their hashes.
-    leaves: Vec<(Range<usize>, Hash)>,
+    body: Bytes,
+    places: Vec<Place>,
+}
+
+/// Where an entry is in the body of its batch, and the hash of its leaf.
+#[derive(Debug)]
+struct Place {
+    leaf: Range<usize>,
+    /// Where the sealed private part ends, which follows the leaf.
+    end: usize,
+    hash: Hash,
 }
 
 impl Batch {
     /// Returns the leaves with their hashes.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = (&[u8], Hash)> {
-        self.leaves.iter().map(|(place, hash)| (self.body.get(place.clone()).unwrap_or_default(), *hash))
+        self.places.iter().map(|place| (self.body.get(place.leaf.clone()).unwrap_or_default(), place.hash))
     }
 
     /// Returns how many bytes it has after its header.
@@ -267,11 +276,14 @@ impl Batch {
         self.body.len()
     }
 
-    /// Returns the entries with their indices.
-    pub(crate) fn entries(&self) -> Result<Vec<Raw>, BadBatch> {
-        let frames = batch::frames(&self.header, &self.body)?;
-        let entries = (self.header.first..).zip(&frames);
-        Ok(entries.map(|(index, frame)| raw(frame, index)).collect())
+    /// Returns the entries; each keeps the whole batch in memory.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Raw> {
+        let raw = |(index, place): (u64, &Place)| Raw {
+            index,
+            leaf: self.body.slice(place.leaf.clone()),
+            sealed: self.body.slice(place.leaf.end..place.end),
+        };
+        (self.header.first..).zip(&self.places).map(raw)
     }
 }
 
@@ -279,12 +291,8 @@ impl Batch {
 #[derive(Debug)]
 pub(crate) struct Raw {
     pub(crate) index: u64,
-    pub(crate) leaf: Vec<u8>,
-    pub(crate) sealed: Vec<u8>,
-}
-
-fn raw(frame: &Frame<'_>, index: u64) -> Raw {
-    Raw { index, leaf: frame.leaf.to_vec(), sealed: frame.sealed.to_vec() }
+    pub(crate) leaf: Bytes,
+    pub(crate) sealed: Bytes,
 }
 
 /// What comes next in the log.
@@ -345,12 +353,12 @@ impl Walker {
             return Ok(Step::Bad(why));
         }
         let body = self.segment.body(self.offset, &header)?;
-        let leaves = match self.position.check(&header, &body) {
+        let places = match self.position.check(&header, &body) {
             Err(why) => return Ok(Step::Bad(why)),
             Ok(frames) => places(&frames),
         };
         self.offset += header.length();
-        Ok(Step::Batch(Batch { header, body, leaves }))
+        Ok(Step::Batch(Batch { header, body: body.into(), places }))
     }
 
     /// Goes on to the segment that begins at `first`, which must begin where this one ends.
@@ -371,13 +379,13 @@ impl Walker {
     }
 }
 
-/// Returns where the leaves of frames are that follow one another, and their hashes.
-fn places(frames: &[(Frame<'_>, Hash)]) -> Vec<(Range<usize>, Hash)> {
-    let mut at = 0;
+/// Returns where frames are that follow one another.
+fn places(frames: &[(Frame<'_>, Hash)]) -> Vec<Place> {
+    let mut end = 0;
     let place = |(frame, hash): &(Frame<'_>, Hash)| {
-        let begin = at + frame::HEAD;
-        at += frame.length();
-        (begin..begin + frame.leaf.len(), *hash)
+        let begin = end + frame::HEAD;
+        end += frame.length();
+        Place { leaf: begin..begin + frame.leaf.len(), end, hash: *hash }
     };
     frames.iter().map(place).collect()
 }

@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
+    vec::IntoIter,
 };
 
-use ledger::{Entries, Private, Pseudonyms, Reader, Stored};
+use ledger::{Entries, Private, Pseudonyms, Reader, Stored, Unopened};
 use proof::{
     bundle::EntriesWriter,
     commit::{Field, Openings},
@@ -15,6 +16,7 @@ use proof::{
 
 use crate::{
     Act, Fault, Progress, Show, Survey,
+    ahead::Ahead,
     hours::{self, Hours},
     json::names,
     leaves::Leaves,
@@ -54,7 +56,8 @@ pub fn write_entries(
     let mut shown = Shown::begin(reader, survey)?;
     let end = survey.entries.last().map_or(0, |(index, _)| index + 1);
     for (index, show) in &survey.entries {
-        pass.show(&shown.read(*index)?, *show)?;
+        let stored = shown.next()?.ok_or(Fault::Contradiction(*index, "it is not there any more"))?;
+        pass.show(&stored, *show)?;
         progress.entries(index + 1, end);
     }
     let names = pass.finish()?;
@@ -79,31 +82,54 @@ fn sums(reader: &Reader, survey: &Survey, progress: &mut dyn Progress) -> Result
 }
 
 /// The entries that are shown, one after another.
-struct Shown<'a> {
-    reader: &'a Reader,
-    /// All entries from some on, and the index of the next, where many of them are shown.
-    all: Option<(Entries, u64)>,
+enum Shown {
+    /// Each is looked up.
+    Sparse(Reader, IntoIter<u64>),
+    /// All are read, ahead and one after another, where many of them are shown.
+    Dense(Reader, Ahead<Unopened>),
 }
 
-impl<'a> Shown<'a> {
-    fn begin(reader: &'a Reader, survey: &Survey) -> Result<Self, Fault> {
-        let first = survey.from.or_else(|| survey.entries.first().map(|(index, _)| *index)).unwrap_or(0);
-        let is_dense = survey.to.saturating_sub(first) / SPARSE < survey.entries.len() as u64;
-        let all = is_dense.then(|| reader.entries(first)).transpose()?;
-        Ok(Self { reader, all: all.map(|entries| (entries, first)) })
+impl Shown {
+    fn begin(reader: &Reader, survey: &Survey) -> Result<Self, Fault> {
+        let shown: Vec<_> = survey.entries.iter().map(|(index, _)| *index).collect();
+        let first = survey.from.or_else(|| shown.first().copied()).unwrap_or(0);
+        let is_dense = survey.to.saturating_sub(first) / SPARSE < shown.len() as u64;
+        let (reader, mut shown) = (reader.clone(), shown.into_iter());
+        if !is_dense {
+            return Ok(Self::Sparse(reader, shown));
+        }
+        let mut passing = Passing { entries: reader.entries(first)?, next: first, reader: reader.clone() };
+        let read = move || shown.next().map(|index| passing.to(index)).transpose();
+        Ok(Self::Dense(reader, Ahead::begin("read", read)?))
     }
 
-    /// Returns the entry at `index`, which is later than the one before.
-    fn read(&mut self, index: u64) -> Result<Stored, Fault> {
-        let Some((entries, next)) = &mut self.all else { return Ok(self.reader.stored(index)?) };
-        if index < *next || index - *next > FAR {
-            *entries = self.reader.entries(index)?;
+    /// Returns the next entry; `None` after the last.
+    fn next(&mut self) -> Result<Option<Stored>, Fault> {
+        Ok(match self {
+            Self::Sparse(reader, shown) => shown.next().map(|index| reader.stored(index)).transpose()?,
+            Self::Dense(reader, read) => read.next()?.map(|unopened| reader.show(unopened.into())).transpose()?,
+        })
+    }
+}
+
+/// Goes through all entries, in order.
+struct Passing {
+    reader: Reader,
+    entries: Entries,
+    /// The index of the next.
+    next: u64,
+}
+
+impl Passing {
+    /// Passes all entries before that at `index`, which is later than the one before, and returns it.
+    fn to(&mut self, index: u64) -> Result<Unopened, Fault> {
+        if index < self.next || index - self.next > FAR {
+            self.entries = self.reader.entries(index)?;
         }
-        *next = index + 1;
-        while let Some(read) = entries.next_unopened() {
-            let read = read?;
+        self.next = index + 1;
+        while let Some(read) = self.entries.next_unopened().transpose()? {
             if read.index() == index {
-                return Ok(entries.open(read)?);
+                return Ok(read);
             }
         }
         Err(Fault::Contradiction(index, "it is not there any more"))

@@ -1,90 +1,33 @@
 //! The entries of a part of a log, in order, without their private parts.
 
-use std::{
-    io,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread, vec,
-};
-
-use ledger::{Entries, LookupError, Reader};
+use ledger::Reader;
 use proof::entry::Entry;
 
-use crate::Fault;
-
-/// Entries that are handed over at a time.
-const CHUNK: usize = 1_024;
-/// Chunks that are read ahead.
-const AHEAD: usize = 8;
-
-type Chunk = Result<Vec<(u64, Entry)>, Fault>;
+use crate::{Fault, ahead::Ahead};
 
 /// See [`Leaves::begin`].
 #[derive(Debug)]
-pub(crate) struct Leaves {
-    ahead: Receiver<Chunk>,
-    chunk: vec::IntoIter<(u64, Entry)>,
-    /// True once the last chunk came, which alone is shorter than all others.
-    is_last: bool,
-}
+pub(crate) struct Leaves(Ahead<(u64, Entry)>);
 
 impl Leaves {
-    /// Goes through the entries from `begin` up to and without `end`, or to the end of the log. They are read and decoded
-    /// ahead, on a thread that ends with this.
+    /// Goes through the entries from `begin` up to and without `end`, or to the end of the log. They are read on one thread
+    /// and decoded on another, ahead of whoever wants them.
     pub(crate) fn begin(reader: &Reader, begin: u64, end: u64) -> Result<Self, Fault> {
-        let source = Source { entries: reader.entries(begin)?, end };
-        let (give, ahead) = sync_channel(AHEAD);
-        let spawned = thread::Builder::new().name("leaves".to_owned()).spawn(move || source.hand_out(&give));
-        spawned.map_err(|error| Fault::Log(LookupError::Io(error)))?;
-        Ok(Self { ahead, chunk: Vec::new().into_iter(), is_last: false })
+        let mut entries = reader.entries(begin)?;
+        let read = move || Ok(entries.next_unopened().transpose()?.filter(|read| read.index() < end));
+        let mut read = Ahead::begin("read", read)?;
+        let decode = move || {
+            let Some(read) = read.next()? else { return Ok(None) };
+            let index = read.index();
+            let entry = Entry::decode(read.leaf()).map_err(|_| Fault::Contradiction(index, "it is none"))?;
+            Ok(Some((index, entry)))
+        };
+        Ahead::begin("decode", decode).map(Self)
     }
 
     /// Returns the next entry with its index; `None` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
-        if self.chunk.len() == 0 && !self.is_last {
-            let ended = |_| Fault::Log(LookupError::Io(io::Error::other("what reads it ahead came to an end")));
-            let chunk = self.ahead.recv().map_err(ended)??;
-            self.is_last = chunk.len() < CHUNK;
-            self.chunk = chunk.into_iter();
-        }
-        Ok(self.chunk.next())
-    }
-}
-
-struct Source {
-    entries: Entries,
-    end: u64,
-}
-
-impl Source {
-    /// Hands out chunks until the last, or a fault, or until nobody takes them any more.
-    fn hand_out(mut self, give: &SyncSender<Chunk>) {
-        loop {
-            let chunk = self.chunk();
-            let is_last = chunk.as_ref().map_or(true, |chunk| chunk.len() < CHUNK);
-            if give.send(chunk).is_err() || is_last {
-                return;
-            }
-        }
-    }
-
-    fn chunk(&mut self) -> Chunk {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        while chunk.len() < CHUNK {
-            match self.next()? {
-                Some(entry) => chunk.push(entry),
-                None => break,
-            }
-        }
-        Ok(chunk)
-    }
-
-    fn next(&mut self) -> Result<Option<(u64, Entry)>, Fault> {
-        let Some(read) = self.entries.next_unopened().transpose()?.filter(|read| read.index() < self.end) else {
-            return Ok(None);
-        };
-        let index = read.index();
-        let entry = Entry::decode(read.leaf()).map_err(|_| Fault::Contradiction(index, "it is none"))?;
-        Ok(Some((index, entry)))
+        self.0.next()
     }
 }
 
@@ -92,11 +35,12 @@ impl Source {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use ledger::{Draft, Ledger, Options};
+    use ledger::{Draft, Ledger, LookupError, Options};
     use proof::entry::Kind;
     use terms::SystemClock;
 
     use super::*;
+    use crate::ahead::CHUNK;
 
     fn log(dir: &std::path::Path, entries: usize) -> Ledger {
         let options = Options {

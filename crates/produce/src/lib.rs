@@ -8,6 +8,7 @@
 //! `docs/log-format.md`, section 10, says what is in the folder.
 
 mod act;
+mod ahead;
 mod entries;
 mod files;
 pub mod fuzzing;

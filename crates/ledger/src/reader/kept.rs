@@ -7,7 +7,7 @@ use proof::{
     tree::{Hash, prove_inclusion, range_root, verify_inclusion},
 };
 
-use super::{Entries, Reader};
+use super::{Entries, Reader, Unopened};
 use crate::{handle::LookupError, stored::Stored, tiles::Tiles, wal::Raw};
 
 /// An entry as it is kept.
@@ -19,6 +19,19 @@ pub struct Kept {
     pub leaf: Vec<u8>,
     /// Its private part, sealed; empty if it has none. It can be opened for as long as its subject's key is there.
     pub sealed: Vec<u8>,
+}
+
+impl From<Raw> for Kept {
+    fn from(Raw { index, leaf, sealed }: Raw) -> Self {
+        // What is copied does not keep the whole batch in memory.
+        Self { index, leaf: leaf.to_vec(), sealed: sealed.to_vec() }
+    }
+}
+
+impl From<Unopened> for Kept {
+    fn from(unopened: Unopened) -> Self {
+        unopened.0.into()
+    }
 }
 
 /// The entries of a log as they are kept, in order. See [`Reader::kept`].
@@ -43,7 +56,7 @@ impl Reader {
     pub fn show(&self, kept: Kept) -> Result<Stored, LookupError> {
         let Kept { index, leaf, sealed } = kept;
         let wal = self.segments(index).map_err(|error| super::lookup_error(index, error))?;
-        self.view.show(Raw { index, leaf, sealed }, &|index| wal.place(index))
+        self.view.show(Raw { index, leaf: leaf.into(), sealed: sealed.into() }, &|index| wal.place(index))
     }
 
     /// Returns the root over the entries from `first` up to and without `end`: a power of two of them, beginning at a
@@ -74,7 +87,7 @@ impl Iterator for KeptEntries {
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.0.fill() {
-            Ok(true) => self.0.ready.pop_front().map(|Raw { index, leaf, sealed }| Ok(Kept { index, leaf, sealed })),
+            Ok(true) => self.0.ready.pop_front().map(|raw| Ok(Kept::from(raw))),
             Ok(false) => {
                 self.0.walker = None;
                 None
