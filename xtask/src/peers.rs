@@ -88,7 +88,7 @@ const PEERS: &[Peer] = &[
         example: Some("lake_peer"),
         variable: "LAKE_PEER",
         python: true,
-        node: false,
+        node: true,
     },
     Peer { area: "token", package: "exeat", example: None, variable: "EXEAT_BIN", python: false, node: true },
     Peer { area: "evidence", package: "verifier", example: None, variable: "EXEAT_VERIFY", python: true, node: false },
