@@ -82,14 +82,7 @@ const PEERS: &[Peer] = &[
         python: true,
         node: false,
     },
-    Peer {
-        area: "lake",
-        package: "lake",
-        example: Some("lake_peer"),
-        variable: "LAKE_PEER",
-        python: true,
-        node: true,
-    },
+    Peer { area: "lake", package: "lake", example: Some("lake_peer"), variable: "LAKE_PEER", python: true, node: true },
     Peer { area: "token", package: "exeat", example: None, variable: "EXEAT_BIN", python: false, node: true },
     Peer { area: "evidence", package: "verifier", example: None, variable: "EXEAT_VERIFY", python: true, node: false },
     // The page as it lies here and as it is built; the example answers natively what WebAssembly does in it.

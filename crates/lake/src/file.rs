@@ -18,6 +18,7 @@ use proof::{
 use sha2::{Digest, Sha256};
 
 use crate::{
+    bounds::{self, Bounds},
     chains::Chains,
     columns::{Rows, schema, schema_digest},
     row::Record,
@@ -41,6 +42,9 @@ pub enum BadFile {
     /// The row groups are not those of the span.
     #[error("there are not 65,536 rows in each row group, or not as many groups as the span has")]
     Shape,
+    /// What it says of the rows of a group is not so, or more than is checked: an engine would leave out rows by it.
+    #[error("what it says beside the rows before {0} is not of these rows")]
+    Bounds(u64),
     /// A row is no leaf.
     #[error("row {index} is no leaf: {why}")]
     Row {
@@ -94,6 +98,9 @@ impl File {
         let span = Span::new(index("exeat.first")?, index("exeat.last")?);
         let span = span.map_err(|_| BadFile::Metadata("exeat.last"))?;
         check_shape(&metadata, span)?;
+        if !bounds::are_all(metadata.metadata()) {
+            return Err(BadFile::Bounds(span.end()));
+        }
         Ok(Self { bytes, metadata, origin, span, root, sealed })
     }
 
@@ -190,13 +197,15 @@ struct Batches {
     /// The row group that is read.
     rows: Option<ParquetRecordBatchReader>,
     chains: Chains,
+    bounds: Bounds,
     /// The index of the first leaf that was not unpacked yet.
     next: u64,
 }
 
 impl Batches {
     fn of(file: &File) -> Self {
-        Self { file: file.clone(), rows: None, chains: Chains::default(), next: file.span.first() }
+        let (chains, bounds) = (Chains::default(), Bounds::default());
+        Self { file: file.clone(), rows: None, chains, bounds, next: file.span.first() }
     }
 
     fn has_more(&self) -> bool {
@@ -212,11 +221,15 @@ impl Batches {
         done
     }
 
+    /// Returns which row group has a leaf.
+    fn group(&self, index: u64) -> Result<usize, BadFile> {
+        usize::try_from((index - self.file.span.first()) / SPAN_LEAVES).map_err(|_| BadFile::Shape)
+    }
+
     /// Opens the row group that begins here.
     fn open(&mut self) -> Result<ParquetRecordBatchReader, BadFile> {
-        let group = (self.next - self.file.span.first()) / SPAN_LEAVES;
-        let group = usize::try_from(group).map_err(|_| BadFile::Shape)?;
-        self.chains = Chains::default();
+        let group = self.group(self.next)?;
+        (self.chains, self.bounds) = (Chains::default(), Bounds::default());
         let (bytes, metadata) = (self.file.bytes.clone(), self.file.metadata.clone());
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata).with_row_groups(vec![group]);
         reader.build().map_err(unreadable)
@@ -240,10 +253,18 @@ impl Batches {
             if row.index != index {
                 return Err(bad_row(index, "it has another index"));
             }
+            self.bounds.take(index, row.entry.at_ms);
             each(row.into_leaf(&mut self.chains).map_err(|why| bad_row(index, why))?, batch.sealed(at));
         }
         self.next += unpacked;
-        Ok(())
+        if left == unpacked { self.check_bounds() } else { Ok(()) }
+    }
+
+    /// Holds what the group that ended here says of its rows against them.
+    fn check_bounds(&self) -> Result<(), BadFile> {
+        let group = self.file.metadata.metadata().row_groups().get(self.group(self.next - 1)?);
+        let said = group.is_some_and(|group| self.bounds.are_said(group));
+        if said { Ok(()) } else { Err(BadFile::Bounds(self.next)) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A file holds an aligned range of 65,536 leaves, a row each, as columns that every engine reads; the exact bytes of
 //! the leaves are rebuilt from the columns, so one hash of the tree is the integrity of one file.
 
+mod bounds;
 mod chains;
 mod checkpoints;
 mod columns;

@@ -9,12 +9,12 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
+use crate::bounds::NARROWED;
+
 /// Numbers that rise, or nearly so: what changes between them is kept.
 const RISING: [&str; 4] = ["index", "recorded_at", "opened", "facts"];
 /// Values that hardly ever come twice: a dictionary would only be in the way.
 const UNIQUE: [&str; 5] = ["commitment", "nonce", "root", "private", "leaf"];
-/// Columns that queries narrow down by.
-const NARROWED: [&str; 2] = ["index", "recorded_at"];
 /// One page for all values of a row group, so that zstd sees what repeats.
 const PAGE_BYTES: usize = 16 << 20;
 

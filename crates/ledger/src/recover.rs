@@ -10,7 +10,7 @@ use std::{
 };
 
 use proof::{
-    entry::{DecodeError, ENTRY_VERSION, Entry, Kind},
+    entry::{Entry, Kind},
     tree::Hash,
 };
 use terms::Moment;
@@ -173,7 +173,7 @@ impl Found {
 
     fn apply(&mut self, batch: &Batch) -> Result<(), String> {
         for (index, (leaf, _)) in (batch.header.first..).zip(batch.leaves()) {
-            let entry = self.decode(leaf, index).map_err(|why| format!("entry {index}: {why}"))?;
+            let entry = Entry::decode(leaf).map_err(|why| format!("entry {index}: {why}"))?;
             if entry.at_ms < self.start.last_at_ms {
                 return Err(format!("entry {index} is earlier than the one before it"));
             }
@@ -185,16 +185,6 @@ impl Found {
         }
         self.note_root(batch.header.end(), batch.header.root);
         Ok(())
-    }
-
-    /// Reads an entry. One that a checkpoint covers need not be encoded again to see that it is so in one way only: the
-    /// log must have the checkpoint's root, and what was signed is what was written.
-    fn decode(&self, leaf: &[u8], index: u64) -> Result<Entry, DecodeError> {
-        let covered = self.asked.is_some_and(|size| index < size);
-        match covered.then(|| minicbor::decode::<Entry>(leaf)) {
-            Some(Ok(entry)) if entry.version == ENTRY_VERSION => Ok(entry),
-            _ => Entry::decode(leaf),
-        }
     }
 
     /// Counts an entry into its chains, unless it comes before the heads entry at which they are known.

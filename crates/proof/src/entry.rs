@@ -3,9 +3,10 @@
 //! What must stay private (the facts a decision saw, real names) is not in the entry: the entry commits to it,
 //! see [`mod@crate::commit`], and whoever holds the private part and its salts can show that it belongs.
 
-use minicbor::{Decode, Encode};
+use minicbor::Decode;
 use sha2::{Digest, Sha256};
 
+mod cbor;
 mod link;
 
 pub use link::{Class, Link};
@@ -18,7 +19,8 @@ pub const ENTRY_BYTES_MAX: usize = 1_024;
 pub const FACTS_BYTES_MAX: usize = 1 << 20;
 
 /// What an entry records. Ordinals are stored and never reused.
-#[derive(Clone, Copy, Debug, Decode, Encode, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Decode, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(test, derive(minicbor::Encode))]
 #[cbor(index_only)]
 pub enum Kind {
     /// The log began.
@@ -66,6 +68,24 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in rising order of ordinals.
+    pub const ALL: [Self; 14] = [
+        Self::Genesis,
+        Self::Start,
+        Self::Open,
+        Self::Close,
+        Self::Refusal,
+        Self::Snapshot,
+        Self::Registry,
+        Self::Admin,
+        Self::Redecision,
+        Self::Stop,
+        Self::Heads,
+        Self::Lease,
+        Self::Metered,
+        Self::Reconciliation,
+    ];
+
     /// Returns the number that stands for the kind wherever it is stored.
     #[must_use]
     pub const fn ordinal(self) -> u8 {
@@ -74,7 +94,8 @@ impl Kind {
 }
 
 /// How a call ended.
-#[derive(Clone, Copy, Debug, Decode, Encode, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Decode, Eq, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(test, derive(minicbor::Encode))]
 #[cbor(index_only)]
 pub enum Outcome {
     /// Everything the upstream sent was delivered.
@@ -129,7 +150,8 @@ impl Outcome {
 }
 
 /// What was used, as far as it is known.
-#[derive(Clone, Copy, Debug, Decode, Default, Encode, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Decode, Default, Eq, PartialEq)]
+#[cfg_attr(test, derive(minicbor::Encode))]
 #[cbor(map)]
 pub struct Usage {
     /// Input tokens the upstream reported.
@@ -147,7 +169,8 @@ pub struct Usage {
 }
 
 /// One entry of the log. Absent fields are not written.
-#[derive(Clone, Debug, Decode, Encode, Eq, PartialEq)]
+#[derive(Clone, Debug, Decode, Eq, PartialEq)]
+#[cfg_attr(test, derive(minicbor::Encode))]
 #[cbor(map)]
 pub struct Entry {
     /// [`ENTRY_VERSION`] when written by this crate.
@@ -260,14 +283,13 @@ impl Entry {
     /// # Errors
     ///
     /// [`EncodeError::Version`] if the version is not [`ENTRY_VERSION`]; [`EncodeError::Form`]; [`EncodeError::TooLong`]
-    /// beyond [`ENTRY_BYTES_MAX`]: shorten its texts. [`EncodeError::Refused`] does not happen to an entry that can be
-    /// built.
+    /// beyond [`ENTRY_BYTES_MAX`]: shorten its texts.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         if self.version != ENTRY_VERSION {
             return Err(EncodeError::Version(self.version));
         }
         self.check_form()?;
-        let bytes = self.to_cbor()?;
+        let bytes = cbor::write(self);
         if bytes.len() > ENTRY_BYTES_MAX {
             return Err(EncodeError::TooLong(bytes.len()));
         }
@@ -286,15 +308,19 @@ impl Entry {
         if bytes.len() > ENTRY_BYTES_MAX {
             return Err(DecodeError::TooLong(bytes.len()));
         }
-        let entry: Self = minicbor::decode(bytes).map_err(|e| DecodeError::Malformed(e.to_string()))?;
-        if entry.version != ENTRY_VERSION {
-            return Err(DecodeError::Version(entry.version));
-        }
-        if !entry.is_written_as(bytes) {
-            return Err(DecodeError::NotCanonical);
-        }
+        let read = cbor::read(bytes).filter(|entry| entry.version == ENTRY_VERSION);
+        let entry = read.ok_or_else(|| Self::refusal(bytes))?;
         entry.check_form()?;
         Ok(entry)
+    }
+
+    /// Says why bytes are not the one encoding of an entry of this version.
+    fn refusal(bytes: &[u8]) -> DecodeError {
+        match minicbor::decode::<Self>(bytes) {
+            Err(why) => DecodeError::Malformed(why.to_string()),
+            Ok(entry) if entry.version != ENTRY_VERSION => DecodeError::Version(entry.version),
+            Ok(_) => DecodeError::NotCanonical,
+        }
     }
 
     /// Returns the link to the chain of `class` and `id`.
@@ -313,34 +339,6 @@ impl Entry {
         if self.nonce.is_some() != (self.private.is_some() && !by_call) {
             return Err(BadForm::Nonce);
         }
-        Ok(())
-    }
-
-    /// Returns true if these bytes are the encoding of the entry, which is not made for that.
-    fn is_written_as(&self, bytes: &[u8]) -> bool {
-        let mut left = Left(bytes);
-        minicbor::encode(self, &mut left).is_ok() && left.0.is_empty()
-    }
-
-    fn to_cbor(&self) -> Result<Vec<u8>, EncodeError> {
-        let mut bytes = Vec::with_capacity(256);
-        minicbor::encode(self, &mut bytes).map_err(|e| EncodeError::Refused(e.to_string()))?;
-        Ok(bytes)
-    }
-}
-
-/// What is left of the bytes that an encoding is held against.
-struct Left<'a>(&'a [u8]);
-
-/// An encoding goes on otherwise than the bytes.
-#[derive(Debug)]
-struct Differs;
-
-impl minicbor::encode::Write for Left<'_> {
-    type Error = Differs;
-
-    fn write_all(&mut self, written: &[u8]) -> Result<(), Differs> {
-        self.0 = self.0.strip_prefix(written).ok_or(Differs)?;
         Ok(())
     }
 }
@@ -373,9 +371,6 @@ pub enum EncodeError {
     /// Its fields do not go together.
     #[error(transparent)]
     Form(#[from] BadForm),
-    /// The CBOR encoder refused; no entry that can be built makes it.
-    #[error("the entry has no encoding: {0}")]
-    Refused(String),
 }
 
 /// The bytes are no entry.
@@ -404,23 +399,6 @@ pub(crate) mod tests {
 
     use super::{link::tests::any_links, *};
 
-    const KINDS: [Kind; 14] = [
-        Kind::Genesis,
-        Kind::Start,
-        Kind::Open,
-        Kind::Close,
-        Kind::Refusal,
-        Kind::Snapshot,
-        Kind::Registry,
-        Kind::Admin,
-        Kind::Redecision,
-        Kind::Stop,
-        Kind::Heads,
-        Kind::Lease,
-        Kind::Metered,
-        Kind::Reconciliation,
-    ];
-
     fn any_text() -> impl Strategy<Value = Option<String>> {
         option::of("[ -~\u{e9}]{0,64}")
     }
@@ -433,7 +411,7 @@ pub(crate) mod tests {
 
     prop_compose! {
         pub(crate) fn any_entry()(
-            kind in proptest::sample::select(&KINDS),
+            kind in proptest::sample::select(&Kind::ALL),
             (at_ms, call, opened, subject) in any::<(u64, Option<[u8; 16]>, Option<u64>, Option<[u8; 16]>)>(),
             (model, code, requested) in (any_text(), any_text(), any_text()),
             (snapshot, private) in any::<(Option<[u8; 32]>, Option<[u8; 32]>)>(),
@@ -470,6 +448,12 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn every_kind_and_outcome_stands_at_its_ordinal() {
+        assert!(Kind::ALL.iter().zip(1..).all(|(kind, ordinal)| kind.ordinal() == ordinal));
+        assert!(Outcome::ALL.iter().zip(1..).all(|(outcome, ordinal)| outcome.ordinal() == ordinal));
+    }
+
+    #[test]
     fn the_same_entry_in_other_bytes_is_refused() {
         for (what, bytes) in [
             ("a longer integer", vec![0xa3, 0, 2, 1, 1, 2, 0x18, 5]),
@@ -501,7 +485,7 @@ pub(crate) mod tests {
 
     /// Writes what the encoder refuses to write, and says what the decoder answers.
     pub(super) fn read_back(entry: &Entry) -> Result<Entry, DecodeError> {
-        Entry::decode(&entry.to_cbor().unwrap())
+        Entry::decode(&cbor::write(entry))
     }
 
     #[test]
@@ -536,14 +520,27 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn an_entry_is_held_against_bytes_as_its_encoding_would_be(entry in any_entry(), at: prop::sample::Index, byte: u8, more in 0_usize..2) {
-            let encoding = entry.to_cbor().unwrap();
-            let mut bytes = encoding.clone();
-            *bytes.get_mut(at.index(encoding.len())).unwrap() = byte;
-            bytes.resize(bytes.len() + more, 0);
-            prop_assert_eq!(entry.is_written_as(&bytes), bytes == encoding);
-            prop_assert!(entry.is_written_as(&encoding) && !entry.is_written_as(&encoding[1..]));
-            prop_assert!(!entry.is_written_as(&encoding[..encoding.len() - 1]));
+        fn an_entry_is_written_as_a_common_encoder_writes_it(entry in any_entry()) {
+            prop_assert_eq!(cbor::write(&entry), minicbor::to_vec(&entry).unwrap());
+        }
+
+        #[test]
+        fn bytes_are_read_in_one_pass_where_a_common_decoder_reads_them_and_would_write_them_again(
+            entry in any_entry(),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            cut: prop::sample::Index,
+            more in proptest::collection::vec(any::<u8>(), 0..3),
+        ) {
+            let whole = cbor::write(&entry);
+            let mut bytes = whole.clone();
+            for (at, byte) in changes {
+                bytes[at.index(whole.len())] = byte;
+            }
+            let cut = cut.index(2 * whole.len()).max(1);
+            bytes.truncate(cut);
+            bytes.extend(more);
+            let common = minicbor::decode::<Entry>(&bytes).ok();
+            prop_assert_eq!(cbor::read(&bytes), common.filter(|entry| minicbor::to_vec(entry).unwrap() == bytes));
         }
 
         #[test]

@@ -1,12 +1,13 @@
 //! Chains: the entries of a log that are about the same subject, key, organization or model, in order.
 
-use minicbor::{Decode, Encode};
+use minicbor::Decode;
 use serde::{Deserialize, Serialize};
 
 use super::BadForm;
 
 /// What a chain is about. Ordinals are stored and never reused; in JSON it is a word.
-#[derive(Clone, Copy, Debug, Decode, Deserialize, Encode, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Decode, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[cfg_attr(test, derive(minicbor::Encode))]
 #[cbor(index_only)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
@@ -28,6 +29,9 @@ pub enum Class {
 }
 
 impl Class {
+    /// Every class, in rising order of ordinals.
+    pub const ALL: [Self; 5] = [Self::Subject, Self::Key, Self::Organization, Self::Model, Self::InForce];
+
     /// Returns the number that stands for the class wherever it is stored.
     #[must_use]
     pub const fn ordinal(self) -> u8 {
@@ -37,7 +41,8 @@ impl Class {
 
 /// The place of an entry in one chain: the entries of one log that are about the same subject, key, organization or
 /// model, in order.
-#[derive(Clone, Copy, Debug, Decode, Encode, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Decode, Eq, PartialEq)]
+#[cfg_attr(test, derive(minicbor::Encode))]
 #[cbor(array)]
 pub struct Link {
     /// What the chain is about.
@@ -79,7 +84,7 @@ pub(super) mod tests {
     use crate::entry::{DecodeError, EncodeError, Entry, Kind, tests::read_back};
 
     prop_compose! {
-        fn any_link()(class in proptest::sample::select(&CLASSES), id: [u8; 16], seq: u64, back in 1_u64..) -> Link {
+        fn any_link()(class in proptest::sample::select(&Class::ALL), id: [u8; 16], seq: u64, back in 1_u64..) -> Link {
             let id = if class == Class::InForce { [0; 16] } else { id };
             Link { class, id, seq, back: if seq == 0 { 0 } else { back } }
         }
@@ -93,12 +98,15 @@ pub(super) mod tests {
         }
     }
 
-    const CLASSES: [Class; 5] = [Class::Subject, Class::Key, Class::Organization, Class::Model, Class::InForce];
-
     #[test]
     fn a_class_is_a_word_in_json() {
-        let words = CLASSES.map(|class| serde_json::to_value(class).unwrap());
+        let words = Class::ALL.map(|class| serde_json::to_value(class).unwrap());
         assert_eq!(words, ["subject", "key", "organization", "model", "in_force"]);
+    }
+
+    #[test]
+    fn every_class_stands_at_its_ordinal() {
+        assert!(Class::ALL.iter().zip(1..).all(|(class, ordinal)| class.ordinal() == ordinal));
     }
 
     fn linked(links: &[Link]) -> Entry {
