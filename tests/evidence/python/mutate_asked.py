@@ -1,15 +1,15 @@
 """Productions of what was not asked for, or that withhold what was, by name; see `mutate`."""
 
 import json
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
-from make import Draft, Signer, b64url, dumps
-from mutate import ACCEPTED, Files, holder, producer, with_extension
+from make import Draft, Signer, b64url, dumps, sha
+from mutate import ACCEPTED, KEY, Files, _add, holder, producer, production_of, with_extension
 from mutate_log import named
 from mutate_production import find, resigned
 from mutate_signed import custody, stamp
 from produce import Production
-from story import SELECTION, Story, approval
+from story import SELECTION, Story, approval, told
 
 WITHHELD = ("--allow-withheld",)
 
@@ -197,6 +197,21 @@ heading("true_stands_for_one_in_a_head", lambda span: span["from"]["head"].updat
 heading("true_stands_for_one_in_a_path", lambda span: span["to"]["path"][-1].__setitem__(0, True))
 heading("a_bit_of_a_path_stands_in_digits", lambda span: span["to"]["path"][0].__setitem__(
     0, str(span["to"]["path"][0][0])))
+
+
+def longer_paths() -> Tuple[Files, str]:
+    """Makes a production of a log whose roots are one step further up, by a bit that was below."""
+    story, other = told(), sha(b"another side")
+    for name in ("first", "second"):
+        named(story, name).tweak = lambda entry: entry.update({20: sha(b"\1\0\7", other, entry[20])})
+    made = production_of(story, story.log())
+    for span in made.heads.values():
+        for end in ("from", "to"):
+            span[end]["path"].append([7, other.hex()])
+    return made.files(), KEY.vkey()
+
+
+_add("the_bits_of_a_path_rise", "production", "holder", "heads", longer_paths, ())
 
 
 @producer("heads")

@@ -1,10 +1,10 @@
 """Statements of gateway and meter that are false, and false proofs of them, by name; see `mutate`."""
 
 import json
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 from make import Draft, Log, Signer, chain, dumps, sha
-from mutate import ACCEPTED, holder, producer
+from mutate import ACCEPTED, KEY, Files, _add, holder, producer, production_of
 from mutate_log import insert, named, named_index
 from mutate_production import find
 from produce import Production
@@ -266,3 +266,24 @@ def a_reconciliation_is_shown_and_its_sums_are_not(made: Production) -> None:
 def calls_that_were_not_reconciled_are_counted(made: Production) -> None:
     made.sums.clear()
     del made.shown[find(made, "sums")]
+
+
+def _empty(tree: Dict[str, Any]) -> None:
+    tree.update(root=sha().hex(), **dict.fromkeys(SUMS, 0))
+
+
+def _without_calls(said: Dict[str, Any]) -> None:
+    for name in ("gateway", "meter"):
+        _empty(said[name]["completed"])
+
+
+def empty_sums() -> Tuple[Files, str]:
+    """Makes a production in which both sides say that no call completed, and positions stand in that empty tree."""
+    story = told()
+    change_statement(story, _without_calls, ("gateway", "meter"))
+    made = production_of(story, story.log())
+    made.sums[0]["completed"].update(size=0, nodes=[])
+    return made.files(), KEY.vkey()
+
+
+_add("calls_that_completed_have_positions_in_an_empty_tree", "production", "holder", "sums", empty_sums, ())
