@@ -114,13 +114,12 @@ impl Files {
     fn add(&mut self, path: Path) {
         match names::span_of(&path) {
             Some(span) if !self.all.contains_key(&span) => _ = self.all.insert(span, path),
-            _ if path.as_ref().ends_with(".parquet") => self.strange.push(path),
-            _ => {}
+            _ => self.strange.push(path),
         }
     }
 
-    /// Returns the Parquet files that no log put there: of other names, or of leaves that another file has too. Engines that
-    /// read whatever is in the folder read these.
+    /// Returns what no log put there: of other names, whatever they are, or of the same leaves as another file. Engines that read
+    /// whatever is in the folder read these.
     #[must_use]
     pub fn strange(&self) -> &[Path] {
         &self.strange
@@ -136,6 +135,12 @@ impl Files {
     pub fn widest(&self) -> impl Iterator<Item = (Span, &Path)> {
         let is_widest = |span: Span| self.at(span.first()).is_some_and(|(widest, _)| widest == span);
         self.all.iter().filter(move |(span, _)| is_widest(**span)).map(|(span, path)| (*span, path))
+    }
+
+    /// Returns the files whose leaves a wider one has too, in order: engines that read all files count these leaves twice.
+    pub fn doubled(&self) -> impl Iterator<Item = (Span, &Path)> {
+        let is_doubled = |span: Span| self.at(span.first()).is_some_and(|(widest, _)| widest != span);
+        self.all.iter().filter(move |(span, _)| is_doubled(**span)).map(|(span, path)| (*span, path))
     }
 
     /// Returns the file of exactly these leaves.

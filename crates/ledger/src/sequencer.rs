@@ -151,7 +151,7 @@ impl Sequencer {
         while walker.position.tree.size() < size {
             walk(walker, &wal, |leaf, hash| tiler.push(leaf, hash))?;
         }
-        tiler.flush().map_err(|source| io_fault("write tiles", source))?;
+        tiler.flush().map_err(tile_fault)?;
         let tiles = tiles_root(&self.shared, size)?;
         if walker.position.tree.root() != expected || tiles != expected {
             let why =
@@ -244,7 +244,7 @@ fn walk(walker: &mut Walker, wal: &Wal, mut each: impl FnMut(&[u8], Hash) -> io:
     let why = match walker.step(wal).map_err(fault)? {
         Step::Batch(batch) => {
             let told = batch.leaves().try_for_each(|(leaf, hash)| each(leaf, hash));
-            return told.map_err(|source| io_fault("write tiles", source));
+            return told.map_err(tile_fault);
         }
         Step::Bad(why) => why.to_string(),
         Step::End => "a durable batch is not there".to_owned(),
@@ -258,6 +258,14 @@ fn fault(error: WalError) -> Fault {
     match error {
         WalError::Io { source, .. } => io_fault("read the log", source),
         other => Fault::Damaged(other.to_string()),
+    }
+}
+
+/// A tile that is not what was written is damage; that it could not be written may pass.
+fn tile_fault(error: io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::InvalidData => Fault::Damaged(error.to_string()),
+        _ => io_fault("write tiles", error),
     }
 }
 

@@ -253,10 +253,15 @@ impl Tiler {
         self.put(kind, index, width, &bytes)
     }
 
+    /// Writes a tile and reads it back: a bit that flipped on the way is met before anything above it is signed.
     fn put(&mut self, kind: TileKind, index: u64, width: usize, bytes: &[u8]) -> io::Result<()> {
         let tile = name(kind, index, width)?;
         let path = self.tiles.path(tile);
         put(self.storage.as_ref(), &path, bytes)?;
+        if std::fs::read(&path)? != bytes {
+            let why = format!("`{}` does not read back as it was written", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         if !tile.is_partial() {
             self.obsolete.push(path.with_added_extension("p"));
             self.unsynced.push(path);

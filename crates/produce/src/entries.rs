@@ -6,7 +6,7 @@ use std::{
     vec::IntoIter,
 };
 
-use ledger::{Entries, Private, Pseudonyms, Reader, Stored, Unopened};
+use ledger::{Entries, Kept, Private, Pseudonyms, Reader, Stored};
 use proof::{
     bundle::EntriesWriter,
     commit::{Field, Openings},
@@ -16,7 +16,7 @@ use proof::{
 
 use crate::{
     Act, Fault, Progress, Show, Survey,
-    ahead::Ahead,
+    ahead::{Ahead, Weigh},
     hours::{self, Hours},
     json::names,
     leaves::Leaves,
@@ -86,7 +86,16 @@ enum Shown {
     /// Each is looked up.
     Sparse(Reader, IntoIter<u64>),
     /// All are read, ahead and one after another, where many of them are shown.
-    Dense(Reader, Ahead<Unopened>),
+    Dense(Reader, Ahead<Kept>),
+}
+
+/// What is looked through for one that is shown weighs as well: people see that it goes on.
+const LOOKED_THROUGH: usize = 16 << 10;
+
+impl Weigh for Kept {
+    fn bytes(&self) -> usize {
+        LOOKED_THROUGH + self.leaf.len() + self.sealed.len()
+    }
 }
 
 impl Shown {
@@ -107,7 +116,7 @@ impl Shown {
     fn next(&mut self) -> Result<Option<Stored>, Fault> {
         Ok(match self {
             Self::Sparse(reader, shown) => shown.next().map(|index| reader.stored(index)).transpose()?,
-            Self::Dense(reader, read) => read.next()?.map(|unopened| reader.show(unopened.into())).transpose()?,
+            Self::Dense(reader, read) => read.next()?.map(|kept| reader.show(kept)).transpose()?,
         })
     }
 }
@@ -122,14 +131,14 @@ struct Passing {
 
 impl Passing {
     /// Passes all entries before that at `index`, which is later than the one before, and returns it.
-    fn to(&mut self, index: u64) -> Result<Unopened, Fault> {
+    fn to(&mut self, index: u64) -> Result<Kept, Fault> {
         if index < self.next || index - self.next > FAR {
             self.entries = self.reader.entries(index)?;
         }
         self.next = index + 1;
         while let Some(read) = self.entries.next_unopened().transpose()? {
             if read.index() == index {
-                return Ok(read);
+                return Ok(read.into());
             }
         }
         Err(Fault::Contradiction(index, "it is not there any more"))

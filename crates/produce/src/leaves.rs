@@ -1,9 +1,27 @@
 //! The entries of a part of a log, in order, without their private parts.
 
 use ledger::Reader;
-use proof::entry::Entry;
+use proof::entry::{ENTRY_BYTES_MAX, Entry};
 
-use crate::{Fault, ahead::Ahead};
+use crate::{
+    Fault,
+    ahead::{Ahead, Weigh},
+};
+
+/// An index with the exact bytes of the entry: what is not copied keeps all that was written with it in memory.
+type Leaf = (u64, Vec<u8>);
+
+impl Weigh for Leaf {
+    fn bytes(&self) -> usize {
+        self.1.len()
+    }
+}
+
+impl Weigh for (u64, Entry) {
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES_MAX
+    }
+}
 
 /// See [`Leaves::begin`].
 #[derive(Debug)]
@@ -14,12 +32,14 @@ impl Leaves {
     /// and decoded on another, ahead of whoever wants them.
     pub(crate) fn begin(reader: &Reader, begin: u64, end: u64) -> Result<Self, Fault> {
         let mut entries = reader.entries(begin)?;
-        let read = move || Ok(entries.next_unopened().transpose()?.filter(|read| read.index() < end));
-        let mut read = Ahead::begin("read", read)?;
+        let read = move || {
+            let read = entries.next_unopened().transpose()?.filter(|read| read.index() < end);
+            Ok(read.map(|read| (read.index(), read.leaf().to_vec())))
+        };
+        let mut read = Ahead::<Leaf>::begin("read", read)?;
         let decode = move || {
-            let Some(read) = read.next()? else { return Ok(None) };
-            let index = read.index();
-            let entry = Entry::decode(read.leaf()).map_err(|_| Fault::Contradiction(index, "it is none"))?;
+            let Some((index, leaf)) = read.next()? else { return Ok(None) };
+            let entry = Entry::decode(&leaf).map_err(|_| Fault::Contradiction(index, "it is none"))?;
             Ok(Some((index, entry)))
         };
         Ahead::begin("decode", decode).map(Self)

@@ -21,7 +21,7 @@ class DuckDb:
 
     def __init__(self, folder: str) -> None:
         self.db = duckdb.connect()
-        files = f"read_parquet('{folder}/lake/v2/**/*.parquet', hive_partitioning = true)"
+        files = f"read_parquet('{folder}/lake/v2/log=*/**/*.parquet', hive_partitioning = true)"
         self.db.execute(f"CREATE VIEW lake AS SELECT * FROM {files}")
 
     def rows(self, sql: str) -> list[tuple]:
@@ -38,7 +38,7 @@ class ClickHouse:
 
     def __init__(self, folder: str) -> None:
         self.session = Session()
-        self.session.query(f"CREATE VIEW lake AS SELECT * FROM file('{folder}/lake/v2/**/*.parquet', 'Parquet')")
+        self.session.query(f"CREATE VIEW lake AS SELECT * FROM file('{folder}/lake/v2/log=*/**/*.parquet', 'Parquet')")
 
     def rows(self, sql: str) -> list[tuple]:
         settings = "SETTINGS output_format_json_quote_64bit_integers = 0"
@@ -50,7 +50,7 @@ class ClickHouse:
 
 
 class Spark:
-    """Spark is given the folder, and finds the rest."""
+    """Spark is given the folder of the log, and finds the rest."""
 
     index, each, size = "`index`", "explode", "size"
 
@@ -60,7 +60,9 @@ class Spark:
         for name, value in few.items():
             builder = builder.config(name, value)
         self.spark = builder.getOrCreate()
-        self.spark.read.parquet(f"file://{folder}/lake/v2").createOrReplaceTempView("lake")
+        lake = f"file://{folder}/lake/v2"
+        files = self.spark.read.option("basePath", lake).option("pathGlobFilter", "*.parquet")
+        files.parquet(f"{lake}/log=log.example.com_2fexeat_2f1").createOrReplaceTempView("lake")
 
     def rows(self, sql: str) -> list[tuple]:
         return [tuple(row) for row in self.spark.sql(sql).collect()]
@@ -143,7 +145,7 @@ def test_clickhouse_reads_the_lake_where_it_lies_in_a_bucket(ours, s3, bucket_se
     name = f"lake-{uuid.uuid4().hex[:12]}"
     s3.create_bucket(Bucket=name)
     assert ours("fill", f"s3://{name}/archive", LEAVES)["covered"] == SPAN
-    files = f"s3('{bucket_server}/{name}/archive/lake/v2/**/*.parquet', 'key', 'secret', 'Parquet')"
+    files = f"s3('{bucket_server}/{name}/archive/lake/v2/log=*/**/*.parquet', 'key', 'secret', 'Parquet')"
     session = Session()
     answer = session.query(f"SELECT kind, count() FROM {files} GROUP BY kind", "JSONCompact")
     counted = {kind: int(count) for kind, count in json.loads(str(answer))["data"]}

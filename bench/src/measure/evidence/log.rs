@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::ensure;
-use serde_json::json;
-use testkit::server::Setup;
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+use testkit::server::{Server, Setup};
 
 use super::{
     super::Bench,
@@ -20,6 +20,29 @@ const PEOPLE: u32 = 2;
 pub(super) const CHOSEN: &str = "firm-7";
 /// The model that all calls are on.
 pub(super) const MODEL: &str = "mythos-5";
+
+/// Registers the organizations with their people, of each one a U.S. person and one a foreign person; returns the keys.
+fn registered(server: &Server) -> anyhow::Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for firm in 0..ORGANIZATIONS {
+        let name = format!("firm-{firm}");
+        server.organization(&name, &format!("Firm {firm}, Inc."))?;
+        for person in 0..PEOPLE {
+            keys.push(server.person_of(&format!("person-{firm}-{person}"), person == 0, &name)?);
+        }
+    }
+    Ok(keys)
+}
+
+/// Puts a directive in force that bars foreign persons from the model, and a license for the employees of all organizations.
+fn enact(server: &Server) -> anyhow::Result<()> {
+    let directive: Value = serde_json::from_str(include_str!("../../../../examples/june-12.directive.json"))?;
+    let mut license: Value = serde_json::from_str(include_str!("../../../../examples/annex-a.license.json"))?;
+    let names: Vec<_> = (0..ORGANIZATIONS).map(|firm| format!("firm-{firm}")).collect();
+    *license.pointer_mut("/grantees/organizations").context("the license names no organizations")? = json!(names);
+    server.admin("POST", "/admin/v1/directives?apply=true", &directive)?;
+    server.admin("POST", "/admin/v1/licenses?apply=true", &license).map(drop)
+}
 
 /// A server that stopped, with its registry and a log of one call of everybody.
 #[derive(Debug)]
@@ -37,16 +60,13 @@ impl Small {
         let setup = contender::setup(run, &bench.folder.path().join("evidence"), bench.stub.address())?;
         let server = setup.start()?;
         server.lab()?;
+        let keys = registered(&server)?;
+        enact(&server)?;
         let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "Good afternoon"}]});
-        for firm in 0..ORGANIZATIONS {
-            let name = format!("firm-{firm}");
-            server.organization(&name, &format!("Firm {firm}, Inc."))?;
-            for person in 0..PEOPLE {
-                let key = server.person_of(&format!("person-{firm}-{person}"), true, &name)?;
-                let answer = server.call(&key, "/v1/chat/completions", &body)?;
-                ensure!(answer.head.status == 200, "a call was answered with {}", answer.head.status);
-                answer.text()?;
-            }
+        for key in keys {
+            let answer = server.call(&key, "/v1/chat/completions", &body)?;
+            ensure!(answer.head.status == 200, "a call was answered with {}", answer.head.status);
+            answer.text()?;
         }
         ensure!(server.terminate()?.success(), "the server did not stop in good order");
         Ok(Self { setup })

@@ -116,6 +116,12 @@ impl Opened {
         foreign
             .iter()
             .for_each(|path| output::note(&format!("`{path}` is no file of the lake, and engines read it: remove it")));
+        let doubled: Vec<&str> = files.doubled().map(|(_, path)| path.as_ref()).collect();
+        for path in &doubled {
+            output::note(&format!(
+                "the leaves of `{path}` are in a wider file too, and engines count both: compact, or remove it"
+            ));
+        }
         let (mut checked, mut leaves) = (0, 0);
         for (span, path) in files.widest() {
             ensure!(span.end() <= size, "leaves {span} are in the lake, and the log's checkpoint covers {size} only");
@@ -128,11 +134,12 @@ impl Opened {
         if checked == 0 {
             output::note(&format!("no file of `{}` is in the lake: nothing was checked", self.log.origin()));
         }
-        let holds = checked > 0 && missing.is_empty() && foreign.is_empty();
+        let holds = checked > 0 && missing.is_empty() && foreign.is_empty() && doubled.is_empty();
         output::answer(
             format,
             &json!({
-                "files": checked, "leaves": leaves, "in_log": size, "missing": missing, "foreign": foreign, "holds": holds,
+                "files": checked, "leaves": leaves, "in_log": size, "missing": missing, "foreign": foreign, "doubled": doubled,
+                "holds": holds,
             }),
         )?;
         Ok(if holds { Exit::Done } else { Exit::Failed })

@@ -240,10 +240,13 @@ fn files_that_engines_would_read_besides_are_named(archive: &Archive) {
     let elsewhere = days.join("day=2999-01-01/hour=00");
     fs::create_dir_all(&elsewhere).unwrap();
     fs::copy(&file, elsewhere.join(file.file_name().unwrap())).unwrap();
-    fs::copy(&file, elsewhere.join("more.parquet")).unwrap();
+    let more = ["more.parquet", "more.pq"].map(|name| elsewhere.join(name));
+    for more in &more {
+        fs::copy(&file, more).unwrap();
+    }
     let (answer, text) = archive.fails(&["lake", "verify", "--lake", &archive.url("besides")]);
-    assert_eq!((&answer["holds"], answer["foreign"].as_array().unwrap().len()), (&json!(false), 2), "{text}");
-    fs::remove_file(elsewhere.join("more.parquet")).unwrap();
+    assert_eq!((&answer["holds"], answer["foreign"].as_array().unwrap().len()), (&json!(false), 3), "{text}");
+    more.iter().for_each(|more| fs::remove_file(more).unwrap());
     fs::remove_file(&file).unwrap();
     let (_, text) = archive.fails(&["lake", "verify", "--lake", &archive.url("besides")]);
     assert!(text.contains("it is not in the folder of day and hour of its first entry"), "{text}");
@@ -264,6 +267,12 @@ fn compaction_changes_no_answer(archive: &Archive) {
     assert_eq!(archive.json(&compact), json!({ "made": 0, "removed": 0 }));
     assert_eq!(holds(archive, "wide"), (json!(2), json!(3 * SPAN_LEAVES)));
     assert_eq!(asked(archive, "wide", "calls", &[]), asked(archive, "lake", "calls", &[]));
-    fs::remove_file(archive.part("wide", "0-131071")).unwrap();
+    let wide = archive.part("wide", "0-131071");
+    let beneath = wide.with_file_name(format!("part-{SECOND}.parquet"));
+    fs::write(&beneath, "whatever").unwrap();
+    let (answer, text) = archive.fails(&["lake", "verify", "--lake", &archive.url("wide")]);
+    assert_eq!((&answer["holds"], answer["doubled"].as_array().unwrap().len()), (&json!(false), 1), "{text}");
+    fs::remove_file(beneath).unwrap();
+    fs::remove_file(wide).unwrap();
     assert_eq!(lacks(archive, "wide", "0-131071"), 1);
 }

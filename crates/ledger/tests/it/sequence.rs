@@ -256,9 +256,13 @@ fn a_bit_that_flips_in_any_part_of_a_batch_or_a_tile_fences_the_log_before_it_is
     for at in [0, 12, 40, 60, 100, 126, 129, 133, 138, 160] {
         assert!(flip(".seg", Some(at)).0, "byte {at} of a batch");
     }
-    for at in [0, 31, 32] {
-        assert!(flip("log/tile/0/", Some(at)).0, "byte {at} of a tile");
+    // The first of its kind that is written, and one that is full: of hashes, and of entries.
+    for tile in ["log/tile/0/", "log/tile/0/000.tmp", "log/tile/entries/", "log/tile/entries/000.tmp"] {
+        for at in [0, 31, 32] {
+            assert!(flip(tile, Some(at)).0, "byte {at} of {tile}");
+        }
     }
+    assert!(flip("log/tile/1/", Some(7)).0, "a hash above a full tile");
 }
 
 #[test]
