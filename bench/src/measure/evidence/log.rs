@@ -1,6 +1,9 @@
 //! A small log of real calls by people of many organizations; the large ones are made like it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
@@ -77,14 +80,19 @@ impl Small {
         self.setup.dir.join("data/ledger")
     }
 
-    /// Appends `calls` like those of this log to the log in `ledger`, which may be this one.
+    /// Appends `calls` like those of this log to the log in `ledger`, which is this one or becomes a copy of it first: what put
+    /// in force what they are under is in it too.
     ///
     /// # Errors
     ///
-    /// The log takes no more.
+    /// The log cannot be copied, or takes no more.
     pub(super) fn fill(&self, programs: &Programs<'_>, ledger: &Path, calls: u64, more: &[&str]) -> anyhow::Result<()> {
+        if ledger != self.ledger() {
+            let copied = Command::new("cp").arg("-R").arg(self.ledger()).arg(ledger).status()?;
+            ensure!(copied.success(), "the log was not copied to `{}`", ledger.display());
+        }
         let mut fill = programs.calls_log();
-        fill.arg("fill").arg(ledger).arg("--like").arg(self.ledger()).args(["--calls", &calls.to_string()]);
+        fill.arg("fill").arg(ledger).args(["--calls", &calls.to_string()]);
         answered(fill.args(more)).map(drop)
     }
 }
