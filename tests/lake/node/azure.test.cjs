@@ -41,7 +41,7 @@ before(async () => {
     azurite.stdout.on("data", (text) => String(text).includes("successfully listens") && resolve());
   });
   service = new BlobServiceClient(`${url}/${ACCOUNT}`, new StorageSharedKeyCredential(ACCOUNT, KEY));
-});
+}, { timeout: 60_000 });
 
 after(() => {
   azurite.kill();
