@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
+use testkit::server::Server;
 
 use crate::{
     args::Run,
@@ -125,6 +126,12 @@ fn add_added(report: &mut Report, contenders: &[Contender], key: &str, added: &s
             report.add(contender.name, round, added, value);
         }
     }
+}
+
+/// Puts a directive in force that bars foreign persons from the model.
+fn june_12(server: &Server) -> anyhow::Result<()> {
+    let document = serde_json::from_str(include_str!("../../../examples/june-12.directive.json"))?;
+    server.admin("POST", "/admin/v1/directives?apply=true", &document).map(drop)
 }
 
 /// Sends each contender some requests, so that nothing is done for the first time in the first round.

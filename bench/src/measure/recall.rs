@@ -110,7 +110,7 @@ fn one(
         thread::sleep(before);
         let ordered = Instant::now();
         match by {
-            Cause::Order => june_12(&server)?,
+            Cause::Order => super::june_12(&server)?,
             Cause::Signal => employer.deactivate()?,
         }
         Ok((ordered, Instant::now(), server))
@@ -189,11 +189,6 @@ impl Employer {
 fn text(value: &Value, at: &str) -> anyhow::Result<String> {
     let found = value.pointer(at).and_then(Value::as_str);
     found.map(str::to_owned).with_context(|| format!("no `{at}` in {value}"))
-}
-
-fn june_12(server: &Server) -> anyhow::Result<()> {
-    let document = serde_json::from_str(include_str!("../../../examples/june-12.directive.json"))?;
-    server.admin("POST", "/admin/v1/directives?apply=true", &document).map(drop)
 }
 
 fn add(report: &mut Report, round: usize, recalled: &Recalled) -> anyhow::Result<()> {

@@ -133,14 +133,18 @@ impl Files {
 
     /// Returns the files to read the log from, in order: those whose leaves no wider one has. There may be gaps between them.
     pub fn widest(&self) -> impl Iterator<Item = (Span, &Path)> {
-        let is_widest = |span: Span| self.at(span.first()).is_some_and(|(widest, _)| widest == span);
-        self.all.iter().filter(move |(span, _)| is_widest(**span)).map(|(span, path)| (*span, path))
+        self.listed(true)
     }
 
     /// Returns the files whose leaves a wider one has too, in order: engines that read all files count these leaves twice.
     pub fn doubled(&self) -> impl Iterator<Item = (Span, &Path)> {
-        let is_doubled = |span: Span| self.at(span.first()).is_some_and(|(widest, _)| widest != span);
-        self.all.iter().filter(move |(span, _)| is_doubled(**span)).map(|(span, path)| (*span, path))
+        self.listed(false)
+    }
+
+    fn listed(&self, widest: bool) -> impl Iterator<Item = (Span, &Path)> {
+        let is_widest = |span: Span| self.at(span.first()).is_some_and(|(widest, _)| widest == span);
+        let wanted = move |(span, _): &(&Span, &Path)| is_widest(**span) == widest;
+        self.all.iter().filter(wanted).map(|(span, path)| (*span, path))
     }
 
     /// Returns the file of exactly these leaves.

@@ -9,7 +9,6 @@ use proof::{
 
 use crate::bytes::Fields;
 
-const CLASSES: [Class; 5] = [Class::Subject, Class::Key, Class::Organization, Class::Model, Class::InForce];
 /// The most chains that an entry may have places in.
 const CHAINS_MAX: usize = 16;
 
@@ -22,7 +21,7 @@ pub(crate) fn encode(chain: &Chain, bytes: &mut Vec<u8>) {
 /// Reads what [`encode`] wrote; `None` if it is cut short or no class has the ordinal.
 pub(crate) fn decode(fields: &mut Fields<'_>) -> Option<Chain> {
     let [ordinal] = fields.array()?;
-    let class = CLASSES.into_iter().find(|class| class.ordinal() == ordinal)?;
+    let class = Class::ALL.into_iter().find(|class| class.ordinal() == ordinal)?;
     Some(Chain { class, id: fields.array()? })
 }
 

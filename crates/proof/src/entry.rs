@@ -145,7 +145,7 @@ impl Outcome {
     /// Returns the outcome of a number; `None` if there is none.
     #[must_use]
     pub fn from_ordinal(ordinal: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.ordinal() == ordinal)
+        cbor::of_ordinal(&Self::ALL, ordinal.into())
     }
 }
 

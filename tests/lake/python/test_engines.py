@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -17,7 +18,7 @@ from world import LEAVES, SPAN
 class DuckDb:
     """The lake is a view over nothing but a glob."""
 
-    index, each, size = '"index"', "unnest", "len"
+    index, each, size, millis = '"index"', "unnest", "len", "epoch_ms"
 
     def __init__(self, folder: str) -> None:
         self.db = duckdb.connect()
@@ -34,7 +35,7 @@ class DuckDb:
 class ClickHouse:
     """The same in ClickHouse."""
 
-    index, each, size = '"index"', "arrayJoin", "length"
+    index, each, size, millis = '"index"', "arrayJoin", "length", "toUnixTimestamp64Milli"
 
     def __init__(self, folder: str) -> None:
         self.session = Session()
@@ -52,7 +53,7 @@ class ClickHouse:
 class Spark:
     """Spark is given the folder of the log, and finds the rest."""
 
-    index, each, size = "`index`", "explode", "size"
+    index, each, size, millis = "`index`", "explode", "size", "unix_millis"
 
     def __init__(self, folder: str) -> None:
         few = {"spark.ui.enabled": "false", "spark.sql.session.timeZone": "UTC", "spark.sql.shuffle.partitions": "1"}
@@ -79,7 +80,7 @@ def engine(request: pytest.FixtureRequest, folder: str) -> Iterator[DuckDb | Cli
 
 
 def ask(engine, sql: str) -> list[tuple]:
-    return engine.rows(sql.format(index=engine.index, each=engine.each, size=engine.size))
+    return engine.rows(sql.format(index=engine.index, each=engine.each, size=engine.size, millis=engine.millis))
 
 
 def test_every_leaf_is_one_row_in_order(engine) -> None:
@@ -102,8 +103,11 @@ def test_a_column_has_what_the_format_says(engine) -> None:
 
 
 def test_the_time_of_an_entry_is_a_point_in_time(engine) -> None:
-    asked = "SELECT count(*) FROM lake WHERE year(recorded_at) = 2026 AND hour(recorded_at) = 10"
-    assert ask(engine, asked) == [(SPAN,)]
+    [(first, last)] = ask(engine, "SELECT min({millis}(recorded_at)), max({millis}(recorded_at)) FROM lake")
+    hour = datetime(2026, 6, 9, 10, tzinfo=UTC).timestamp() * 1000
+    assert hour <= first < last < hour + 3_600_000
+    if isinstance(engine, DuckDb):
+        assert ask(engine, "SELECT DISTINCT typeof(recorded_at) FROM lake") == [("TIMESTAMP WITH TIME ZONE",)]
 
 
 TOKENS = """

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::server::{Server, Setup};
 
 use super::{
-    super::Bench,
+    super::{Bench, june_12},
     programs::{Programs, answered},
 };
 use crate::{args::Run, contender};
@@ -23,29 +23,6 @@ const PEOPLE: u32 = 2;
 pub(super) const CHOSEN: &str = "firm-7";
 /// The model that all calls are on.
 pub(super) const MODEL: &str = "mythos-5";
-
-/// Registers the organizations with their people, of each one a U.S. person and one a foreign person; returns the keys.
-fn registered(server: &Server) -> anyhow::Result<Vec<String>> {
-    let mut keys = Vec::new();
-    for firm in 0..ORGANIZATIONS {
-        let name = format!("firm-{firm}");
-        server.organization(&name, &format!("Firm {firm}, Inc."))?;
-        for person in 0..PEOPLE {
-            keys.push(server.person_of(&format!("person-{firm}-{person}"), person == 0, &name)?);
-        }
-    }
-    Ok(keys)
-}
-
-/// Puts a directive in force that bars foreign persons from the model, and a license for the employees of all organizations.
-fn enact(server: &Server) -> anyhow::Result<()> {
-    let directive: Value = serde_json::from_str(include_str!("../../../../examples/june-12.directive.json"))?;
-    let mut license: Value = serde_json::from_str(include_str!("../../../../examples/annex-a.license.json"))?;
-    let names: Vec<_> = (0..ORGANIZATIONS).map(|firm| format!("firm-{firm}")).collect();
-    *license.pointer_mut("/grantees/organizations").context("the license names no organizations")? = json!(names);
-    server.admin("POST", "/admin/v1/directives?apply=true", &directive)?;
-    server.admin("POST", "/admin/v1/licenses?apply=true", &license).map(drop)
-}
 
 /// A server that stopped, with its registry and a log of one call of everybody.
 #[derive(Debug)]
@@ -95,4 +72,26 @@ impl Small {
         fill.arg("fill").arg(ledger).args(["--calls", &calls.to_string()]);
         answered(fill.args(more)).map(drop)
     }
+}
+
+/// Registers the organizations with their people, of each one a U.S. person and one a foreign person; returns the keys.
+fn registered(server: &Server) -> anyhow::Result<Vec<String>> {
+    let mut keys = Vec::new();
+    for firm in 0..ORGANIZATIONS {
+        let name = format!("firm-{firm}");
+        server.organization(&name, &format!("Firm {firm}, Inc."))?;
+        for person in 0..PEOPLE {
+            keys.push(server.person_of(&format!("person-{firm}-{person}"), person == 0, &name)?);
+        }
+    }
+    Ok(keys)
+}
+
+/// Puts a directive in force, and a license under it for the employees of all organizations.
+fn enact(server: &Server) -> anyhow::Result<()> {
+    june_12(server)?;
+    let mut license: Value = serde_json::from_str(include_str!("../../../../examples/annex-a.license.json"))?;
+    let names: Vec<_> = (0..ORGANIZATIONS).map(|firm| format!("firm-{firm}")).collect();
+    *license.pointer_mut("/grantees/organizations").context("the license names no organizations")? = json!(names);
+    server.admin("POST", "/admin/v1/licenses?apply=true", &license).map(drop)
 }

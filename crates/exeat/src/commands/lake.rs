@@ -112,16 +112,10 @@ impl Opened {
         let (files, size) = (self.runtime.block_on(self.place.files())?, self.log.size()?);
         let missing = missing(&files, size);
         missing.iter().for_each(|leaves| output::note(&format!("leaves {leaves} are in no file of the lake")));
-        let foreign: Vec<&str> = files.strange().iter().map(AsRef::as_ref).collect();
-        foreign
-            .iter()
-            .for_each(|path| output::note(&format!("`{path}` is no file of the lake, and engines read it: remove it")));
-        let doubled: Vec<&str> = files.doubled().map(|(_, path)| path.as_ref()).collect();
-        for path in &doubled {
-            output::note(&format!(
-                "the leaves of `{path}` are in a wider file too, and engines count both: compact, or remove it"
-            ));
-        }
+        let foreign = named(files.strange(), "is no file of the lake, and engines read it: remove it");
+        let doubled = files.doubled().map(|(_, path)| path);
+        let doubled =
+            named(doubled, "has leaves that are in a wider file too, and engines count both: compact, or remove it");
         let (mut checked, mut leaves) = (0, 0);
         for (span, path) in files.widest() {
             ensure!(span.end() <= size, "leaves {span} are in the lake, and the log's checkpoint covers {size} only");
@@ -153,6 +147,12 @@ impl Opened {
         output::answer(format, &json!({ "made": done.made, "removed": done.removed }))?;
         Ok(Exit::Done)
     }
+}
+
+/// Says of each file what is wrong with it; returns their paths.
+fn named<'a, P: AsRef<str> + 'a>(files: impl IntoIterator<Item = &'a P>, what: &str) -> Vec<&'a str> {
+    let files = files.into_iter().map(AsRef::as_ref);
+    files.inspect(|path| output::note(&format!("`{path}` {what}"))).collect()
 }
 
 /// Returns the ranges of leaves that should be in the lake of a log of `size` leaves and are in no file, as `FIRST-LAST`.

@@ -21,16 +21,10 @@ pub struct Kept {
     pub sealed: Vec<u8>,
 }
 
-impl From<Raw> for Kept {
-    fn from(Raw { index, leaf, sealed }: Raw) -> Self {
+impl From<Unopened> for Kept {
+    fn from(Unopened(Raw { index, leaf, sealed }): Unopened) -> Self {
         // What is copied does not keep the whole batch in memory.
         Self { index, leaf: leaf.to_vec(), sealed: sealed.to_vec() }
-    }
-}
-
-impl From<Unopened> for Kept {
-    fn from(unopened: Unopened) -> Self {
-        unopened.0.into()
     }
 }
 
@@ -86,16 +80,6 @@ impl Iterator for KeptEntries {
     type Item = Result<Kept, LookupError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.0.fill() {
-            Ok(true) => self.0.ready.pop_front().map(|raw| Ok(Kept::from(raw))),
-            Ok(false) => {
-                self.0.walker = None;
-                None
-            }
-            Err(error) => {
-                self.0.walker = None;
-                Some(Err(error))
-            }
-        }
+        self.0.next_unopened().map(|read| read.map(Kept::from))
     }
 }

@@ -267,7 +267,7 @@ impl Left<'_> {
 }
 
 /// Returns which of these has an ordinal; they have all from 1 on.
-fn of_ordinal<T: Copy>(all: &[T], ordinal: u64) -> Option<T> {
+pub(super) fn of_ordinal<T: Copy>(all: &[T], ordinal: u64) -> Option<T> {
     let at = usize::try_from(ordinal).ok()?.checked_sub(1)?;
     all.get(at).copied()
 }

@@ -6,10 +6,7 @@ use std::{
 };
 
 use ledger::{Draft, Ledger, Pending};
-use proof::{
-    commit::Fields,
-    entry::{Entry, Kind},
-};
+use proof::{commit::Fields, entry::Entry};
 use serde_json::{Value, json};
 use terms::{Clock, SystemClock};
 
@@ -27,14 +24,11 @@ const REFER_ENTRIES: u64 = 65_536;
 
 /// Appends the calls, and closes the log unless a crash is asked for.
 pub(crate) fn fill(asked: &Asked) -> Result<Value, Failure> {
-    let like = like::read(asked.like.as_deref().unwrap_or(&asked.ledger))?;
+    let like = like::read(&asked.ledger)?;
     let (ledger, _) = crate::open(&asked.ledger, &like.origin)?;
     let began = Instant::now();
     let mut filler =
         Filler { ledger: ledger.clone(), waiting: VecDeque::new(), live: VecDeque::new(), facts: BTreeMap::new() };
-    if asked.like.as_ref().is_some_and(|like| *like != asked.ledger) {
-        filler.enact(&like)?;
-    }
     let calls = like.calls.iter().enumerate().cycle();
     for (number, (which, call)) in (0..asked.count).zip(calls) {
         filler.open(number, which, call, &like, asked.own_facts)?;
@@ -65,12 +59,6 @@ struct Filler<'a> {
 }
 
 impl<'a> Filler<'a> {
-    /// Puts in force what was in force there.
-    fn enact(&mut self, like: &Like) -> Result<(), Failure> {
-        let entry = Entry { snapshot: Some(*like.snapshot.digest()), ..Entry::new(Kind::Snapshot) };
-        self.append(Draft::new(entry, like.document.clone())).map(drop)
-    }
-
     fn open(&mut self, number: u64, which: usize, call: &'a Call, like: &Like, own_facts: bool) -> Result<(), Failure> {
         let known = self.facts.get(&which).copied();
         let near = |index: &u64| self.ledger.submitted().saturating_sub(*index) < REFER_ENTRIES;

@@ -17,8 +17,6 @@ use crate::Failure;
 pub(crate) struct Like {
     pub(crate) origin: String,
     pub(crate) snapshot: Snapshot,
-    /// As it was recorded.
-    pub(crate) document: Vec<u8>,
     pub(crate) calls: Vec<Call>,
 }
 
@@ -72,7 +70,7 @@ pub(crate) fn read(dir: &Path) -> Result<Like, Failure> {
     if calls.is_empty() {
         return Err("the log has no completed call under its last snapshot".into());
     }
-    Ok(Like { origin, snapshot, document, calls })
+    Ok(Like { origin, snapshot, calls })
 }
 
 fn call((open, opened): (Entry, Stored), (close, closed): (Entry, Stored)) -> Result<Call, Failure> {

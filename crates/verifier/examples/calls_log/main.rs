@@ -1,13 +1,13 @@
 //! Makes large logs of calls like those of a small one, and measures what cannot be seen from outside.
 //!
 //! ```sh
-//! calls_log fill LEDGER --like LEDGER --calls N [--own-facts] [--crash]
+//! calls_log fill LEDGER --calls N [--own-facts] [--crash]
 //! calls_log recover LEDGER
 //! calls_log prove LEDGER [--proofs N]
 //! calls_log replay LEDGER [--decisions N]
 //! ```
-//! `fill` appends N calls through the real ledger, opening and closing entries that a gateway wrote into the other log (which
-//! may be the same), under new call ids: so their chains, sizes and facts are those of real calls. Facts are recorded once
+//! `fill` appends N calls through the real ledger, opening and closing entries that a gateway wrote into it, under new
+//! call ids: so their chains, sizes and facts are those of real calls. Facts are recorded once
 //! and referred to as the gateway does, or with `--own-facts` with each call. `--crash` ends without closing the log;
 //! `recover` then opens it. `prove` makes receipts of entries all over the log. `replay` makes decisions from facts, read and
 //! decided anew each time, on one thread. Answers are JSON.
@@ -26,14 +26,13 @@ use terms::SystemClock;
 /// What goes wrong ends the run.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-const USAGE: &str = "usage: calls_log fill|recover|prove|replay LEDGER [--like LEDGER] [--calls N] [--proofs N] \
+const USAGE: &str = "usage: calls_log fill|recover|prove|replay LEDGER [--calls N] [--proofs N] \
                      [--decisions N] [--own-facts] [--crash]";
 
 /// What was asked for.
 struct Asked {
     what: String,
     ledger: PathBuf,
-    like: Option<PathBuf>,
     /// Calls, proofs or decisions.
     count: u64,
     own_facts: bool,
@@ -43,11 +42,10 @@ struct Asked {
 impl Asked {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, Failure> {
         let (what, ledger) = words.next().zip(words.next()).ok_or(USAGE)?;
-        let mut asked = Self { what, ledger: ledger.into(), like: None, count: 10_000, own_facts: false, crash: false };
+        let mut asked = Self { what, ledger: ledger.into(), count: 10_000, own_facts: false, crash: false };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value"));
             match word.as_str() {
-                "--like" => asked.like = Some(value()?.into()),
                 "--calls" | "--proofs" | "--decisions" => asked.count = value()?.parse()?,
                 "--own-facts" => asked.own_facts = true,
                 "--crash" => asked.crash = true,
