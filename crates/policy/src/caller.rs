@@ -39,7 +39,7 @@ pub(crate) struct Subject<'a> {
 }
 
 /// Where the tenant's ultimate parent is headquartered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Headquarters {
     /// There is no tenant.
     Nobody,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What the evidence says about a person's nationality under one rule.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Nationality {
     /// Of these countries; at least one.
     Of(BTreeSet<Country>),

@@ -5,6 +5,7 @@
 //! The policies of an instrument are evaluated only where its own conditions can hold: a license is asked only about
 //! a person who has a role under it. A test compares that with asking everything at once.
 
+mod answers;
 mod formal;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::{
     why::Finding,
 };
 
+use answers::Answers;
 pub use formal::{Formal, FormalEra, FormalGate, FormalLicense, FormalRole};
 pub(crate) use text::is_covered;
 pub(crate) use vocabulary::Side;
@@ -98,6 +100,7 @@ pub(crate) struct Gate {
     pub(crate) directive: usize,
     /// Where the licenses stand in the document that waive the directive for the model's family.
     pub(crate) licenses: Vec<usize>,
+    answers: Answers,
 }
 
 /// When one version of an instrument speaks, beside the other versions of the snapshot.
@@ -138,7 +141,7 @@ pub(crate) struct Serve {
 }
 
 /// What `release` asks about.
-#[derive(Debug)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Release {
     pub(crate) standing: Standing,
     pub(crate) location: Option<Country>,
@@ -168,7 +171,7 @@ impl Release {
 }
 
 /// How a license, by its place in the document, names a person, and in what capacity they act for a grantee.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Role {
     pub(crate) license: usize,
     pub(crate) own_staff: bool,
@@ -243,17 +246,28 @@ impl Rules {
 
     /// Asks whether a directive lets output go to one person by its own terms.
     pub(crate) fn release(&self, gate: &Gate, question: &Release) -> Result<Ruling, Finding> {
-        let context = self.release_context(question);
-        self.ask(self.words.release.clone(), &gate.uid, context, &gate.rules)
+        self.ask_release(gate, None, &gate.rules, question)
     }
 
     /// Asks whether one license lets output go to one person whom nothing forbids.
     pub(crate) fn licensed(&self, gate: &Gate, license: usize, question: &Release) -> Result<Ruling, Finding> {
-        let Some(license) = self.licenses.get(license) else {
+        let Some(rules) = self.licenses.get(license).map(|license| &license.rules) else {
             return Ok(Ruling::Silent);
         };
-        let context = self.release_context(question);
-        self.ask(self.words.release.clone(), &gate.uid, context, &license.rules)
+        self.ask_release(gate, Some(license), rules, question)
+    }
+
+    fn ask_release(
+        &self,
+        gate: &Gate,
+        license: Option<usize>,
+        rules: &PolicySet,
+        question: &Release,
+    ) -> Result<Ruling, Finding> {
+        gate.answers.get_or_ask(license, question, || {
+            let context = self.release_context(question);
+            self.ask(self.words.release.clone(), &gate.uid, context, rules)
+        })
     }
 
     fn release_context(&self, question: &Release) -> Vec<(String, RestrictedExpression)> {
@@ -451,6 +465,7 @@ impl<'a> Compiler<'a> {
                 tenure: tenure(directive.version(), versions.map(|other| (other.version(), other.status_since()))),
                 directive: at,
                 licenses: waiving(&self.document.licenses, directive, model),
+                answers: Answers::default(),
             });
             self.entities.push(entity);
         }

@@ -33,6 +33,14 @@ proptest! {
             prop_assert_eq!(findings.unwrap().is_empty(), permits, "the explanation of the license");
         }
     }
+
+    #[test]
+    fn an_answer_is_the_same_whatever_was_asked_before(asked in vec(questions(), 2..12), reading in 0_usize..READINGS) {
+        let rules = Rules::compile(&document(reading)).unwrap();
+        for asked in asked.iter().chain(&asked) {
+            prop_assert_eq!(ask_parts(&rules, asked), ask_whole(&rules, asked));
+        }
+    }
 }
 
 const READINGS: usize = 7;
