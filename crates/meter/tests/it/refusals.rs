@@ -38,6 +38,27 @@ fn a_ticket_is_good_once() {
 }
 
 #[test]
+fn of_many_who_show_one_ticket_at_once_one_is_served() {
+    let world = World::new();
+    let meter = world.start();
+    let statuses: Vec<u16> = (1..=4)
+        .flat_map(|call| {
+            let ticket = world.mint(call);
+            std::thread::scope(|scope| {
+                let ask = || scope.spawn(|| meter.chat(Some(&ticket), "", &streaming()).head.status);
+                let asking: Vec<_> = (0..6).map(|_| ask()).collect();
+                asking.into_iter().map(|asking| asking.join().unwrap()).collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    meter.stop();
+    let with = |status| statuses.iter().filter(|found| **found == status).count();
+    assert_eq!((with(200), with(403)), (4, 20), "{statuses:?}");
+    assert_eq!(world.refusals(), vec!["ticket_replayed"; 20]);
+    assert_eq!(world.upstream.received().len(), 4);
+}
+
+#[test]
 fn a_foreign_a_forged_and_an_expired_ticket_are_refused() {
     let world = World::new();
     let meter = world.start();
