@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::{
     super::{Bench, turn},
-    BUNDLE, BUNDLE_FACTS, DECIDE, LOG,
+    BUNDLE, BUNDLE_FACTS, DECIDE, LEAVES, LOG,
     log::Small,
     programs::{Programs, answered, number},
 };
@@ -12,6 +12,8 @@ use crate::{args::Run, report::Report};
 
 const MILLION: f64 = 1e6;
 const GIB: f64 = 1_073_741_824.0;
+/// Calls of the log that is recovered: a GiB of segments and some more, so that what is read does not grow any more.
+const CRASHED_CALLS: u64 = 2_000_000;
 
 /// Makes the logs, and checks each of them in every round.
 ///
@@ -38,9 +40,10 @@ pub(super) fn measure(
         for (name, log) in &logs {
             turn(name, round, report, |report| log.verify(programs, name, round, report))?;
         }
+        turn(LEAVES, round, report, |report| leaves(programs, &logs, round, report))?;
         turn(DECIDE, round, report, |report| replay(programs, small, records, round, report))?;
         turn(LOG, round, report, |report| prove(programs, &logs, round, report))?;
-        small.fill(programs, &crashed, records / 2, &["--crash"])?;
+        small.fill(programs, &crashed, CRASHED_CALLS.min(4 * records), &["--crash"])?;
         turn(LOG, round, report, |report| recover(programs, &crashed, round, report))?;
         if crashed.exists() {
             fs::remove_dir_all(&crashed)?;
@@ -86,6 +89,16 @@ pub(super) fn add_checked(report: &mut Report, name: &str, round: usize, (entrie
     report.add(name, round, "per_million", seconds / entries * MILLION);
 }
 
+/// Walks the tiles of entries of the log itself, without any private part.
+fn leaves(programs: &Programs<'_>, logs: &[(&str, Exported)], round: usize, report: &mut Report) -> anyhow::Result<()> {
+    let Some((_, log)) = logs.first() else { return Ok(()) };
+    let mut verify = Programs::on_one_core(programs.verify);
+    verify.arg("leaves").arg(log.ledger.join("log")).arg("--key").arg(&log.key).arg("--json");
+    let (answer, seconds) = answered(&mut verify)?;
+    add_checked(report, LEAVES, round, (number(&answer, "/entries")?, seconds));
+    Ok(())
+}
+
 fn replay(
     programs: &Programs<'_>,
     small: &Small,
@@ -121,6 +134,8 @@ fn recover(programs: &Programs<'_>, crashed: &Path, round: usize, report: &mut R
     fs::remove_dir_all(crashed)?;
     let (seconds, bytes) = (number(&answer, "/seconds")?, number(&answer, "/wal_bytes")?);
     report.add(LOG, round, "recovery_s", seconds);
+    report.add(LOG, round, "segments_gib", bytes / GIB);
+    report.add(LOG, round, "recovery_read_gib", number(&answer, "/read_bytes")? / GIB);
     report.add(LOG, round, "recovery_s_per_gib", seconds / bytes * GIB);
     Ok(())
 }

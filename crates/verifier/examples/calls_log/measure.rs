@@ -14,18 +14,25 @@ use serde_json::{Value, json};
 
 use crate::{Failure, like};
 
-/// Opens a log that was not closed, and says how long that took.
+/// Opens a log that was not closed, and says how long that took and how many bytes were read.
 pub(crate) fn recover(dir: &Path) -> Result<Value, Failure> {
     let origin = Reader::open(dir)?.verifier_key()?.parse::<VerifierKey>()?.name().to_owned();
     let bytes = written(&dir.join("wal"))?;
-    let began = Instant::now();
+    let (began, before) = (Instant::now(), read_bytes()?);
     let (ledger, recovery) = crate::open(dir, &origin)?;
-    let seconds = began.elapsed().as_secs_f64();
+    let (seconds, read) = (began.elapsed().as_secs_f64(), read_bytes()?.saturating_sub(before));
     ledger.stop()?;
     Ok(json!({
-        "seconds": seconds, "wal_bytes": bytes, "entries": recovery.entries, "interrupted": recovery.interrupted,
-        "unclean": recovery.unclean,
+        "seconds": seconds, "wal_bytes": bytes, "read_bytes": read, "entries": recovery.entries,
+        "interrupted": recovery.interrupted, "unclean": recovery.unclean,
     }))
+}
+
+/// Returns how many bytes this process read so far, from files in memory too.
+fn read_bytes() -> Result<u64, Failure> {
+    let text = fs::read_to_string("/proc/self/io")?;
+    let read = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+    Ok(read.ok_or("the system does not say how much was read")?.parse()?)
 }
 
 /// Makes receipts of entries all over the log.
