@@ -54,9 +54,9 @@ impl Draft {
     /// Makes a draft of `entry` in no chain. Its private part has `main` as [`Field::Main`], unless that is empty.
     #[must_use]
     pub fn new(entry: Entry, main: impl Into<Bytes>) -> Self {
-        let draft = Self { entry, private: Fields::default(), chains: Arc::default() };
-        let main = main.into();
-        if main.is_empty() { draft } else { draft.with(Field::Main, main) }
+        let main = Some(main.into()).filter(|main| !main.is_empty());
+        let private = main.map(|main| (Field::Main, main)).into_iter().collect();
+        Self { entry, private, chains: Arc::default() }
     }
 
     /// Sets a field of the private part.

@@ -399,11 +399,10 @@ impl Queue {
 
 impl State {
     /// Gives an entry its index and its places, and takes it.
-    fn push(&mut self, ready: Ready, awaited: Awaited) -> Result<Ticket, Unavailable> {
-        let Ready { mut entry, sealed, .. } = ready;
+    fn push(&mut self, mut ready: Ready, awaited: Awaited) -> Result<Ticket, Unavailable> {
         let index = self.next;
-        self.places.link(&mut entry, index);
-        let Some(leaf) = self.work.write(&entry, &sealed) else {
+        self.places.link(&mut ready.entry, index);
+        let Some(leaf) = self.work.write(&ready.entry, &ready.sealed) else {
             // It was measured with the longest numbers, so this does not happen; after it, there would be a gap.
             self.mode = Mode::Fenced;
             return Err(Unavailable::Fenced);
@@ -412,11 +411,11 @@ impl State {
         self.next += 1;
         self.work.since.get_or_insert_with(Instant::now);
         self.work.awaited += usize::from(awaited != Awaited::Nobody);
-        let at_ms = entry.at_ms;
+        let at_ms = ready.entry.at_ms;
         self.work.last_at_ms = at_ms;
         self.work.leaves.push(hash);
         self.work.slots.push(Arc::clone(&slot));
-        self.work.changes.extend(Change::of(entry, index));
+        self.work.changes.extend(Change::of(ready.entry, index));
         Ok(Ticket { index, leaf: hash, at_ms, slot })
     }
 }

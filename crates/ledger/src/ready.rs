@@ -91,6 +91,7 @@ impl Ready {
             entry.nonce = Some(sealer.nonces.draw().map_err(|_| Unavailable::Fenced)?);
         }
         entry.key_epoch = Some(owner.epoch);
+        let key = key.begin();
         entry.private = key.commit(entry, &self.fields);
         self.sealed = seal::seal(&key, entry, &self.fields).ok_or(Unavailable::TooLong)?;
         Ok(())

@@ -15,12 +15,10 @@ use aws_lc_rs::{
     cipher::{AES_256, DecryptingKey, DecryptionContext, EncryptingKey, EncryptionContext, UnboundCipherKey},
     iv::FixedLength,
 };
-use hmac::{Hmac, KeyInit, Mac};
 use proof::{
-    commit::{Field, Fields, Openings, SaltKey},
+    commit::{Begun, Field, Fields, Openings},
     entry::Entry,
 };
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::bytes;
@@ -29,7 +27,7 @@ const LABEL: &[u8] = b"exeat/seal/v3";
 
 /// Returns `fields` sealed as the private part of `entry`, which must have its kind, call, nonce and commitment; `None` if there
 /// is no commitment, or if the library refuses, which it does to nothing of these lengths.
-pub(crate) fn seal(key: &SaltKey, entry: &Entry, fields: &Fields) -> Option<Vec<u8>> {
+pub(crate) fn seal(key: &Begun, entry: &Entry, fields: &Fields) -> Option<Vec<u8>> {
     let (key, block) = derived(key, entry)?;
     let mut text = encode(fields);
     EncryptingKey::ctr(key).ok()?.less_safe_encrypt(&mut text, EncryptionContext::Iv128(block)).ok()?;
@@ -37,7 +35,7 @@ pub(crate) fn seal(key: &SaltKey, entry: &Entry, fields: &Fields) -> Option<Vec<
 }
 
 /// Opens the private part of `entry`; `None` if it is not what the entry commits to.
-pub(crate) fn open(key: &SaltKey, entry: &Entry, sealed: &[u8]) -> Option<Openings> {
+pub(crate) fn open(key: &Begun, entry: &Entry, sealed: &[u8]) -> Option<Openings> {
     let (derived, block) = derived(key, entry)?;
     let mut text = Zeroizing::new(sealed.to_vec());
     DecryptingKey::ctr(derived).ok()?.decrypt(&mut text, DecryptionContext::Iv128(block)).ok()?;
@@ -45,26 +43,19 @@ pub(crate) fn open(key: &SaltKey, entry: &Entry, sealed: &[u8]) -> Option<Openin
     Some(key.open(entry, &fields)).filter(|openings| openings.commitment() == entry.private)
 }
 
-fn derived(key: &SaltKey, entry: &Entry) -> Option<(UnboundCipherKey, FixedLength<16>)> {
+fn derived(key: &Begun, entry: &Entry) -> Option<(UnboundCipherKey, FixedLength<16>)> {
     let block: [u8; 16] = *entry.private.as_ref()?.first_chunk()?;
-    let mut padded = Zeroizing::new([0; 64]);
-    padded.split_at_mut(32).0.copy_from_slice(key.bytes());
-    let mac = Hmac::<Sha256>::new((&*padded).into())
-        .chain_update(LABEL)
-        .chain_update([entry.kind.ordinal()])
-        .chain_update(entry.call.unwrap_or_default())
-        .chain_update(entry.nonce.unwrap_or_default());
-    let derived: Zeroizing<[u8; 32]> = Zeroizing::new(mac.finalize().into_bytes().into());
+    let derived = key.derive(LABEL, entry, &[]);
     Some((UnboundCipherKey::new(&AES_256, &*derived).ok()?, block.into()))
 }
 
 fn encode(fields: &Fields) -> Vec<u8> {
-    let length: usize = fields.iter().map(|(_, value)| 6 + value.len()).sum();
+    let length: usize = fields.into_iter().map(|(_, value)| 6 + value.len()).sum();
     let mut text = Vec::with_capacity(length);
-    for (field, value) in fields.iter() {
+    for (field, value) in fields {
         text.push(field.id());
-        bytes::put_leb128(&mut text, bytes::size(&value));
-        text.extend_from_slice(&value);
+        bytes::put_leb128(&mut text, bytes::size(value));
+        text.extend_from_slice(value);
     }
     text
 }
@@ -94,12 +85,12 @@ pub(crate) fn rewritten(text: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use proof::entry::Kind;
+    use proof::{commit::SaltKey, entry::Kind};
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
-    fn entry(key: &SaltKey, fields: &Fields) -> Entry {
+    fn entry(key: &Begun, fields: &Fields) -> Entry {
         let mut entry = Entry { call: Some([5; 16]), ..Entry::new(Kind::Open) };
         entry.private = key.commit(&entry, fields);
         entry
@@ -116,13 +107,13 @@ mod tests {
         fn a_sealed_private_part_opens_under_its_own_key_and_entry_alone(
             fields in any_fields(), key: [u8; 32], bit: prop::sample::Index,
         ) {
-            let secret = SaltKey::new(key);
+            let secret = SaltKey::new(key).begin();
             let entry = entry(&secret, &fields);
             let mut sealed = seal(&secret, &entry, &fields).unwrap();
             prop_assert_eq!(open(&secret, &entry, &sealed), Some(secret.open(&entry, &fields)));
             let mut other = key;
             other[0] ^= 1;
-            prop_assert_eq!(open(&SaltKey::new(other), &entry, &sealed), None);
+            prop_assert_eq!(open(&SaltKey::new(other).begin(), &entry, &sealed), None);
             prop_assert_eq!(open(&secret, &Entry { call: Some([6; 16]), ..entry.clone() }, &sealed), None);
             let shorter = &sealed[..bit.index(sealed.len())];
             prop_assert_eq!(open(&secret, &entry, shorter), None);
@@ -144,7 +135,7 @@ mod tests {
     #[test]
     fn what_is_sealed_cannot_be_read_in_the_bytes() {
         let fields = Fields::default().with(Field::Main, Bytes::from_static(b"nationality: Ruritanian"));
-        let key = SaltKey::new([1; 32]);
+        let key = SaltKey::new([1; 32]).begin();
         let sealed = seal(&key, &entry(&key, &fields), &fields).unwrap();
         assert_eq!(sealed.len(), 2 + 23);
         assert!(!sealed.windows(10).any(|window| window == b"Ruritanian"));

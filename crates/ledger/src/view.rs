@@ -75,7 +75,7 @@ impl View {
             Err(NoKey::Destroyed) => return Ok(Private::Withheld),
             Err(NoKey::Unknown) => return Err(damaged),
         };
-        seal::open(&key, entry, sealed).map(Private::Open).ok_or(damaged)
+        seal::open(&key.begin(), entry, sealed).map(Private::Open).ok_or(damaged)
     }
 
     /// Returns field 1 of the entry at `earlier`, which must be one of the same subject.

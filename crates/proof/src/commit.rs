@@ -45,17 +45,38 @@ impl SaltKey {
         &self.0
     }
 
+    /// Begins what follows from the key for one entry: the part of it that is the same for every salt.
+    #[must_use]
+    pub fn begin(&self) -> Begun {
+        Begun(keyed(&*self.0))
+    }
+}
+
+/// A [`SaltKey`] that HMAC-SHA-256 was begun with, once for all that follows from it for an entry.
+///
+/// It is worth as much as the key and is not wiped: it must not outlive the work on one entry.
+pub struct Begun(Hmac<Sha256>);
+
+impl Begun {
     /// Returns the salt of `field` of `entry`, which must have its kind, call and nonce already.
     ///
     /// Two entries of one subject and epoch have the same salts only if kind, call and nonce are the same.
     #[must_use]
     pub fn salt(&self, entry: &Entry, field: Field) -> Salt {
-        let call = entry.call.unwrap_or_default();
-        let nonce = entry.nonce.unwrap_or_default();
-        let mac = keyed(&*self.0).chain_update(SALT).chain_update([entry.kind.ordinal()]);
-        let mac = mac.chain_update(call).chain_update(nonce).chain_update([field.id()]);
-        let tag: [u8; 32] = mac.finalize().into_bytes().into();
-        tag.first_chunk().copied().unwrap_or_default()
+        self.derive(SALT, entry, &[field.id()]).first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Returns what follows from the key for `entry`, which must have its kind, call and nonce already: HMAC-SHA-256 of the
+    /// label, kind (1 byte), call (or 16 zero bytes), nonce (or 8), and `more`.
+    #[must_use]
+    pub fn derive(&self, label: &[u8], entry: &Entry, more: &[u8]) -> Zeroizing<[u8; 32]> {
+        let mut mac = self.0.clone();
+        mac.update(label);
+        mac.update(&[entry.kind.ordinal()]);
+        mac.update(&entry.call.unwrap_or_default());
+        mac.update(&entry.nonce.unwrap_or_default());
+        mac.update(more);
+        Zeroizing::new(mac.finalize().into_bytes().into())
     }
 
     /// Opens every one of `fields` as the private part of `entry`, which must have its kind, call and nonce already.
@@ -68,7 +89,10 @@ impl SaltKey {
     /// there are no fields.
     #[must_use]
     pub fn commit(&self, entry: &Entry, fields: &Fields) -> Option<Commitment> {
-        self.open(entry, fields).commitment()
+        combine(fields.into_iter().map(|(field, value)| {
+            let salt = self.salt(entry, *field);
+            (*field, commit_to_field(*field, &salt, value))
+        }))
     }
 }
 
@@ -136,7 +160,7 @@ mod tests {
     /// Made with another implementation: the `hmac` and `hashlib` of Python, after `docs/log-format.md` section 2.
     #[test]
     fn salts_and_commitments_are_those_another_implementation_makes() {
-        let key = counting();
+        let key = counting().begin();
         let facts = key.salt(&open(), Field::Main);
         assert_eq!(hex(&facts), "78b7cff235041bb47f39582fcd156b05");
         assert_eq!(hex(&key.salt(&open(), Field::Request)), "29bac4aaefdbfc99bb6d3b741e92d7cd");
@@ -156,7 +180,7 @@ mod tests {
     #[test]
     fn an_entry_without_a_call_is_salted_by_its_nonce() {
         let change = Entry { nonce: Some(*b"nonce123"), ..Entry::new(Kind::Registry) };
-        assert_eq!(hex(&counting().salt(&change, Field::Main)), "c2e4604277164544842905474714d6f4");
+        assert_eq!(hex(&counting().begin().salt(&change, Field::Main)), "c2e4604277164544842905474714d6f4");
     }
 
     proptest! {
@@ -172,7 +196,7 @@ mod tests {
 
     #[test]
     fn without_fields_there_is_no_commitment() {
-        assert_eq!(counting().commit(&open(), &Fields::default()), None);
+        assert_eq!(counting().begin().commit(&open(), &Fields::default()), None);
         assert_eq!(combine([]), None);
     }
 
@@ -185,7 +209,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_withheld_the_rest_opens_the_commitment(key: [u8; 32], fields in any_fields(), shown: u8) {
-            let key = SaltKey::new(key);
+            let key = SaltKey::new(key).begin();
             let commitment = key.commit(&open(), &fields);
             let openings = key.open(&open(), &fields).showing(|field| shown & (1 << field.id()) != 0);
             prop_assert_eq!(openings.commitment(), commitment);
@@ -198,7 +222,7 @@ mod tests {
         fn another_salt_value_or_set_of_fields_does_not_open_it(
             key: [u8; 32], fields in any_fields(), at: Index, bit in 0_usize..128,
         ) {
-            let key = SaltKey::new(key);
+            let key = SaltKey::new(key).begin();
             let honest = key.open(&open(), &fields);
             let commitment = honest.commitment();
             let (chosen, _) = honest.iter().nth(at.index(fields.iter().count())).unwrap();

@@ -173,7 +173,7 @@ mod tests {
         let mut entry = Entry { nonce: Some([1; 8]), key_epoch: Some(8_104), ..Entry::new(Kind::Admin) };
         entry.code = Some(ShardEvent::Checkpoint.code().to_owned());
         let fields = Fields::default().with(Field::Main, Bytes::from(shard(size)));
-        let openings = SaltKey::new([3; 32]).open(&entry, &fields);
+        let openings = SaltKey::new([3; 32]).begin().open(&entry, &fields);
         entry.private = openings.commitment();
         let Some((_, Opening::Shown { salt, .. })) = openings.iter().next() else { panic!("withheld") };
         let leaf = entry.encode().unwrap();

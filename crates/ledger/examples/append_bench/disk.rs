@@ -13,6 +13,7 @@ use proof::tree::leaf_hash;
 use crate::{
     Failure, ours,
     run::{Run, Stopwatch},
+    schedule,
 };
 
 const FLOOR_BYTES: usize = 64 << 20;
@@ -20,29 +21,48 @@ const FLOOR_BLOCK: usize = 4_096;
 
 /// The floor's name.
 pub(crate) const FLOOR: &str = "floor: write and sync 4 KiB";
+/// The name of the floor on schedule.
+pub(crate) const FLOOR_ON_SCHEDULE: &str = "floor, 1,000 a second";
 /// The name of one sync per record.
 pub(crate) const SYNC_EACH: &str = "one fsync per record";
 
 /// Writes and syncs blocks of a file that has all its blocks, one after another.
 pub(crate) fn floor(place: &Path, time: Duration) -> Result<Run, Failure> {
     let path = place.join("floor");
-    std::fs::write(&path, vec![0; FLOOR_BYTES])?;
-    let file = File::options().write(true).open(&path)?;
-    file.sync_all()?;
-    let block = [7; FLOOR_BLOCK];
+    let file = written(&path)?;
     let watch = Stopwatch::start()?;
     let mut latencies = Vec::new();
     while watch.elapsed() < time {
         let started = Instant::now();
-        let offset = latencies.len() * FLOOR_BLOCK % FLOOR_BYTES;
-        file.write_all_at(&block, offset as u64)?;
-        file.sync_data()?;
+        write_and_sync(&file, latencies.len())?;
         latencies.push(started.elapsed());
     }
     let commits = latencies.len() as u64;
     let run = watch.stop(FLOOR, latencies, Some(commits))?;
     std::fs::remove_file(path)?;
     Ok(run)
+}
+
+/// Writes and syncs blocks of such a file as requests come.
+pub(crate) fn floor_on_schedule(place: &Path, time: Duration) -> Result<Run, Failure> {
+    let path = place.join("floor");
+    let file = written(&path)?;
+    let run = schedule::run(FLOOR_ON_SCHEDULE, time, |turn| write_and_sync(&file, turn as usize))?;
+    std::fs::remove_file(path)?;
+    Ok(run)
+}
+
+fn written(path: &Path) -> Result<File, Failure> {
+    std::fs::write(path, vec![0; FLOOR_BYTES])?;
+    let file = File::options().write(true).open(path)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+fn write_and_sync(file: &File, turn: usize) -> Result<(), Failure> {
+    let offset = turn * FLOOR_BLOCK % FLOOR_BYTES;
+    file.write_all_at(&[7; FLOOR_BLOCK], offset as u64)?;
+    Ok(file.sync_data()?)
 }
 
 /// Appends records to a file that grows, each with the hash of the one before, and syncs after each.

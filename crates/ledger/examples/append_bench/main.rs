@@ -6,17 +6,20 @@
 //! ```
 //! Each round measures, one after another, so that all see the same neighbors: the floor (4 KiB written and synced in
 //! a file that was written before, one at a time), one `fsync` per record (a growing file of hash-chained records),
-//! the log with 1, 64 and 256 entries outstanding, and, with `--postgres`, a hash chain kept by a function of
+//! the floor and the log at 1,000 requests a second, whose latencies count from when each was to begin (no request waits for
+//! the answer to another, so no stall is left out), the log with 1, 64 and 256 entries outstanding, and, with `--postgres`, a hash chain kept by a function of
 //! PostgreSQL with 1 and 64 clients, and plain inserts of 64 clients; with `--witness-log`, the journal of that package with
 //! a sync after each record, after 64, and with none. Entries are made as a gateway makes them: encoded, salted,
 //! committed to and hashed by the submitter. `cpu` is that of this whole process, callers included.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
+mod claims;
 mod disk;
 mod ours;
 mod postgres;
 mod report;
 mod run;
+mod schedule;
 mod witness_log;
 
 use std::{
@@ -29,6 +32,10 @@ use postgres::{Database, Statement};
 use report::Report;
 use run::Run;
 use witness_log::WitnessLog;
+
+// As in the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What goes wrong ends the measurement.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -98,7 +105,7 @@ fn measure(settings: &Settings, place: &Path) -> Result<Report, Failure> {
     let time = Duration::from_secs_f64(settings.seconds);
     let mut runs = Vec::new();
     for round in 0..settings.rounds {
-        for run in one_round(place, time, (database.as_ref(), witness_log.as_ref()))? {
+        for run in one_round(&place.join(round.to_string()), time, (database.as_ref(), witness_log.as_ref()))? {
             runs.push(Run { round, ..run });
         }
     }
@@ -113,11 +120,13 @@ fn one_round(
     time: Duration,
     (database, witness_log): (Option<&Database>, Option<&WitnessLog>),
 ) -> Result<Vec<Run>, Failure> {
+    // Logs are not removed before the end: without a journal, ext4 looks at every file that was just removed for each new one.
+    std::fs::create_dir(place)?;
     let mut runs = vec![disk::floor(place, time)?, disk::sync_each(place, time)?];
+    runs.push(disk::floor_on_schedule(place, time)?);
+    runs.push(ours::appends_on_schedule(&place.join("ours-on-schedule"), time)?);
     for outstanding in ours::OUTSTANDING {
-        let dir = place.join(format!("ours-{outstanding}"));
-        runs.push(ours::appends(&dir, time, outstanding)?);
-        std::fs::remove_dir_all(dir)?;
+        runs.push(ours::appends(&place.join(format!("ours-{outstanding}")), time, outstanding)?);
     }
     if let Some(database) = database {
         for statement in [Statement::ChainAlone, Statement::Chain, Statement::Insert] {

@@ -17,10 +17,14 @@ use terms::SystemClock;
 use crate::{
     Failure,
     run::{Run, Stopwatch},
+    schedule,
 };
 
 /// How many entries are kept outstanding, in one measurement each.
 pub(crate) const OUTSTANDING: [usize; 3] = [1, 64, 256];
+
+/// The name of entries on schedule.
+pub(crate) const ON_SCHEDULE: &str = "ledger, 1,000 a second";
 
 /// Returns the name of a measurement.
 pub(crate) fn name(outstanding: usize) -> String {
@@ -48,6 +52,18 @@ pub(crate) fn appends(dir: &Path, time: Duration, outstanding: usize) -> Result<
     })?;
     let commits = ledger.health().commits - commits;
     let run = watch.stop(&name(outstanding), latencies, Some(commits))?;
+    ledger.stop()?;
+    Ok(run)
+}
+
+/// Appends entries as requests come.
+pub(crate) fn appends_on_schedule(dir: &Path, time: Duration) -> Result<Run, Failure> {
+    let ledger = open(dir)?;
+    std::thread::sleep(Duration::from_millis(500));
+    let run = schedule::run(ON_SCHEDULE, time, |turn| {
+        drop(ledger.append(draft(turn.into(), None))?.wait()?);
+        Ok(())
+    })?;
     ledger.stop()?;
     Ok(run)
 }

@@ -4,7 +4,14 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::{Failure, disk, ours, postgres::Statement, run::Run, witness_log};
+use crate::{
+    Failure,
+    claims::{self, Claim, Target},
+    disk, ours,
+    postgres::Statement,
+    run::Run,
+    witness_log,
+};
 
 /// All rounds.
 pub(crate) struct Report {
@@ -22,10 +29,10 @@ pub(crate) struct Report {
 
 /// Median, smallest and largest over the rounds.
 #[derive(Clone, Copy)]
-struct Spread {
-    median: f64,
-    least: f64,
-    most: f64,
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
 }
 
 /// A figure of one contender over that of another in the same round.
@@ -57,6 +64,8 @@ impl Report {
         for Ratio { about, spread } in self.ratios() {
             lines.push(format!("{about}: {:.2} ({:.2}..{:.2})", spread.median, spread.least, spread.most));
         }
+        lines.push(self.machine());
+        lines.extend(self.claims());
         lines.join("\n")
     }
 
@@ -83,6 +92,7 @@ impl Report {
             "submit_us": self.submit.as_secs_f64() * 1e6,
             "runs": self.runs.iter().map(run).collect::<Vec<_>>(),
             "ratios": self.ratios().into_iter().map(ratio).collect::<Vec<_>>(),
+            "machine": self.machine(), "claims": self.claims(),
         })
     }
 
@@ -116,12 +126,35 @@ impl Report {
             None => "\nPostgreSQL: not run.\n".to_owned(),
         };
         let stored = self.of(&witness_log::name(1)).first().and_then(|run| run.stored);
-        match (&self.witness_log, stored) {
+        text += &match (&self.witness_log, stored) {
             (Some(version), Some(bytes)) => {
-                text + &format!("\nwitness-log {version}: {bytes:.0} bytes on disk for each record.\n")
+                format!("\nwitness-log {version}: {bytes:.0} bytes on disk for each record.\n")
             }
-            _ => text + "\nwitness-log: not run.\n",
-        }
+            _ => "\nwitness-log: not run.\n".to_owned(),
+        };
+        let claims: String = self.claims().iter().map(|claim| format!("- {claim}\n")).collect();
+        text + &format!("\n{}.\n\n### Claims\n\n{claims}", self.machine())
+    }
+
+    fn machine(&self) -> String {
+        let ours = ours::OUTSTANDING.map(ours::name);
+        claims::machine(spread(
+            self.runs.iter().filter(|run| ours.contains(&run.name)).filter_map(|run| run.foreign).collect(),
+        ))
+    }
+
+    /// Says of each goal whether it is met.
+    fn claims(&self) -> Vec<String> {
+        let many = Row::of("", self.of(&ours::name(256)));
+        let on_schedule =
+            |figure| self.ratio("", ours::ON_SCHEDULE, disk::FLOOR_ON_SCHEDULE, figure).map(|ratio| ratio.spread);
+        let claim = |what, value, target| Claim { what, value, target }.line();
+        vec![
+            claim("appends/s at 256 outstanding (A1)", Some(many.rate), Target::AtLeast(200_000.0)),
+            claim("CPU us per append at 256 outstanding (A2)", many.cpu, Target::AtMost(5.0)),
+            claim("times the floor's p50 at 1,000/s (A3)", on_schedule(|run| millis(run.p50)), Target::AtMost(1.3)),
+            claim("times the floor's p99 at 1,000/s (A3)", on_schedule(|run| millis(run.p99)), Target::AtMost(2.0)),
+        ]
     }
 
     /// One row per contender, in the order of the first round.

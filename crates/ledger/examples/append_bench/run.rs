@@ -1,6 +1,9 @@
 //! One measurement.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::Failure;
 
@@ -24,6 +27,8 @@ pub(crate) struct Run {
     pub(crate) p99: Duration,
     /// Bytes on disk of one record, where they were looked at.
     pub(crate) stored: Option<f64>,
+    /// What share of the processors was busy with anything else than this process, where it was looked at.
+    pub(crate) foreign: Option<f64>,
 }
 
 impl Run {
@@ -42,12 +47,13 @@ impl Run {
 pub(crate) struct Stopwatch {
     begin: Instant,
     cpu: Duration,
+    busy: Duration,
 }
 
 impl Stopwatch {
     /// Begins now.
     pub(crate) fn start() -> Result<Self, Failure> {
-        Ok(Self { begin: Instant::now(), cpu: process_cpu()? })
+        Ok(Self { begin: Instant::now(), cpu: process_cpu()?, busy: all_cpu()? })
     }
 
     /// Returns how long it has gone on.
@@ -58,7 +64,10 @@ impl Stopwatch {
     /// Ends it.
     pub(crate) fn stop(self, name: &str, latencies: Vec<Duration>, commits: Option<u64>) -> Result<Run, Failure> {
         let cpu = process_cpu()?.saturating_sub(self.cpu);
-        Ok(Run { cpu: Some(cpu), ..of_latencies(name, latencies, commits, self.begin.elapsed()) })
+        let others = all_cpu()?.saturating_sub(self.busy).saturating_sub(cpu);
+        let there = self.begin.elapsed() * u32::try_from(thread::available_parallelism()?.get())?;
+        let run = of_latencies(name, latencies, commits, self.begin.elapsed());
+        Ok(Run { cpu: Some(cpu), foreign: Some(others.as_secs_f64() / there.as_secs_f64()), ..run })
     }
 }
 
@@ -80,6 +89,7 @@ pub(crate) fn of_latencies(name: &str, mut latencies: Vec<Duration>, commits: Op
         p50,
         p99,
         stored: None,
+        foreign: None,
     }
 }
 
@@ -87,8 +97,20 @@ pub(crate) fn of_latencies(name: &str, mut latencies: Vec<Duration>, commits: Op
 fn process_cpu() -> Result<Duration, Failure> {
     let text = std::fs::read_to_string("/proc/self/stat")?;
     let (_, fields) = text.rsplit_once(')').ok_or("no `/proc/self/stat`")?;
+    ticks(fields.split_whitespace().skip(11).take(2))
+}
+
+/// Returns the processor time of everything on this machine but rest, and what the hypervisor gave to others.
+fn all_cpu() -> Result<Duration, Failure> {
+    let text = std::fs::read_to_string("/proc/stat")?;
+    let fields = text.split_whitespace().skip(1).take(8).enumerate();
+    // The fourth is idle time, the fifth that of waiting for a disk.
+    ticks(fields.filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, field)| field))
+}
+
+fn ticks<'a>(fields: impl Iterator<Item = &'a str>) -> Result<Duration, Failure> {
     let mut ticks = 0;
-    for field in fields.split_whitespace().skip(11).take(2) {
+    for field in fields {
         ticks += field.parse::<u64>()?;
     }
     Ok(Duration::from_millis(ticks * 10))

@@ -85,6 +85,16 @@ impl Fields {
     }
 }
 
+impl<'a> IntoIterator for &'a Fields {
+    type Item = &'a (Field, Bytes);
+    type IntoIter = std::slice::Iter<'a, (Field, Bytes)>;
+
+    /// Goes through fields and values in rising order.
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.0.iter()
+    }
+}
+
 impl FromIterator<(Field, Bytes)> for Fields {
     fn from_iter<I: IntoIterator<Item = (Field, Bytes)>>(fields: I) -> Self {
         fields.into_iter().fold(Self::default(), |all, (field, value)| all.with(field, value))
