@@ -170,7 +170,7 @@ impl Log {
         let by_call = matches!(entry.kind, Kind::Open | Kind::Close | Kind::Refusal);
         entry.nonce = (!by_call && !fields.is_empty()).then_some(index.to_be_bytes());
         entry.key_epoch = (!fields.is_empty()).then_some(8_105);
-        entry.private = salts().commit(&entry, &fields);
+        entry.private = salts().begin().commit(&entry, &fields);
         let links: Vec<_> = self.chains(draft).into_iter().map(|chain| heads.next(index, chain)).collect();
         entry.links = entry.links.or_else(|| (!links.is_empty()).then_some(links));
         if entry.kind == Kind::Heads {
@@ -179,7 +179,7 @@ impl Log {
         }
         // Of a log that lies, too.
         let _ = heads.apply(index, &entry);
-        BundleEntry { index, leaf: entry.encode().unwrap(), fields: salts().open(&entry, &fields) }
+        BundleEntry { index, leaf: entry.encode().unwrap(), fields: salts().begin().open(&entry, &fields) }
     }
 
     /// The chains of an entry, in order: of the only caller, its key, and the model.
