@@ -2,10 +2,15 @@
 
 use std::ops::RangeInclusive;
 
-use parquet::file::{
-    metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
-    statistics::Statistics,
+use parquet::{
+    file::{
+        metadata::{ColumnChunkMetaDataBuilder, LevelHistogram, RowGroupMetaData},
+        statistics::{Statistics, ValueStatistics},
+    },
+    schema::types::ColumnDescriptor,
 };
+
+use crate::pages::GROUP_ROWS;
 
 /// Columns that queries narrow down by, and the only ones of which smallest and largest value are said.
 pub(crate) const NARROWED: [&str; 2] = ["index", "recorded_at"];
@@ -23,29 +28,33 @@ impl Bounds {
         }
     }
 
-    /// Returns true if the group of all rows that were taken says these bounds and no others.
+    /// Returns true if the group of all rows that were taken says these bounds.
     pub(crate) fn are_said(&self, group: &RowGroupMetaData) -> bool {
-        let said = |name| group.columns().iter().find(|column| column.column_path().string() == name)?.statistics();
-        NARROWED.into_iter().zip(&self.0).all(|(name, range)| said(name).and_then(range_of) == *range)
+        NARROWED.into_iter().zip(&self.0).all(|(name, range)| said(name, group) == *range)
     }
 }
 
-/// Returns true if nothing is said of rows but bounds, and those of no other columns: no indices of pages, no filters, no order.
-pub(crate) fn are_all(metadata: &ParquetMetaData) -> bool {
-    let plain = |group: &RowGroupMetaData| group.sorting_columns().is_none() && group.columns().iter().all(is_plain);
-    metadata.row_groups().iter().all(plain)
+/// Says the bounds that a row group says of a column, as our writer says them; nothing of a column without.
+pub(crate) fn said_again(
+    built: ColumnChunkMetaDataBuilder,
+    column: &ColumnDescriptor,
+    group: &RowGroupMetaData,
+) -> ColumnChunkMetaDataBuilder {
+    let name = column.path().string();
+    let range = said(&name, group).filter(|_| NARROWED.contains(&name.as_str()));
+    let Some((least, most)) = range.map(RangeInclusive::into_inner) else { return built };
+    let statistics = ValueStatistics::new(Some(least.cast_signed()), Some(most.cast_signed()), None, Some(0), false);
+    let mut levels = LevelHistogram::try_new(column.max_def_level());
+    levels.iter_mut().for_each(|levels| levels.increment_by(column.max_def_level(), GROUP_ROWS));
+    built
+        .set_statistics(Statistics::Int64(statistics.with_backwards_compatible_min_max(true)))
+        .set_definition_level_histogram(levels)
 }
 
-fn is_plain(column: &ColumnChunkMetaData) -> bool {
-    let more = [column.column_index_offset(), column.offset_index_offset(), column.bloom_filter_offset()];
-    let name = column.column_path().string();
-    more.iter().all(Option::is_none) && column.statistics().is_some() == NARROWED.contains(&name.as_str())
-}
-
-/// Returns the bounds in the statistics of a column of rising numbers; `None` if they say anything else.
-fn range_of(statistics: &Statistics) -> Option<RangeInclusive<u64>> {
-    let Statistics::Int64(numbers) = statistics else { return None };
-    let nothing_else = numbers.null_count_opt().is_none_or(|nulls| nulls == 0) && numbers.distinct_count().is_none();
-    let (least, most) = numbers.min_opt().zip(numbers.max_opt()).filter(|_| nothing_else)?;
+/// Returns the bounds that a row group says of a column of rising numbers; `None` if it says none, or any but numbers.
+fn said(name: &str, group: &RowGroupMetaData) -> Option<RangeInclusive<u64>> {
+    let column = group.columns().iter().find(|column| column.column_path().string() == name)?;
+    let Statistics::Int64(numbers) = column.statistics()? else { return None };
+    let (least, most) = numbers.min_opt().zip(numbers.max_opt())?;
     Some(u64::try_from(*least).ok()?..=u64::try_from(*most).ok()?)
 }

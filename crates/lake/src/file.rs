@@ -5,10 +5,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use arrow_schema::FieldRef;
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+use parquet::{
+    arrow::arrow_reader::{
+        ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    },
+    file::metadata::KeyValue,
 };
 use proof::{
     entry::Entry,
@@ -18,9 +20,10 @@ use proof::{
 use sha2::{Digest, Sha256};
 
 use crate::{
-    bounds::{self, Bounds},
+    bounds::Bounds,
     chains::Chains,
-    columns::{Rows, schema, schema_digest},
+    columns::{Rows, schema_digest},
+    footer,
     row::Record,
     span::{SPAN_LEAVES, Span},
 };
@@ -42,7 +45,13 @@ pub enum BadFile {
     /// The row groups are not those of the span.
     #[error("there are not 65,536 rows in each row group, or not as many groups as the span has")]
     Shape,
-    /// What it says of the rows of a group is not so, or more than is checked: an engine would leave out rows by it.
+    /// What stands here is no page that files of the lake have, or its header says what is not so.
+    #[error("what stands at byte {0} is not the page that it must be")]
+    Page(u64),
+    /// The footer says something else than pages, keys and columns: an engine would leave out or exchange rows by it.
+    #[error("the footer is not the one that belongs to the pages before it")]
+    Footer,
+    /// The bounds that it says of the rows of a group are not theirs: an engine would leave out rows by them.
     #[error("what it says beside the rows before {0} is not of these rows")]
     Bounds(u64),
     /// A row is no leaf.
@@ -91,16 +100,14 @@ impl File {
         if format != FORMAT {
             return Err(BadFile::Metadata("exeat.format"));
         }
-        if says("exeat.schema")? != hex(&schema_digest()) || !has_columns(&metadata) {
+        if says("exeat.schema")? != hex(&schema_digest()) {
             return Err(BadFile::Metadata("exeat.schema"));
         }
         let index = |key| says(key)?.parse().map_err(|_| BadFile::Metadata(key));
         let span = Span::new(index("exeat.first")?, index("exeat.last")?);
         let span = span.map_err(|_| BadFile::Metadata("exeat.last"))?;
         check_shape(&metadata, span)?;
-        if !bounds::are_all(metadata.metadata()) {
-            return Err(BadFile::Bounds(span.end()));
-        }
+        contained(|| footer::check(&bytes, metadata.metadata(), keys(&origin, span, &sealed, &root)))?;
         Ok(Self { bytes, metadata, origin, span, root, sealed })
     }
 
@@ -285,13 +292,18 @@ impl Sealed {
     }
 }
 
-/// Says whether the columns are those of the lake and no others.
-fn has_columns(metadata: &ArrowReaderMetadata) -> bool {
-    let is_same = |(one, other): (&FieldRef, &FieldRef)| {
-        one.name() == other.name() && one.data_type() == other.data_type() && one.is_nullable() == other.is_nullable()
-    };
-    let (there, wanted) = (metadata.schema().fields(), schema());
-    there.len() == wanted.fields().len() && there.iter().zip(wanted.fields()).all(is_same)
+/// Returns what the metadata of a file says, in the order it is written.
+pub(crate) fn keys(origin: &str, span: Span, sealed: &str, root: &str) -> Vec<KeyValue> {
+    let pairs = [
+        ("exeat.format", FORMAT.to_owned()),
+        ("exeat.origin", origin.to_owned()),
+        ("exeat.first", span.first().to_string()),
+        ("exeat.last", span.last().to_string()),
+        ("exeat.schema", hex(&schema_digest())),
+        ("exeat.private", sealed.to_owned()),
+        ("exeat.root", root.to_owned()),
+    ];
+    pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect()
 }
 
 fn said(metadata: &ArrowReaderMetadata) -> BTreeMap<String, String> {
@@ -320,7 +332,7 @@ fn contained<T>(work: impl FnOnce() -> Result<T, BadFile>) -> Result<T, BadFile>
     done.unwrap_or_else(|_| Err(BadFile::Parquet("the decoder gave up".to_owned())))
 }
 
-fn unreadable(error: impl std::fmt::Display) -> BadFile {
+pub(crate) fn unreadable(error: impl std::fmt::Display) -> BadFile {
     BadFile::Parquet(error.to_string())
 }
 

@@ -2,10 +2,7 @@
 
 use parquet::{
     basic::{Compression, Encoding, ZstdLevel},
-    file::{
-        metadata::KeyValue,
-        properties::{EnabledStatistics, WriterProperties, WriterVersion},
-    },
+    file::properties::{EnabledStatistics, WriterProperties, WriterVersion},
     schema::types::ColumnPath,
 };
 
@@ -18,8 +15,8 @@ const UNIQUE: [&str; 5] = ["commitment", "nonce", "root", "private", "leaf"];
 /// One page for all values of a row group, so that zstd sees what repeats.
 const PAGE_BYTES: usize = 16 << 20;
 
-/// Returns how a file with this metadata is written.
-pub(crate) fn of(metadata: Vec<KeyValue>) -> WriterProperties {
+/// Returns how a file is written.
+pub(crate) fn all() -> WriterProperties {
     let rows = usize::try_from(crate::span::SPAN_LEAVES).unwrap_or(usize::MAX);
     let mut builder = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
@@ -29,8 +26,7 @@ pub(crate) fn of(metadata: Vec<KeyValue>) -> WriterProperties {
         .set_data_page_size_limit(PAGE_BYTES)
         .set_dictionary_page_size_limit(PAGE_BYTES)
         .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_key_value_metadata(Some(metadata));
+        .set_offset_index_disabled(true);
     for column in RISING.map(ColumnPath::from) {
         builder = builder.set_column_dictionary_enabled(column.clone(), false);
         builder = builder.set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);

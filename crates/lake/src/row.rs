@@ -112,34 +112,34 @@ impl Links<'_> {
 
     /// Returns the links as they were, and notes them.
     fn to_links(&self, index: u64, subject: Option<[u8; 16]>, chains: &mut Chains) -> Result<Vec<Link>, BadRow> {
-        let rises = self.starts.is_sorted_by(|one, next| one.link < next.link);
-        let mut links = Vec::with_capacity(self.keys.len() + self.organizations.len() + self.models.len() + 2);
-        for (at, (class, id)) in (0..).zip(self.places(subject)?) {
-            links.push(self.link(at, index, (class, id), chains).ok_or(BadRow::Link)?);
+        let subject = if self.subject { Some(subject.ok_or(BadRow::Link)?) } else { None };
+        let in_force = self.in_force.then_some([0; 16]);
+        let places: [(Class, &[[u8; 16]]); 5] = [
+            (Class::Subject, subject.as_slice()),
+            (Class::Key, &self.keys),
+            (Class::Organization, &self.organizations),
+            (Class::Model, &self.models),
+            (Class::InForce, in_force.as_slice()),
+        ];
+        let mut starts = self.starts.iter().peekable();
+        let mut links = Vec::with_capacity(places.iter().map(|(_, ids)| ids.len()).sum());
+        for (class, ids) in places {
+            for id in ids {
+                let given = starts.next_if(|start| usize::try_from(start.link) == Ok(links.len()));
+                links.push(continued(given, index, class, *id, chains).ok_or(BadRow::Link)?);
+            }
         }
-        // No start is of a link that there is not.
-        let within = self.starts.last().is_none_or(|last| usize::try_from(last.link).is_ok_and(|at| at < links.len()));
-        if rises && within { Ok(links) } else { Err(BadRow::Link) }
+        // They rise, and none is of a link that there is not.
+        if starts.next().is_none() { Ok(links) } else { Err(BadRow::Link) }
     }
+}
 
-    /// Returns the link at `at`, which is given or follows, and notes it.
-    fn link(&self, at: u32, index: u64, (class, id): (Class, [u8; 16]), chains: &mut Chains) -> Option<Link> {
-        let Some(start) = self.starts.iter().find(|start| start.link == at) else {
-            return chains.follow(index, class, id);
-        };
-        let link = Link { class, id, seq: start.seq, back: start.back };
-        chains.note(index, &link);
-        Some(link)
-    }
-
-    /// Returns class and id of every link, in order.
-    fn places(&self, subject: Option<[u8; 16]>) -> Result<impl Iterator<Item = (Class, [u8; 16])>, BadRow> {
-        let subject = if self.subject { Some((Class::Subject, subject.ok_or(BadRow::Link)?)) } else { None };
-        let listed =
-            [(Class::Key, &self.keys), (Class::Organization, &self.organizations), (Class::Model, &self.models)];
-        let listed = listed.into_iter().flat_map(|(class, ids)| ids.iter().map(move |id| (class, *id)));
-        Ok(subject.into_iter().chain(listed).chain(self.in_force.then_some((Class::InForce, [0; 16]))))
-    }
+/// Returns the link of the entry at `index` in a chain, which is given or follows, and notes it.
+fn continued(given: Option<&Start>, index: u64, class: Class, id: [u8; 16], chains: &mut Chains) -> Option<Link> {
+    let Some(start) = given else { return chains.follow(index, class, id) };
+    let link = Link { class, id, seq: start.seq, back: start.back };
+    chains.note(index, &link);
+    Some(link)
 }
 
 fn is_narrow(number: u64) -> bool {

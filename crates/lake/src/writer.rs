@@ -14,8 +14,8 @@ use proof::{
 
 use crate::{
     chains::Chains,
-    columns::{Columns, schema, schema_digest},
-    file::{BadFile, FORMAT, File, Sealed},
+    columns::{Columns, schema},
+    file::{self, BadFile, File, Sealed},
     properties,
     row::{Record, Row},
     source::SourceError,
@@ -101,7 +101,7 @@ pub fn write<E>(
 where
     WriteError: From<E>,
 {
-    let mut writer = Writer::new(origin, span)?;
+    let mut writer = Writer::new()?;
     let mut records = records.fuse();
     for part in span.parts() {
         writer.group(part, &mut records)?;
@@ -111,7 +111,7 @@ where
         return Err(WriteError::Check { span, why: "the log gave other leaves".to_owned() });
     }
     let sealed = sealed.digest();
-    let bytes = finish(inner, root, &sealed)?;
+    let bytes = finish(inner, file::keys(origin, span, &hex(&sealed), &hex(root)))?;
     let check = |why: BadFile| WriteError::Check { span, why: why.to_string() };
     File::open(bytes.clone()).and_then(|file| file.verify(root)).map_err(check)?;
     Ok(Written { bytes, root: *root, sealed, left, first_at_ms, last_at_ms })
@@ -128,9 +128,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(origin: &str, span: Span) -> Result<Self, WriteError> {
-        let properties = properties::of(metadata(origin, span));
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    fn new() -> Result<Self, WriteError> {
+        let options = ArrowWriterOptions::new().with_properties(properties::all()).with_skip_arrow_metadata(true);
         let inner = ArrowWriter::try_new_with_options(Vec::new(), Arc::new(schema()), options).map_err(parquet)?;
         Ok(Self {
             inner,
@@ -225,21 +224,9 @@ impl Waiting {
     }
 }
 
-fn finish(mut writer: ArrowWriter<Vec<u8>>, root: &Hash, sealed: &Hash) -> Result<Bytes, WriteError> {
-    writer.append_key_value_metadata(KeyValue::new("exeat.private".to_owned(), hex(sealed)));
-    writer.append_key_value_metadata(KeyValue::new("exeat.root".to_owned(), hex(root)));
+fn finish(mut writer: ArrowWriter<Vec<u8>>, keys: Vec<KeyValue>) -> Result<Bytes, WriteError> {
+    keys.into_iter().for_each(|key| writer.append_key_value_metadata(key));
     Ok(writer.into_inner().map_err(parquet)?.into())
-}
-
-fn metadata(origin: &str, span: Span) -> Vec<KeyValue> {
-    let pairs = [
-        ("exeat.format", FORMAT.to_owned()),
-        ("exeat.origin", origin.to_owned()),
-        ("exeat.first", span.first().to_string()),
-        ("exeat.last", span.last().to_string()),
-        ("exeat.schema", hex(&schema_digest())),
-    ];
-    pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect()
 }
 
 fn parquet(error: impl std::fmt::Display) -> WriteError {

@@ -4,14 +4,6 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use lake::{BadFile, File, Record, SPAN_LEAVES, SourceError, Span, WriteError};
-use parquet::{
-    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder, arrow_writer::ArrowWriterOptions},
-    file::{
-        metadata::SortingColumn,
-        properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
-    },
-    schema::types::ColumnPath,
-};
 use proof::{
     entry::{Entry, Kind},
     tree::leaf_hash,
@@ -141,7 +133,7 @@ fn refused(files: &[(usize, File)]) -> usize {
 }
 
 /// Returns where the metadata begins: its length stands before the magic at the end.
-fn footer(bytes: &[u8]) -> usize {
+pub(crate) fn footer(bytes: &[u8]) -> usize {
     let (_, end) = bytes.split_at(bytes.len() - 8);
     bytes.len() - 8 - u32::from_le_bytes(*end.first_chunk().unwrap()) as usize
 }
@@ -150,10 +142,10 @@ fn footer(bytes: &[u8]) -> usize {
 fn a_changed_byte_of_the_columns_never_gives_other_leaves() {
     let (_, bytes) = plain();
     let end = footer(bytes);
-    let files = (0..48).map(|n| 4 + (end - 4) * n / 48).map(|at| (at, File::open(changed(at)).unwrap()));
-    let files: Vec<_> = files.collect();
-    let refused = refused(&files);
-    println!("{refused} of {} files with other columns are refused, of {} bytes", files.len(), bytes.len());
+    let places = (0..48).map(|n| 4 + (end - 4) * n / 48);
+    let files: Vec<_> = places.filter_map(|at| Some((at, File::open(changed(at)).ok()?))).collect();
+    let refused = 48 - files.len() + refused(&files);
+    println!("{refused} of 48 files with other columns are refused, of {} bytes", bytes.len());
     assert!(refused >= 40, "{refused}");
 }
 
@@ -170,62 +162,23 @@ fn a_changed_byte_of_the_metadata_never_gives_other_leaves() {
     assert!(unread >= 1_500 && some.len() >= 20 && refused >= 1, "{unread} {} {refused}", some.len());
 }
 
-/// Returns the file with each place changed, in its metadata alone, where these bytes stand.
-fn said_otherwise(bytes: &[u8], said: u64) -> Vec<Bytes> {
+/// Returns the file changed, in its metadata alone, wherever these bytes stand; and how often they do.
+fn said_otherwise(bytes: &[u8], said: u64) -> (usize, Bytes) {
     let said = said.to_le_bytes();
     let places = (footer(bytes)..bytes.len() - 8).filter(|at| bytes[*at..].starts_with(&said));
-    let otherwise = |at: usize| {
-        let mut file = bytes.to_vec();
-        file[at] ^= 1;
-        Bytes::from(file)
-    };
-    places.map(otherwise).collect()
+    let mut otherwise = bytes.to_vec();
+    (places.map(|at| otherwise[at] ^= 1).count(), otherwise.into())
 }
 
 #[test]
 fn a_file_that_says_other_bounds_than_its_rows_have_is_refused() {
     let (records, bytes) = sample();
     let at = |record: &Record| Entry::decode(&record.leaf).unwrap().at_ms;
-    let root = root(records);
     for said in [SPAN_LEAVES - 1, at(&records[0]), at(&records[records.len() - 1])] {
-        let files = said_otherwise(bytes, said);
-        let verified = files.iter().map(|file| File::open(file.clone()).and_then(|file| file.verify(&root)));
-        let refused = verified.filter(|verified| *verified == Err(BadFile::Bounds(SPAN_LEAVES))).count();
-        println!("{said} is said at {} places, {refused} of them count", files.len());
-        assert!(refused >= 1, "{said}: {refused} of {}", files.len());
+        let (places, file) = said_otherwise(bytes, said);
+        let verified = File::open(file).and_then(|file| file.verify(&root(records)));
+        assert_eq!((places, verified), (2, Err(BadFile::Bounds(SPAN_LEAVES))), "{said}");
     }
-}
-
-/// Writes the rows of a file again, with whatever else these properties put beside them.
-fn written_again(bytes: &Bytes, properties: impl FnOnce(WriterPropertiesBuilder) -> WriterPropertiesBuilder) -> Bytes {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
-    let metadata = reader.metadata().file_metadata().key_value_metadata().cloned();
-    let builder = WriterProperties::builder()
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_column_statistics_enabled(ColumnPath::from("index"), EnabledStatistics::Chunk)
-        .set_column_statistics_enabled(ColumnPath::from("recorded_at"), EnabledStatistics::Chunk)
-        .set_key_value_metadata(metadata);
-    let options = ArrowWriterOptions::new().with_properties(properties(builder).build()).with_skip_arrow_metadata(true);
-    let mut writer = ArrowWriter::try_new_with_options(Vec::new(), reader.schema().clone(), options).unwrap();
-    reader.build().unwrap().for_each(|rows| writer.write(&rows.unwrap()).unwrap());
-    writer.into_inner().unwrap().into()
-}
-
-#[test]
-fn a_file_that_says_more_of_its_rows_than_is_checked_is_refused() {
-    let (records, bytes) = sample();
-    let root = root(records);
-    let verified = |bytes: Bytes| File::open(bytes).and_then(|file| file.verify(&root));
-    let kind = || ColumnPath::from("kind");
-    verified(written_again(bytes, |same| same)).unwrap();
-    let refused = Err(BadFile::Bounds(SPAN_LEAVES));
-    let chunk = EnabledStatistics::Chunk;
-    assert_eq!(verified(written_again(bytes, |more| more.set_column_statistics_enabled(kind(), chunk))), refused);
-    assert_eq!(verified(written_again(bytes, |more| more.set_column_bloom_filter_enabled(kind(), true))), refused);
-    assert_eq!(verified(written_again(bytes, |more| more.set_offset_index_disabled(false))), refused);
-    let order = SortingColumn { column_idx: 2, descending: false, nulls_first: false };
-    assert_eq!(verified(written_again(bytes, |more| more.set_sorting_columns(Some(vec![order])))), refused);
 }
 
 #[test]

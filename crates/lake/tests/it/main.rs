@@ -8,9 +8,11 @@
 
 mod checkpoints;
 mod files;
+mod footers;
 mod late;
 mod memory;
 mod query;
+mod thrift;
 mod traffic;
 mod upload;
 mod world;
