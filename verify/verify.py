@@ -2,9 +2,9 @@
 """Checks the record of an Exeat gateway, offline, with nothing but Python's standard library.
 
 Written from docs/log-format.md alone: numbers in comments are sections and points of that page. It does not decide
-again (of points 9 to 11 it checks that each decision names the snapshot in force), does not check the desk's approvals
-in whole logs, nor verify what is not Ed25519: for time stamps there is `openssl ts -verify`; cosignatures with ML-DSA
-count for nothing. It reads everything into memory. Exit status: 0 if all holds, 1 if not, 2 if that is not known.
+again (of points 9 to 11 it checks that each decision names the snapshot in force), nor verify what is not Ed25519: for
+time stamps there is `openssl ts -verify`; cosignatures with ML-DSA count for nothing. Exit status: 0 if all holds, 1 if
+not, 2 if that is not known.
 """
 
 import argparse, base64, csv, hashlib, hmac, io, json, re, stat, struct, sys
@@ -12,7 +12,6 @@ from bisect import bisect_left
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from operator import add
 from pathlib import Path
 
 # Keys of an entry (1), and its kinds.
@@ -28,7 +27,9 @@ ENDS = ["open", "completed", "cut", "client_gone", "upstream_failed", "interrupt
 MOST = {"manifest.json": 1 << 24, **dict.fromkeys(["checkpoint", "log.vkey", "policy"], 1 << 20),
         **dict.fromkeys(["heads.json", "sums.json", "names.json"], 1 << 30)}  # bytes
 FILES = {"calls.csv", "entries", "hashes", *MOST}  # of a production
-CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)  # RFC 8785, for acts
+DESK = ("directive.", "license.", "approver.", "production.", "desk.")  # what codes of its entries begin with
+KINDS, VERBS = ["directive", "license"], ["apply", "stay", "vacate", "lift", "restore"]
+PLAIN = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)  # RFC 8785, for what `parse` has read
 
 
 class Wrong(Exception):
@@ -56,8 +57,7 @@ def check(name: str, about: str = ""):
 def read(path: Path) -> bytes:
     """Reads a regular file, not a link to one, of at most so many bytes as one of its name may have."""
     about, most = path.lstat(), MOST.get(path.name, 1 << 32)
-    good = stat.S_ISREG(about.st_mode) and about.st_size <= most
-    must(good, f"`{path}` is not a file of at most {most} bytes", "manifest")
+    must(stat.S_ISREG(about.st_mode) and about.st_size <= most, f"`{path}` is no file up to {most} bytes", "manifest")
     return path.read_bytes()
 
 
@@ -122,16 +122,36 @@ def parse(data: bytes, shape):
     """Reads JSON of a shape, in which no object names a member twice and every number is unsigned."""
     def members(pairs):
         must(len(dict(pairs)) == len(pairs), "a member of its JSON is named twice")
-        return dict(pairs)
+        # In their canonical order (RFC 8785 section 3.2.3).
+        return dict(sorted(pairs, key=lambda pair: pair[0].encode("utf-16-be")))
 
     def number(digits):
         must(re.fullmatch("[0-9]{1,20}", digits), f"`{digits[:40]}` is not an unsigned integer of 64 bits")
-        return int(digits)
+        return shaped(int(digits), int)
 
     must(data is not None, "a field that this needs is withheld")
-    value = json.loads(data.decode(), object_pairs_hook=members, parse_int=number, parse_float=number)
-    json.dumps(value, ensure_ascii=False).encode()  # which half a surrogate pair has no spelling for
+    value = json.loads(data.decode(), object_pairs_hook=members, parse_int=number, parse_float=number,
+                       parse_constant=number)
+    PLAIN.encode(value).encode()  # which half a surrogate pair has no spelling for
     return shaped(value, shape)
+
+
+def some(value: dict, shape: dict) -> Members:
+    """Reads members of an object that may have others; one that is absent is as good as none."""
+    return shaped({name: value.get(name) for name in shape}, shape)
+
+
+def deep(value) -> int:
+    """Says how many arrays and objects of what was parsed stand in one another."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inside is None else 1 + max(map(deep, inside), default=0)
+
+
+def canonical(value) -> bytes:
+    """Spells what was parsed as RFC 8785 has it, in which there is no number of more than 53 bits."""
+    text = PLAIN.encode(value)
+    json.loads(text, parse_int=lambda digits: must(int(digits) < 1 << 53, f"{digits} has no canonical spelling"))
+    return text.encode()
 
 
 # Ed25519 (RFC 8032): verification only, so nothing is secret and nothing needs constant time.
@@ -190,6 +210,7 @@ def verifier_key(text: str) -> Members:
 ENTRY = {**dict.fromkeys((VERSION, KIND, TIME, OPENED, OUTCOME, FACTS_AT, LEASE, EPOCH, COVERED), int), CALL: 16,
          SUBJECT: 16, SNAPSHOT: 32, PRIVATE: 32, NONCE: 8, ROOT: 32, METER: 8, MODEL: str, BASIS: [str], CODE: str,
          USAGE: dict, ASKED: str, LINKS: [(int, 16, int, int)]}
+BEGINNING, NOTE = {"origin": str, "key": str}, {"unclean": bool, "interrupted": int}
 SUMS = dict.fromkeys(["calls", "input", "output", "events"], int)
 SIDE = {"key": str, **dict.fromkeys(["completed", "early"], {"root": unhex, **SUMS}), "signature": unbase64}
 STATEMENT = {"format": "exeat-sums/v2", "model": str, "hour": int, "gateway": SIDE, "meter": SIDE,
@@ -205,11 +226,14 @@ MANIFEST = {"payloadType": "application/vnd.in-toto+json", "payload": unbase64,
 PAYLOAD = {"_type": "https://in-toto.io/Statement/v1", "subject": [{"name": str, "digest": {"sha256": unhex}}],
            "predicateType": "https://exeat.example/production/v1", "predicate": {
                "origin": str, "size": int, "selection": None, "custody": int, "engine": None}}
-CUSTODY = {"actor": str, "selection": None, "approvals": [
-    {"act": None, "approver": str, "role": str, "public_key": str, "jws": str}]}
-ACT = {"type": "approval/v1", "act": "produce", "kind": "production", "id": str, "version": int,
-       "document_sha256": unhex, "valid_until": moment}
+APPROVAL = {"act": None, "approver": str, "role": str, "public_key": str, "jws": str}
+CUSTODY = {"actor": str, "selection": None, "approvals": [APPROVAL]}
+ACT = {"type": "approval/v1", "act": str, "kind": str, "id": str, "version": int, "document_sha256": unhex,
+       "valid_until": moment}
 HEADER = {"alg": "EdDSA", "kid": str, "typ": "exeat-approval+jws"}
+ENVELOPE = {"version": int, "actor": str, "change": {"record": str, "body": None}}
+APPROVER = {"id": str, "role": str, "public_key": str, "revoked_at": (None, str)}
+GLASS = {"kind": str, "id": str, "version": int, "restore": (None, dict), "ended": None}
 
 
 class Checkpoint:
@@ -219,8 +243,7 @@ class Checkpoint:
     def __init__(self, data: bytes, key: Members) -> None:
         line = "\u2014 ([^\\s+\x7f-\x9f]+) ([^ \n]+)\n"
         found = re.fullmatch(f"((.+)\n(0|[1-9][0-9]{{0,18}})\n(.{{44}})\n)\n((?:{line}){{1,64}})", data.decode())
-        good = found and len(data) <= 1 << 18 and not re.search(b"[\0-\x09\x0b-\x1f]", data)
-        must(good, "is not three lines, an empty line and lines of signatures")
+        must(found and len(data) <= 1 << 18 and not re.search(b"[\0-\x09\x0b-\x1f]", data), "is no note of three lines")
         self.text, self.origin, self.size, self.root = found[1].encode(), found[2], int(found[3]), unbase64(found[4])
         self.lines = [(name, unbase64(sealed)) for name, sealed in re.findall(line, found[5])]
         must(all(len(sealed) > 4 for _, sealed in self.lines), "has a line that is not a signature")
@@ -281,8 +304,7 @@ class Shown:
             must(good, "lacks what belongs to its private part")
             links = entry.get(LINKS, [])
             self.chains = {bytes([of]) + name: (seq, back) for of, name, seq, back in links}
-            good = list(self.chains) == sorted(self.chains) and len(self.chains) == len(links)
-            good = good and (links or LINKS not in entry)
+            good = (links or LINKS not in entry) and [bytes([one[0]]) + one[1] for one in links] == sorted(self.chains)
             for of, name, seq, back in links:
                 good = good and 1 <= of <= 5 and (of < 5 or name == bytes(16)) and (seq == 0) == (back == 0)
             must(good, "has links that are not in order, or one that is not a link")
@@ -353,7 +375,7 @@ node = partial(sha, b"\1")  # joins two nodes of a tree (3)
 
 def summed(left: list, right: list) -> list:
     """Joins two nodes of a tree with sums (9): a hash, and the sums of calls, input, output and events."""
-    return [sha(b"\1", packed(*left), packed(*right)), *map(add, left[1:], right[1:])]
+    return [sha(b"\1", packed(*left), packed(*right)), *map(sum, zip(left[1:], right[1:]))]
 
 
 def extend(heads: dict, shown: Shown, key: bytes) -> None:
@@ -416,10 +438,11 @@ class Log:
             mine = not self.chain or self.chain.key in one.chains and entry.get(OPENED, one.index) > self.chain.first
             must(not mine or self.has_facts(one), "has no facts, or those of another", "facts")
             if kind == IN_FORCE:
-                must(document is None or named == sha(document), "names another document", "snapshot")
+                good = PRIVATE in entry and named is not None and (document is None or named == sha(document))
+                must(good, "names another document, or has none", "snapshot")
                 self.replaced[self.in_force], self.in_force = self.time, named
             elif one.decides and mine:
-                good = named == self.in_force or self.replaced.get(named, -GRACE) + GRACE >= self.time
+                good = named == self.in_force or self.replaced.get(named, -GRACE - 1) + GRACE >= self.time
                 must(named is not None and good, "names a snapshot that was not in force", "snapshot")
             if mine and goes_on:
                 self.follow(one, entry[OPENED])
@@ -446,8 +469,7 @@ class Log:
         good = all(entry.get(name) == about[name] for name in (CALL, MODEL))
         must(good and entry.get(SUBJECT) in (None, about.get(SUBJECT)), f"is not of the call of {at}")
         must(one.chains.keys() == self.opens[at].chains.keys(), "is not in the chains of its call")
-        late = ended and (one.kind != REDECISION or ended.time + GRACE < self.time)
-        must(not late, "is about a call that ended before")
+        must(not ended or one.kind == REDECISION and self.time <= ended.time + GRACE, "is about a call that has ended")
         lease, usage, outcome = self.leases.get(at, -1), entry.get(USAGE), entry.get(OUTCOME)
         if one.kind == MORE:
             must(entry[LEASE] > lease >= 0, "does not raise its lease", "lease")
@@ -464,19 +486,17 @@ class Log:
             self.hours.setdefault(one.hour, []).append(one)
 
     @check("order")
-    def process(self, one: Shown, genesis: tuple) -> None:
+    def process(self, one: Shown, genesis: list) -> None:
         """Checks points 6 and 7: how processes begin and end."""
         index, kind, document, clean = one.index, one.kind, one.fields.get(1), self.last in (GENESIS, STOP)
         ended = kind == CLOSE and one.entry.get(OUTCOME) == 5
         must((kind == GENESIS) == (index == 0), f"entry {index}: a genesis is the first entry and no other")
         must(kind == START or ended or not (self.interrupted or clean), f"a process has to start at entry {index}")
         if kind == GENESIS and document is not None:
-            said = parse(document, {"origin": str, "key": str})
-            must((said.origin, said.key) == genesis, "the genesis is that of another log")
+            must([*parse(document, BEGINNING).values()] == genesis, "the genesis is that of another log")
         if kind == START:
             must(not self.leases, f"calls are open at the start in entry {index}")
-            told = {"unclean": not clean, "interrupted": 0} if document is None else parse(document, dict)
-            said = shaped(told, {"unclean": bool, "interrupted": int})
+            said = Members(unclean=not clean, interrupted=0) if document is None else parse(document, NOTE)
             good = said.unclean != clean and said.interrupted <= self.interrupted
             must(good, f"entry {index} tells another end of the process before it")
         self.interrupted, self.last = 0 if kind == START else self.interrupted + ended, kind
@@ -509,8 +529,8 @@ def statement(shown: Shown, asked) -> Members:
     must(good == (RECONCILED, said.model, "differ" if differ.calls else "agree"), f"entry {at} says something else")
     must((asked.log, entry.get(ROOT)) in zip(keys, totals), f"entry {at} has another root or key")
     must(not asked.meter or said.meter.key in asked.meter, f"`{said.meter.key}` is not the key of a meter", "meter")
-    may = {"all", str(at)} & set(asked.allow_differences)
-    must(not differ.calls or may, f"the sides of entry {at} do not agree", "differences")
+    may = {"all", str(at)} & {*asked.allow_differences}
+    must(may or not differ.calls, f"the sides of entry {at} do not agree", "differences")
     hour = (said.model, said.hour, sha(keys[1].name.encode())[:8]) if keys[0] == asked.log else None
     return Members(at=at, trees=trees[0], meter=said.meter.key, differs=differ.calls > 0, hour=hour)
 
@@ -542,10 +562,11 @@ def bundle(asked) -> dict:
     must(good, "is not that of these files in its one layout", "manifest")
     must(files["log.vkey"] == asked.key.encode() + b"\n", "`log.vkey` is not the pinned key", "manifest")
     shown, heads = tree(files["entries"], note), {}
-    log = Log(shown)
+    log, desk = Log(shown), Desk()
     for one in shown.values():
-        log.process(one, (note.origin, asked.key))
+        log.process(one, [note.origin, asked.key])
         log.see(one)
+        desk.take(one)
         if one.kind == HEADS:
             good = (one.entry.get(COVERED), one.entry.get(ROOT)) == (one.index, map_root(heads))
             must(good, f"entry {one.index} does not have the root over the chains before it", "heads")
@@ -566,10 +587,9 @@ def bundle(asked) -> dict:
 def receipt(asked) -> dict:
     """Checks that an entry is in the log (5)."""
     text = read(asked.path)
-    must(len(text) <= 532_480, "is longer than a receipt may be")
     found = re.fullmatch(r"c2sp\.org/tlog-proof@v1\n(?:extra (.*)\n)?index (0|[1-9][0-9]{0,18})\n((?:.{44}\n){0,63})\n"
                          r"([^\0]*)", text.decode())
-    must(found, "is not a tlog-proof")
+    must(found and len(text) <= 532_480, "is not a tlog-proof, or longer than one may be")
     unbase64(found[1] or "")
     note, index = Checkpoint(found[4].encode(), asked.log), int(found[2])
     proof, shown = [unbase64(line) for line in found[3].split("\n")[:-1]], Shown(index, read(asked.leaf))
@@ -652,8 +672,7 @@ def span(said: Members, shown: dict) -> Members:
 def selected(value: dict) -> Members:
     """Reads what was asked for (10)."""
     said = shaped(value, SELECTION)
-    good = said["from"] < said.to and said.disclose == [one for one in DISCLOSE if one in said.disclose]
-    must(good, "is not one in its form")
+    must(said["from"] < said.to and said.disclose == [of for of in DISCLOSE if of in said.disclose], "is not in form")
     must(said["class"] in CLASSES.keys() - {"in_force"}, f"there are no names of the class `{said['class']}`")
     return said
 
@@ -675,29 +694,142 @@ def manifest(files: dict, key: Members) -> Members:
     return said.predicate
 
 
+def approved(one: Members) -> Members:
+    """Checks the signature of an approval (the directive desk, 1 and 2); returns the act."""
+    act, who, (header, body, seal) = shaped(one.act, ACT), one.approver, one.jws.split(".")
+    text = header + "." + base64.urlsafe_b64encode(canonical(one.act)).rstrip(b"=").decode()
+    good = parse(unbase64(header, True), HEADER).kid == who and body == "" and len(one.jws.encode()) <= 512
+    good = good and signed(unbase64(one.public_key, True), text.encode(), unbase64(seal, True))
+    must(good, f"`{who}` did not sign the approval")
+    return act
+
+
 @check("custody")
-def approvers(shown: dict, at: int, selection: Members, asked) -> list:
-    """Checks the custody entry and the approvals in it (10, and the directive desk); returns who approved."""
-    custody = shown[at]
-    must(custody.kind == ADMIN and custody.entry[CODE] == "custody.export", "the custody entry is another one")
-    said, found = parse(custody.fields.get(1), CUSTODY), []
-    must(selected(said.selection) == selection, "the log has another selection than the manifest")
-    for one in said.approvals:
-        act, who, (header, body, seal) = shaped(one.act, ACT), one.approver, one.jws.split(".")
-        text = header + "." + base64.urlsafe_b64encode(CANONICAL.encode(one.act).encode()).rstrip(b"=").decode()
-        good = parse(unbase64(header, True), HEADER).kid == who and body == ""
-        good = good and signed(unbase64(one.public_key, True), text.encode(), unbase64(seal, True))
-        must(good, f"`{who}` did not sign the approval")
-        good = act.document_sha256 == sha(CANONICAL.encode(said.selection).encode())
-        good = good and custody.time < act.valid_until + GRACE
-        must(good, f"`{who}` approved something else, or until before the production")
-        good = not asked.approver or f"{who}={one.public_key}" in asked.approver
-        must(good, f"`{who}` is not one of the approvers, or has another key")
-        found.append((who, one.role, one.public_key, act.id))
-    *columns, requests = map(set, zip(*found)) if found else [set()]
-    good = len(found) > 1 == len(requests) and all(len(column) == len(found) for column in columns)
+def custody(one: Shown) -> tuple:
+    """Checks a custody entry (10); returns the selection and its approvals."""
+    must(one.kind == ADMIN and one.entry.get(CODE) == "custody.export", "the custody entry is another one")
+    said = parse(one.fields.get(1), CUSTODY)
+    selection, acts = selected(said.selection), [approved(by) for by in said.approvals]
+    for act, by in zip(acts, said.approvals):
+        good = (act.act, act.kind, act.document_sha256) == ("produce", "production", sha(canonical(said.selection)))
+        good = good and one.time < act.valid_until + GRACE
+        must(good, f"`{by.approver}` approved something else, or until before the production")
+    least = min(len({by[of] for by in said.approvals}) for of in ("approver", "role", "public_key"))
+    good = len({act.id for act in acts}) == 1 < least == len(acts)
     must(good, "it takes two who approve one request, with different names, roles and keys")
-    return [f"{who} ({role}) {public}" for who, role, public, _ in found]
+    return selection, said.approvals
+
+
+def same(one: dict, other: dict, *but: str) -> bool:
+    """Says whether two documents say the same but for these members."""
+    one, other = ({name: of for name, of in document.items() if name not in but} for document in (one, other))
+    return PLAIN.encode(one) == PLAIN.encode(other)
+
+
+class Desk:
+    """Holds what the desk of a whole log did against what was approved (the directive desk)."""
+
+    def __init__(self) -> None:
+        self.needs, self.withheld, self.approvers = 0, False, {}
+        self.filed, self.given, self.glass = {}, {}, {}  # hashes, approvals, what is to come back, by version
+        self.before, self.in_force = {}, {}  # documents by version (kind, id, number); none where they are withheld
+
+    @check("desk")
+    def take(self, one: Shown) -> None:
+        """Takes the next entry."""
+        code, document, is_admin = one.entry.get(CODE, ""), one.fields.get(1), one.kind == ADMIN
+        if one.kind == IN_FORCE:
+            self.takes_force(one, document)
+        elif is_admin and code == "custody.export" and document is not None:
+            for by in custody(one)[1]:
+                self.knows(by)
+        elif code.startswith(DESK) and (is_admin or one.kind == REGISTRY and code.endswith(".file")):
+            self.withheld = self.withheld or document is None and PRIVATE in one.entry
+            said = {} if document is None else parse(document, dict)
+            must(deep(said) < 128, "arrays and objects stand too deep in one another")
+            if code == "desk.policy" and document is not None:
+                self.needs = some(said, {"approvals": int}).approvals
+            elif "change" in said:
+                self.change(*shaped(said, ENVELOPE).change.values())
+
+    def change(self, record: str, body: dict) -> None:
+        """Takes a change: what was filed, who may approve, an approval, a break of the glass."""
+        if record in KINDS:
+            of = some(body, {"id": str, "version": int})
+            self.filed[record, of.id, of.version] = sha(canonical(body))
+        elif record == "production":
+            self.filed[record, some(body, {"id": str}).id, 1] = sha(canonical(body.get("selection")))
+        elif record == "approval":
+            by = shaped({"at": None, **body}, {"at": (None, str), **APPROVAL})
+            act = approved(by)
+            version = (act.kind, act.id, act.version)
+            must(self.filed.get(version) == act.document_sha256, f"`{by.approver}` approved what was not filed")
+            self.knows(by)
+            self.given.setdefault(version, []).append((act, by))
+        elif record == "approver":
+            who = some(body, APPROVER)
+            self.approvers[who.id] = (who.role, who.public_key) if who.revoked_at is None else None
+        elif record == "break_glass":
+            of = some(body, GLASS)
+            self.glass.pop((of.kind, of.id, of.version), None)
+            self.glass.update({(of.kind, of.id, of.version): of.restore} if of.ended is None else {})
+
+    def knows(self, by: Members) -> None:
+        """Requires that who signed an approval may approve, in this role and with this key."""
+        good = self.withheld or self.approvers.get(by.approver) == (by.role, by.public_key)
+        must(good, f"`{by.approver}` is no approver of the log, in this role and with this key")
+
+    def takes_force(self, one: Shown, document) -> None:
+        """Holds a snapshot against the one before: what it changes was approved, or goes with what was."""
+        self.before, self.in_force = self.in_force, None
+        if document is None:
+            return
+        said, (kind, _, verb) = parse(document, dict), one.entry.get(CODE, "").partition(".")
+        self.in_force = {(of, item["id"], item["version"]): item for of in KINDS for item in said[of + "s"]}
+        for version, item in self.in_force.items():
+            self.filed.setdefault(version, sha(canonical(item)))
+        self.before = self.in_force if self.before is None else self.before
+        new, gone = ({of: item for of, item in these.items() if others.get(of) != item} for these, others in (
+            (self.in_force, self.before), (self.before, self.in_force)))
+        if kind not in KINDS or verb not in VERBS:
+            must(not new and not gone, f"entry {one.index} changes a document and is no act")
+        elif self.needs and not self.withheld:
+            approved = {of for of in new if of[0] == kind and self.is_approved(of, verb, one.time)}
+            odd = [of for of in gone if not self.speaks_after(self.in_force, of, one.time + GRACE)]
+            must(not odd, f"entry {one.index} takes {odd} away, and no later version governs")
+            odd = [of for of in new.keys() - approved if of[0] != kind or not (
+                self.is_by_glass(of, gone, verb, one.time) or any(self.is_ended(of, by) for by in approved))]
+            must(not odd, f"entry {one.index} puts {odd} in force, which {self.needs} had to approve and did not")
+
+    def speaks_after(self, documents: dict, of: tuple, at: int) -> bool:
+        """Says whether there is a higher version that spoke by then."""
+        return any(by[:2] == of[:2] and by > of and moment(one["status_since"]) <= at for by, one in documents.items())
+
+    def is_approved(self, of: tuple, verb: str, at: int) -> bool:
+        """Says whether enough people in as many roles signed this act, for then."""
+        about = (verb, sha(canonical(self.in_force[of])))
+        given = [by for act, by in self.given.get(of, []) if (act.act, act.document_sha256) == about
+                 and at < act.valid_until + GRACE and self.approvers.get(by.approver) == (by.role, by.public_key)]
+        return verb != "restore" and min(len({by[at] for by in given}) for at in ("approver", "role")) >= self.needs
+
+    def is_by_glass(self, of: tuple, gone: dict, verb: str, at: int) -> bool:
+        """Says whether the glass is broken for it, it comes back at the limit of that, or waits on behind it."""
+        one, is_back = self.in_force[of], verb == "restore"
+        opened = {by: held for by, held in self.glass.items() if by[:2] == of[:2] and not (is_back and held is None)}
+        waited = [old for old, held in gone.items() if old[:2] == of[:2] and same(one, held, "version")
+                  and not self.speaks_after(self.before, old, at - GRACE)]
+        back = [held for held in opened.values() if is_back and same(one, held, "version", "status_since")]
+        return bool(opened and (waited or back) or not is_back and of in opened)
+
+    def is_ended(self, of: tuple, by: tuple) -> bool:
+        """Says whether it is a document of before, superseded by another from when that begins."""
+        one, other = self.in_force[of], self.in_force[by]
+        good = (other.get("supersedes"), other["status"], one["status"]) == (of[1], "in_force", "superseded")
+        begins = moment(other["valid"]["from"] if by[0] == "license" else other["effective_at"])
+        begins = max(begins + 60_000 * other.get("grace_minutes", 0), moment(other["status_since"]))
+        mine = [held for old, held in self.before.items() if old[:2] == of[:2]]
+        good = good and moment(one["status_since"]) == begins
+        return good and any(same(one, held, "version", "status", "status_since") for held in mine)
 
 
 def table(calls: list, log: Log) -> bytes:
@@ -720,10 +852,8 @@ def table(calls: list, log: Log) -> bytes:
 def chains(data: bytes, shown: dict, want: Members) -> tuple:
     """Checks that both chains are there, around the time selected (10); returns that selected, and the snapshots."""
     chain, force = (span(one, shown) for one in parse(data, {"chain": SPAN, "in_force": SPAN}).values())
-    good = (chain.first, chain.last) == (force.first, force.last)
-    must(good, "the two chains are not between the same heads entries")
-    good = chain.key[:1] == CLASSES[want["class"]] and force.key == b"\5" + bytes(16)
-    must(good, "the chains are not of the class selected and of what was in force")
+    must((chain.first, chain.last) == (force.first, force.last), "the chains are not between the same heads entries")
+    must((chain.key[:1], force.key) == (CLASSES[want["class"]], b"\5" + bytes(16)), "the chains are of other classes")
     around = (force.first < 0 or shown[force.first].time < want["from"]) and want.to <= shown[force.last].time
     must(around, "the heads entries do not lie around the time selected", "selection")
     before, snapshots = shown.get(force.start[1], shown[force.last]), force.entries
@@ -731,8 +861,7 @@ def chains(data: bytes, shown: dict, want: Members) -> tuple:
         snapshots.append(before)
         good = before.chains.get(force.key, (-1,))[0] == force.start[0] - 1
         must(good, f"the snapshot in force at the start, entry {force.start[1]}, is not shown", "complete")
-    good = all(one.fields.get(1) is not None for one in snapshots)
-    must(good, "a document that was in force is withheld", "snapshot")
+    must(all(one.fields.get(1) is not None for one in snapshots), "a document in force is withheld", "snapshot")
     return chain, snapshots
 
 
@@ -783,8 +912,7 @@ def production(asked) -> dict:
         files = {path.relative_to(asked.path).as_posix(): read(path) for path in paths}
         must(FILES <= files.keys(), f"of the files one is missing: {FILES - files.keys()}")
     said, note = manifest(files, asked.log), Checkpoint(files["checkpoint"], asked.log)
-    good = (said.origin, said.size) == (note.origin, note.size)
-    must(good, "is about another log or size than the checkpoint", "manifest")
+    must((said.origin, said.size) == (note.origin, note.size), "has not the log or size of the checkpoint", "manifest")
     must(files["log.vkey"] == asked.key.encode() + b"\n", "`log.vkey` is not the pinned key", "manifest")
     witnesses = meets(note, asked.policy.read_bytes() if asked.policy else files["policy"], asked.log)
     stamps = [name for name in files if name.startswith("timestamps/")]
@@ -803,17 +931,20 @@ def production(asked) -> dict:
     must(facts <= shown.keys(), f"entries with the facts of others are not shown: {facts - shown.keys()}", "facts")
     statements = sums(files["sums.json"], log, mine, asked)
     names(files["names.json"], chain, mine, want.name)
-    who = approvers(shown, said.custody, want, asked)
+    recorded, who = custody(shown.get(said.custody))
+    must(recorded == want, "the log has another selection than the manifest", "custody")
+    for by in who:
+        good = not asked.approver or f"{by.approver}={by.public_key}" in asked.approver
+        must(good, f"`{by.approver}` is not one of the approvers, or has another key", "custody")
     starts = engines(said.engine, shown, chain)
-    reasons = {at: set() for at in (chain.first, chain.last, *(one.start for one in starts))}
-    reasons.update({one.index: set() for one in chain.entries})
+    ends = (chain.first, chain.last, *(one.start for one in starts), *(one.index for one in chain.entries))
+    reasons = {at: set() for at in ends}
     reasons.update({one.index: may for one in mine})  # for each entry that may be shown, which of its fields
     for at in {said.custody, *facts, *(one.index for one in snapshots), *(one.at for one in statements)}:
         reasons[at] = reasons.get(at, set()) | {1}
     for at, one in shown.items():
-        must(at in reasons, f"entry {at} is shown for no reason", "disclosure")
-        fields = {name for name, value in one.fields.items() if value is not None}
-        must(fields <= reasons[at], f"entry {at} shows more than was selected", "disclosure")
+        good = {name for name, value in one.fields.items() if value is not None} <= reasons.get(at, {0})
+        must(good and at in reasons, f"entry {at} shows more than was selected", "disclosure")
     withheld = {one.index for one in mine if may and one.lacks(may)} | {
         at for at in facts if shown[at].fields.get(1) is None}
     must(asked.allow_withheld or not withheld, f"of {len(withheld)} entries something is withheld", "withheld")
@@ -824,8 +955,8 @@ def production(asked) -> dict:
     return {"origin": note.origin, "entries": len(shown), "calls": len(calls),
             "open": sum(one.kind == OPEN and one.index not in log.closes for one in calls),
             **dict(zip(("input", "output", "events"), totals)), "withheld": len(withheld),
-            **log.reconciled(statements, closes, asked), "approvers": who,
-            "engine": [one.version for one in starts],
+            **log.reconciled(statements, closes, asked), "engine": [one.version for one in starts],
+            "approvers": [f"{by.approver} ({by.role}) {by.public_key}" for by in who],
             "complete": f"as of heads entry {chain.last}; only who has all leaves can check its root",
             "policy": "pinned" if asked.policy else "its own, not pinned", "witnesses": witnesses,
             "decisions": "not made again", "timestamps": f"{len(stamps)}, signatures not checked"}

@@ -12,12 +12,16 @@ use proof::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::desk::{Desk, Documents};
+use crate::{
+    desk::{Desk, Documents},
+    json,
+};
 
 /// The code of an entry that records a production.
 const CUSTODY: &str = "custody.export";
 /// The code of an entry that says how many approvals are asked for.
 const POLICY: &str = "desk.policy";
+const NOT_FILED: &str = "what it files has no id, or no version";
 
 /// What was filed for approval so far, the hash of each document by kind, id and version; and what the desk did.
 #[derive(Debug, Default)]
@@ -29,11 +33,17 @@ pub(crate) struct Acts {
 
 /// Who changed what, as the entries of kinds 7 and 8 have it.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Envelope {
-    change: Change,
+    #[serde(rename = "version")]
+    _version: u64,
+    #[serde(rename = "actor")]
+    _actor: String,
+    change: Value,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Change {
     record: String,
     body: Value,
@@ -55,14 +65,16 @@ impl Acts {
             return Ok(());
         }
         match (entry.code.as_deref(), main) {
-            (Some(code), None) if entry.private.is_some() && is_of_the_desk(code) => {
-                self.desk.withhold();
+            (Some(CUSTODY), Some(main)) => self.produces(entry, main),
+            (Some(code), _) if !is_of_the_desk(code) => Ok(()),
+            (None, _) => Ok(()),
+            (Some(_), None) => {
+                if entry.private.is_some() {
+                    self.desk.withhold();
+                }
                 Ok(())
             }
-            (_, None) => Ok(()),
-            (Some(CUSTODY), Some(main)) => self.produces(entry, main),
-            (Some(POLICY), Some(main)) => self.desk.policy(main),
-            (_, Some(main)) => self.changes(main),
+            (Some(code), Some(main)) => self.says(code, main),
         }
     }
 
@@ -81,33 +93,44 @@ impl Acts {
         custody.approvers.iter().try_for_each(|by| self.desk.knows(by))
     }
 
-    /// Remembers what is filed, and checks an approval. Other changes are not of the desk.
-    fn changes(&mut self, main: &[u8]) -> Result<(), String> {
-        let Ok(Envelope { change: Change { record, body } }) = serde_json::from_slice(main) else {
+    /// Takes what an entry of the desk says: its policy, a change, or who acted, of which nothing follows.
+    fn says(&mut self, code: &str, main: &[u8]) -> Result<(), String> {
+        let said = json::object(main).map_err(|e| format!("its private part is not what the desk says: {e}"))?;
+        if code == POLICY {
+            return self.desk.policy(&said);
+        }
+        if said.get("change").is_none() {
             return Ok(());
-        };
-        match record.as_str() {
+        }
+        let Change { record, body } = changed(&said).map_err(|e| format!("its private part is no change: {e}"))?;
+        self.changes(&record, &body)
+    }
+
+    /// Remembers what is filed, and checks an approval. Other changes are not of the desk.
+    fn changes(&mut self, record: &str, body: &Value) -> Result<(), String> {
+        match record {
             "directive" | "license" => {
-                let version = body.get("version").and_then(Value::as_u64).unwrap_or(0);
-                self.file(&record, &body, version, &body)
+                let version = body.get("version").and_then(Value::as_u64).ok_or(NOT_FILED)?;
+                self.file(record, body, version, body)
             }
-            "production" => self.file(&record, &body, 1, body.get("selection").unwrap_or(&Value::Null)),
-            "approval" => self.approves(&body),
-            "approver" => self.desk.registers(&body),
-            "break_glass" => self.desk.breaks_glass(&body),
+            "production" => self.file(record, body, 1, body.get("selection").unwrap_or(&Value::Null)),
+            "approval" => self.approves(body),
+            "approver" => self.desk.registers(body),
+            "break_glass" => self.desk.breaks_glass(body),
             _ => Ok(()),
         }
     }
 
     fn file(&mut self, kind: &str, body: &Value, version: u64, document: &Value) -> Result<(), String> {
-        let id = body.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let id = body.get("id").and_then(Value::as_str).ok_or(NOT_FILED)?.to_owned();
         let hash = document_sha256(document).map_err(|bad| bad.to_string())?;
         self.filed.insert((kind.to_owned(), id, version), hash);
         Ok(())
     }
 
     fn approves(&mut self, body: &Value) -> Result<(), String> {
-        let approval = Approval::deserialize(body).map_err(|e| format!("its private part is no approval: {e}"))?;
+        let spelled = json::of_object::<Value>(&body["act"]).and_then(|_| json::of_object::<Approval>(body));
+        let approval = spelled.map_err(|e| format!("its private part is no approval: {e}"))?;
         let act = approval.verify().map_err(|bad| bad.to_string())?;
         let filed = self.filed.get(&(act.kind.clone(), act.id.clone(), act.version));
         if !filed.is_some_and(|hash| act.has_hash(hash)) {
@@ -120,7 +143,11 @@ impl Acts {
 
 /// Returns true if the bytes are who changed what.
 pub(crate) fn is_change(main: &[u8]) -> bool {
-    serde_json::from_slice::<Envelope>(main).is_ok()
+    json::object(main).is_ok_and(|said| changed(&said).is_ok())
+}
+
+fn changed(said: &Value) -> serde_json::Result<Change> {
+    json::of_object::<Envelope>(said).and_then(|envelope| json::of_object(&envelope.change))
 }
 
 /// Returns true if an entry with this code tells what the desk did.
@@ -166,6 +193,31 @@ mod tests {
         let other =
             Acts::default().take(&entry(Kind::Admin, "directive.approve"), Some(&change("approval", json!({}))));
         assert!(other.unwrap_err().contains("is no approval"));
+    }
+
+    #[test]
+    fn what_the_desk_says_is_spelled_as_the_page_has_it() {
+        let take = |code: &str, main: &str| Acts::default().take(&entry(Kind::Admin, code), Some(main.as_bytes()));
+        let approver = r#"{"version":4,"actor":"a","change":{"record":"approver","body":
+            {"id":"iris","role":"counsel","public_key":"AA","revoked_at":null}}}"#;
+        assert_eq!(take("approver.add", approver), Ok(()));
+        for (old, new) in [
+            ("\"version\":4,", ""),
+            (":4", ":-4"),
+            ("\"actor\"", "\"version\":4,\"actor\""),
+            ("\"actor\"", "\"note\":1,\"actor\""),
+            ("\"record\"", "\"note\":1,\"record\""),
+            ("\"role\"", "\"role\":\"x\",\"role\""),
+            ("\"role\"", "\"note\":0.5,\"role\""),
+            ("null", "1"),
+            ("\"AA\"", "[]"),
+        ] {
+            let bad = approver.replacen(old, new, 1);
+            assert!(take("approver.add", &bad).is_err(), "{bad}");
+            assert_eq!(take("token.issue", &bad), Ok(()), "which is not of the desk");
+        }
+        assert_eq!(take("directive.apply", r#"{"actor":"a","epoch":1}"#), Ok(()));
+        assert!(take("directive.apply", "no json").is_err());
     }
 
     #[test]

@@ -13,12 +13,13 @@ use proof::{
     walk::STEP_MS,
 };
 use serde::Deserialize;
-use serde_json::Value;
-use terms::Moment;
+use serde_json::{Map, Value};
 
 use self::force::{Change, InForce, is_reissued, named};
+use crate::json;
 
 mod force;
+mod time;
 
 /// What the desk did so far.
 #[derive(Debug, Default)]
@@ -46,6 +47,8 @@ pub(crate) type Version = (String, String, u64);
 struct Given {
     by: Approver,
     act: Act,
+    /// From when on the signature no longer counts.
+    until_ms: u64,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +69,7 @@ struct Glass {
     kind: String,
     id: String,
     version: u64,
-    restore: Option<Value>,
+    restore: Option<Map<String, Value>>,
     ended: Option<Value>,
 }
 
@@ -84,8 +87,8 @@ impl Desk {
     }
 
     /// Takes how many approvals are asked for from now on.
-    pub(crate) fn policy(&mut self, main: &[u8]) -> Result<(), String> {
-        let policy: Policy = serde_json::from_slice(main).map_err(|e| format!("it is no policy of the desk: {e}"))?;
+    pub(crate) fn policy(&mut self, said: &Value) -> Result<(), String> {
+        let policy: Policy = json::of_object(said).map_err(|e| format!("it is no policy of the desk: {e}"))?;
         self.needs = policy.approvals;
         Ok(())
     }
@@ -93,7 +96,7 @@ impl Desk {
     /// Takes an approver who was registered or revoked.
     pub(crate) fn registers(&mut self, body: &Value) -> Result<(), String> {
         let Registered { id, role, public_key, revoked_at } =
-            Registered::deserialize(body).map_err(|e| format!("its private part is no approver: {e}"))?;
+            json::of_object(body).map_err(|e| format!("its private part is no approver: {e}"))?;
         match revoked_at {
             None => drop(self.approvers.insert(id, (role, public_key))),
             Some(_) => drop(self.approvers.remove(&id)),
@@ -103,10 +106,11 @@ impl Desk {
 
     /// Takes an act without its approvals, or its end.
     pub(crate) fn breaks_glass(&mut self, body: &Value) -> Result<(), String> {
-        let glass = Glass::deserialize(body).map_err(|e| format!("its private part is no break of the glass: {e}"))?;
+        let glass: Glass =
+            json::of_object(body).map_err(|e| format!("its private part is no break of the glass: {e}"))?;
         let version = (glass.kind, glass.id, glass.version);
         match glass.ended {
-            None => drop(self.glass.insert(version, glass.restore)),
+            None => drop(self.glass.insert(version, glass.restore.map(Value::Object))),
             Some(_) => drop(self.glass.remove(&version)),
         }
         Ok(())
@@ -124,8 +128,9 @@ impl Desk {
     /// Takes an approval that was signed as it must be.
     pub(crate) fn approves(&mut self, by: Approver, act: Act) -> Result<(), String> {
         let known = self.knows(&by);
+        let until_ms = time::millis(&act.valid_until).ok_or("it approves until a time that is none")?;
         let version = (act.kind.clone(), act.id.clone(), act.version);
-        self.approvals.entry(version).or_default().push(Given { by, act });
+        self.approvals.entry(version).or_default().push(Given { by, act, until_ms });
         known
     }
 
@@ -212,10 +217,7 @@ fn act_of(code: &str) -> Option<(&str, &str)> {
 impl Given {
     /// Returns true if it is to do this with the document of this hash, and was good for it a step before.
     fn counts(&self, verb: &str, hash: &Hash, at_ms: u64) -> bool {
-        let until = Moment::parse(&self.act.valid_until).ok().and_then(|until| u64::try_from(until.as_millis()).ok());
-        self.act.act == verb
-            && self.act.has_hash(hash)
-            && until.is_some_and(|until| at_ms < until.saturating_add(STEP_MS))
+        self.act.act == verb && self.act.has_hash(hash) && at_ms < self.until_ms.saturating_add(STEP_MS)
     }
 }
 
@@ -292,7 +294,7 @@ mod tests {
     fn desk() -> Desk {
         let mut desk = Desk::default();
         take(&mut desk, "directive.apply", 1, APPLIED_MS).unwrap();
-        desk.policy(br#"{"actor":"process:config","approvals":2}"#).unwrap();
+        desk.policy(&json!({ "actor": "process:config", "approvals": 2 })).unwrap();
         for name in ["iris", "otto", "vera"] {
             desk.registers(&registered(name, None)).unwrap();
         }
@@ -382,13 +384,13 @@ mod tests {
     #[test]
     fn where_no_approval_is_asked_for_or_the_desk_is_withheld_no_act_is_judged() {
         let mut single = desk();
-        single.policy(br#"{"actor":"process:config","approvals":0}"#).unwrap();
+        single.policy(&json!({ "actor": "process:config", "approvals": 0 })).unwrap();
         assert_eq!(take(&mut single, "directive.apply", 2, APPLIED_MS), Ok(()));
         let mut withheld = desk();
         withheld.withhold();
         assert_eq!(take(&mut withheld, "directive.apply", 2, APPLIED_MS), Ok(()));
         assert!(take(&mut withheld, "config.load", 3, APPLIED_MS).is_err(), "which is no act");
-        assert!(desk().policy(b"{}").is_err() && desk().registers(&json!({})).is_err());
+        assert!(desk().policy(&json!({})).is_err() && desk().registers(&json!({})).is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod consistent;
 mod desk;
 mod facts;
 pub mod fuzzing;
+mod json;
 mod leaves;
 mod options;
 mod production;

@@ -97,6 +97,7 @@ impl<'o> Walk<'o> {
         };
         unfounded.into_iter().for_each(|why| self.report.fault(Some(index), why));
         let faults = [
+            is_salted(entry),
             self.runs.take(index, entry, main.shown(), self.calls.open()),
             self.calls.take(index, entry).map_err(|bad| bad.to_string()),
             self.chains.take(index, entry, basis.read()),
@@ -172,6 +173,19 @@ pub(crate) struct Genesis {
     key: String,
 }
 
+/// Requires of an open, a close and a refusal with a private part that it names its call: salts follow from that.
+///
+/// # Source
+///
+/// `docs/log-format.md`, section 1.
+pub(crate) fn is_salted(entry: &Entry) -> Result<(), String> {
+    let by_call = matches!(entry.kind, Kind::Open | Kind::Close | Kind::Refusal);
+    if by_call && entry.private.is_some() && entry.call.is_none() {
+        return Err("it has a private part and names no call".to_owned());
+    }
+    Ok(())
+}
+
 /// Says that an entry of its kind has no such field.
 pub(crate) fn foreign(field: Field) -> String {
     format!("it has a field {}, which an entry of its kind has not", field.id())
@@ -206,5 +220,21 @@ impl<'b> Main<'b> {
             Self::Shown(value) => Some(value),
             Self::Absent | Self::Untold | Self::Withheld => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_call_salts_names_its_call() {
+        let sealed = |kind| Entry { private: Some([7; 32]), ..Entry::new(kind) };
+        for kind in [Kind::Open, Kind::Close, Kind::Refusal] {
+            assert!(is_salted(&sealed(kind)).is_err(), "{kind:?}");
+            assert_eq!(is_salted(&Entry { call: Some([1; 16]), ..sealed(kind) }), Ok(()));
+            assert_eq!(is_salted(&Entry::new(kind)), Ok(()), "without a private part");
+        }
+        assert_eq!(is_salted(&sealed(Kind::Redecision)), Ok(()), "which has a nonce");
     }
 }

@@ -39,6 +39,7 @@ selecting("the_time_has_an_offset", **{"from": "2026-06-01T09:00:00+00:00"})
 selecting("the_time_is_not_padded", **{"from": "2026-6-1T09:00:00Z"})
 selecting("the_time_has_a_leap_second", to="2026-06-01T09:59:60Z")
 selecting("the_model_of_a_selection_is_left_out", without="model")
+selecting("the_time_begins_before_1970", **{"from": "1969-12-31T23:59:59Z"})
 selecting("the_time_has_one_digit_of_a_second", ACCEPTED, **{"from": "2026-06-01T09:00:00.0Z"})
 selecting("the_time_has_no_digits_of_a_second", ACCEPTED, **{"from": "2026-06-01T09:00:00Z"})
 
@@ -195,6 +196,8 @@ heading("another_leaf_is_null", lambda span: span["to"].update(other=None))
 heading("a_path_is_an_object", lambda span: span["to"].update(path={}))
 heading("true_stands_for_one_in_a_head", lambda span: span["from"]["head"].update(seq=True, calls=True))
 heading("true_stands_for_one_in_a_path", lambda span: span["to"]["path"][-1].__setitem__(0, True))
+heading("a_hash_of_a_path_is_in_capitals", lambda span: span["to"]["path"][0].__setitem__(
+    1, span["to"]["path"][0][1].upper()))
 heading("a_bit_of_a_path_stands_in_digits", lambda span: span["to"]["path"][0].__setitem__(
     0, str(span["to"]["path"][0][0])))
 

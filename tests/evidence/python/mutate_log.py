@@ -371,3 +371,22 @@ spelling("something_stands_after_the_map", lambda leaf: leaf + b"\0")
 spelling("a_map_is_of_indefinite_length", lambda leaf: b"\xbf" + leaf[1:] + b"\xff")
 spelling("a_field_is_null", lambda leaf: bytes([leaf[0] + 1]) + leaf[1:] + b"\x0a\xf6")
 spelling("an_entry_is_empty", lambda leaf: b"")
+
+
+@holder("snapshot")
+def a_call_at_the_beginning_of_time_is_decided_by_what_was_never_in_force(story: Story) -> None:
+    for draft in story.drafts:
+        draft.time = 0
+    named(story, "early").body[7] = sha(b"another")
+
+
+@holder("snapshot")
+def a_snapshot_has_no_private_part(story: Story) -> None:
+    named(story, "snapshot").fields.clear()
+
+
+@holder("snapshot")
+def a_snapshot_that_is_withheld_names_no_document(story: Story) -> None:
+    snapshot = named(story, "snapshot")
+    snapshot.tweak = lambda entry: entry.pop(7)
+    story.withheld = lambda draft: draft is snapshot

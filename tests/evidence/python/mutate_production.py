@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict
 
 from make import Draft, Signer, chain, dumps, entries_file, opening, sha
 from mutate import ACCEPTED, Files, anyone, flipped, holder, producer
-from mutate_log import named
+from mutate_log import insert, named
 from produce import Production, signed_manifest
 from story import FROM, SELECTION, Story, told
 
@@ -392,3 +392,21 @@ def a_line_of_the_table_is_missing(made: Production) -> None:
 @producer("timestamp")
 def a_time_stamp_is_of_another_checkpoint(made: Production) -> None:
     made.extra["timestamps/tsa.tsr"] = b"\x30\x22\4\x20" + sha(made.log.checkpoint(30))
+
+
+# A call that was opened before the time that is shown.
+
+def ending_within(name: str, check: str, change: Callable[[Draft], Any]) -> None:
+    """Adds a mutant in which a call that was opened before the first heads entry ends after it."""
+    def end(story: Story) -> None:
+        close = next(draft for draft in story.drafts if draft.opened is named(story, "early"))
+        insert(story, close, named(story, "first"))
+        change(close)
+
+    end.__name__ = name
+    holder(check, "production")(end)
+
+
+ending_within("a_call_that_was_opened_before_ends_within", ACCEPTED, lambda close: None)
+ending_within("a_call_that_was_opened_before_ends_without_its_name", "entry", lambda close: setattr(
+    close, "tweak", lambda entry: entry.pop(3)))

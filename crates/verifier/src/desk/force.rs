@@ -72,7 +72,7 @@ impl<'a> Change<'a> {
 
     /// Returns true if no higher version of what was there before spoke for longer than a step.
     fn waited(&self, old: &Version) -> bool {
-        let before_ms = self.at_ms.saturating_sub(STEP_MS);
+        let Some(before_ms) = self.at_ms.checked_sub(STEP_MS) else { return true };
         !self.before.iter().any(|(other, held)| is_of(other, old) && other.2 > old.2 && speaks(held, before_ms))
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     chains::{belong, names},
     facts::{Basis, Earlier},
     replay::Replay,
-    walk::{Main, foreign},
+    walk::{Main, foreign, is_salted},
 };
 
 /// What the entries of a production are held against.
@@ -112,6 +112,7 @@ impl<'a> Shown<'a> {
             Ok(entry) => {
                 self.report.found.count(&entry);
                 self.report.found.check_time(index, entry.at_ms);
+                is_salted(&entry).err().into_iter().for_each(|why| self.fault(index, why));
                 let why = self.why(index, &entry);
                 self.check_fields(index, &entry, &stored.fields, why);
                 let withheld = entry.private.is_some() && stored.fields.is_empty();
