@@ -731,7 +731,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.needs, self.withheld, self.approvers = 0, False, {}
-        self.filed, self.given, self.glass = {}, {}, {}  # hashes, approvals, what is to come back, by version
+        self.filed, self.given, self.glass = {}, {}, {}  # documents, approvals, what is to come back, by version
         self.before, self.in_force = {}, {}  # documents by version (kind, id, number); none where they are withheld
 
     @check("desk")
@@ -756,16 +756,17 @@ class Desk:
         """Takes a change: what was filed, who may approve, an approval, a break of the glass."""
         if record in KINDS:
             of = some(body, {"id": str, "version": int})
-            self.filed[record, of.id, of.version] = sha(canonical(body))
+            self.filed[record, of.id, of.version] = body
         elif record == "production":
-            self.filed[record, some(body, {"id": str}).id, 1] = sha(canonical(body.get("selection")))
+            self.filed[record, some(body, {"id": str}).id, 1] = body.get("selection")
         elif record == "approval":
             by = shaped({"at": None, **body}, {"at": (None, str), **APPROVAL})
             act = approved(by)
             version = (act.kind, act.id, act.version)
-            must(self.filed.get(version) == act.document_sha256, f"`{by.approver}` approved what was not filed")
+            good = version in self.filed and sha(canonical(self.filed[version])) == act.document_sha256
+            must(good, f"`{by.approver}` approved what was not filed")
             self.knows(by)
-            self.given.setdefault(version, []).append((act, by))
+            self.given.setdefault(version, []).append((act, by, self.filed[version]))
         elif record == "approver":
             who = some(body, APPROVER)
             self.approvers[who.id] = (who.role, who.public_key) if who.revoked_at is None else None
@@ -787,7 +788,7 @@ class Desk:
         said, (kind, _, verb) = parse(document, dict), one.entry.get(CODE, "").partition(".")
         self.in_force = {(of, item["id"], item["version"]): item for of in KINDS for item in said[of + "s"]}
         for version, item in self.in_force.items():
-            self.filed.setdefault(version, sha(canonical(item)))
+            self.filed.setdefault(version, item)
         self.before = self.in_force if self.before is None else self.before
         new, gone = ({of: item for of, item in these.items() if others.get(of) != item} for these, others in (
             (self.in_force, self.before), (self.before, self.in_force)))
@@ -807,8 +808,7 @@ class Desk:
 
     def is_approved(self, of: tuple, verb: str, at: int) -> bool:
         """Says whether enough people in as many roles signed this act, for then."""
-        about = (verb, sha(canonical(self.in_force[of])))
-        given = [by for act, by in self.given.get(of, []) if (act.act, act.document_sha256) == about
+        given = [by for act, by, filed in self.given.get(of, []) if act.act == verb and same(filed, self.in_force[of])
                  and at < act.valid_until + GRACE and self.approvers.get(by.approver) == (by.role, by.public_key)]
         return verb != "restore" and min(len({by[at] for by in given}) for at in ("approver", "role")) >= self.needs
 

@@ -37,12 +37,23 @@ pub(crate) fn check(bytes: &Bytes, read: &ParquetMetaData, keys: Vec<KeyValue>) 
         let first = pages.at();
         let chunks = schema.columns().iter().map(|column| pages.chunk(column));
         let chunks = chunks.collect::<std::result::Result<Vec<Chunk>, BadFile>>()?;
+        check_siblings(&schema, &chunks)?;
         groups.push(group(at, first, &schema, &chunks, said).map_err(unreadable)?);
     }
     let writer = read.file_metadata().created_by().filter(|writer| is_the_library(writer)).ok_or(BadFile::Footer)?;
     let file = FileMetaData::new(VERSION, 0, Some(writer.to_owned()), Some(keys), schema, None);
     let written = written(&ParquetMetaData::new(file, groups)).map_err(unreadable)?;
     if pages.rest() == written { Ok(()) } else { Err(BadFile::Footer) }
+}
+
+/// Checks that the columns of one list say of the same elements in which row they are: engines ask any of them.
+fn check_siblings(schema: &SchemaDescPtr, chunks: &[Chunk]) -> std::result::Result<(), BadFile> {
+    let list = |column: &ColumnDescPtr| column.path().parts().first().filter(|_| column.max_rep_level() > 0).cloned();
+    let chunks: Vec<_> = schema.columns().iter().map(list).zip(chunks).collect();
+    let differ = chunks
+        .array_windows()
+        .find(|[(list, one), (next, other)]| list.is_some() && list == next && one.shape != other.shape);
+    differ.map_or(Ok(()), |[_, (_, chunk)]| Err(BadFile::Page(u64::try_from(chunk.data).unwrap_or_default())))
 }
 
 /// Returns what the footer must say of a row group that has these pages from `first` on.
@@ -85,5 +96,6 @@ fn written(metadata: &ParquetMetaData) -> Result<Vec<u8>> {
 /// Returns true for any version of the library that files are written with: engines read files of some others in special ways.
 fn is_the_library(writer: &str) -> bool {
     let version = writer.strip_prefix("parquet-rs version ");
-    version.is_some_and(|version| version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+    let is_number = |part: &str| !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+    version.is_some_and(|version| version.split('.').count() == 3 && version.split('.').all(is_number))
 }

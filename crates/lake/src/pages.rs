@@ -9,12 +9,15 @@ use parquet::{
 
 use crate::{
     file::BadFile,
-    levels::{Levels, varint},
+    levels::{Levels, Shape, varint},
     span::SPAN_LEAVES,
 };
 
 /// Rows in each row group.
 pub(crate) const GROUP_ROWS: i64 = SPAN_LEAVES.cast_signed();
+
+/// Elements of a list in one row: an entry has not so many bytes.
+const ELEMENTS_MAX: u32 = 1_024;
 
 /// What every file begins with.
 const MAGIC: &[u8] = b"PAR1";
@@ -41,6 +44,10 @@ pub(crate) struct Chunk {
     pub(crate) unpacked: i64,
     /// What kinds of pages follow each other.
     pub(crate) kinds: Vec<PageEncodingStats>,
+    repeated: Shape,
+    defined: Shape,
+    /// Of a column of a list, what is the same for the same levels only: where rows begin, and what is there.
+    pub(crate) shape: [[u8; 32]; 2],
 }
 
 /// What the header of a page says.
@@ -100,6 +107,7 @@ impl Pages {
         while chunk.rows < GROUP_ROWS {
             self.page(&mut chunk, column).ok_or(BadFile::Page(self.at as u64))?;
         }
+        chunk.shape = [chunk.repeated.digest(), chunk.defined.digest()];
         if chunk.rows == GROUP_ROWS { Ok(chunk) } else { Err(BadFile::Page(self.at as u64)) }
     }
 
@@ -110,7 +118,10 @@ impl Pages {
         let header = Header::read(&mut rest)?;
         let body = rest.get(..usize::try_from(header.packed).ok()?)?;
         match header.counts {
-            Counted::Data(counts) if header.is_true_of(counts, body, column) => chunk.data_page(self.at(), counts),
+            Counted::Data(counts) if header.is_true_of(counts, body, column) => {
+                chunk.data_page(self.at(), counts);
+                chunk.list(counts, body, column)?;
+            }
             Counted::Dictionary(values) if header.has(values, column) && chunk.kinds.is_empty() => {
                 chunk.dictionary = Some(self.at());
             }
@@ -136,6 +147,18 @@ impl Chunk {
         }
         self.rows += i64::from(counts.rows);
         self.values += i64::from(counts.values);
+    }
+
+    /// Takes the levels of a page of a column of a list; `None` if a row has more elements than an entry can have.
+    fn list(&mut self, counts: Counts, body: &[u8], column: &ColumnDescriptor) -> Option<()> {
+        if column.max_rep_level() == 0 {
+            return Some(());
+        }
+        let Self { repeated: shape, defined: there, .. } = self;
+        let (repeated, defined) = counts.levels(body, column)?;
+        repeated.each(counts.values, |level, times| shape.take(level, times))?;
+        (shape.longest() < ELEMENTS_MAX).then_some(())?;
+        defined.each(counts.values, |level, times| there.take(level, times))
     }
 
     fn add(&mut self, header: &Header, header_bytes: i64) {
@@ -210,12 +233,17 @@ impl Header {
 
 impl Counts {
     fn are_of(self, body: &[u8], column: &ColumnDescriptor) -> Option<bool> {
+        let (repeated, defined) = self.levels(body, column)?;
+        let begins = column.max_rep_level() == 0 || repeated.first()? == 0;
+        let there = defined.count(column.max_def_level(), self.values)?;
+        Some(begins && repeated.count(0, self.values)? == self.rows && self.nulls.checked_add(there)? == self.values)
+    }
+
+    /// Returns the levels in a page that say where rows begin, and those that say what is there.
+    fn levels<'a>(&self, body: &'a [u8], column: &ColumnDescriptor) -> Option<(Levels<'a>, Levels<'a>)> {
         let (repeated, rest) = body.split_at_checked(usize::try_from(self.repeated).ok()?)?;
         let (defined, _) = rest.split_at_checked(usize::try_from(self.defined).ok()?)?;
-        let (repeated, most) = (Levels::new(repeated, column.max_rep_level()), column.max_def_level());
-        let begins = column.max_rep_level() == 0 || repeated.first()? == 0;
-        let there = Levels::new(defined, most).count(most, self.values)?;
-        Some(begins && repeated.count(0, self.values)? == self.rows && self.nulls.checked_add(there)? == self.values)
+        Some((Levels::new(repeated, column.max_rep_level()), Levels::new(defined, column.max_def_level())))
     }
 }
 

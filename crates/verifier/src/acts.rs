@@ -23,10 +23,10 @@ const CUSTODY: &str = "custody.export";
 const POLICY: &str = "desk.policy";
 const NOT_FILED: &str = "what it files has no id, or no version";
 
-/// What was filed for approval so far, the hash of each document by kind, id and version; and what the desk did.
+/// What was filed for approval so far, the hash of each document, if it has one, by kind, id and version; and what the desk did.
 #[derive(Debug, Default)]
 pub(crate) struct Acts {
-    filed: BTreeMap<(String, String, u64), Hash>,
+    filed: BTreeMap<(String, String, u64), Option<Hash>>,
     desk: Desk,
     approvals: u64,
 }
@@ -123,8 +123,9 @@ impl Acts {
 
     fn file(&mut self, kind: &str, body: &Value, version: u64, document: &Value) -> Result<(), String> {
         let id = body.get("id").and_then(Value::as_str).ok_or(NOT_FILED)?.to_owned();
-        let hash = document_sha256(document).map_err(|bad| bad.to_string())?;
-        self.filed.insert((kind.to_owned(), id, version), hash);
+        let version = (kind.to_owned(), id, version);
+        // What has no canonical spelling nobody can approve; it may be filed all the same.
+        self.filed.insert(version, document_sha256(document).ok());
         Ok(())
     }
 
@@ -132,8 +133,8 @@ impl Acts {
         let spelled = json::of_object::<Value>(&body["act"]).and_then(|_| json::of_object::<Approval>(body));
         let approval = spelled.map_err(|e| format!("its private part is no approval: {e}"))?;
         let act = approval.verify().map_err(|bad| bad.to_string())?;
-        let filed = self.filed.get(&(act.kind.clone(), act.id.clone(), act.version));
-        if !filed.is_some_and(|hash| act.has_hash(hash)) {
+        let filed = self.filed.get(&(act.kind.clone(), act.id.clone(), act.version)).copied().flatten();
+        if !filed.is_some_and(|hash| act.has_hash(&hash)) {
             return Err(unfiled(&approval, &act));
         }
         self.approvals += 1;
@@ -221,12 +222,24 @@ mod tests {
     }
 
     #[test]
+    fn a_document_that_nobody_can_sign_may_be_filed_and_takes_the_place_of_one_that_was() {
+        let mut acts = Acts::default();
+        let version = || ("license".to_owned(), "L".to_owned(), 1);
+        for (tokens, is_known) in [(1_u64, true), (1 << 53, false), ((1 << 53) - 1, true)] {
+            let filed = serde_json::json!({ "version": 4, "actor": "a", "change": { "record": "license",
+                "body": { "id": "L", "version": 1, "tokens": tokens } } });
+            assert_eq!(acts.take(&entry(Kind::Registry, "license.file"), Some(filed.to_string().as_bytes())), Ok(()));
+            assert_eq!(acts.filed[&version()].is_some(), is_known, "{tokens}");
+        }
+    }
+
+    #[test]
     fn what_is_filed_is_remembered_by_kind_id_and_version() {
         let mut acts = Acts::default();
         let document = json!({ "id": "d-1", "version": 2, "type": "directive/v1" });
         acts.take(&entry(Kind::Registry, "directive.file"), Some(&change("directive", document.clone()))).unwrap();
         let key = ("directive".to_owned(), "d-1".to_owned(), 2);
-        assert_eq!(acts.filed.get(&key), Some(&document_sha256(&document).unwrap()));
+        assert_eq!(acts.filed[&key], document_sha256(&document).ok());
         acts.take(&entry(Kind::Registry, "person.put"), Some(&change("directive", json!({ "id": "d-9" })))).unwrap();
         assert_eq!((acts.filed.len(), acts.approvals()), (1, 0));
     }
@@ -255,7 +268,7 @@ mod tests {
         acts.take(&entry(Kind::Registry, "directive.file"), Some(&change("directive", document(1, "filed")))).unwrap();
         let snapshot = json!({ "directives": [document(1, "other"), document(2, "by glass")], "licenses": [] });
         acts.take(&entry(Kind::Snapshot, "directive.stay"), Some(snapshot.to_string().as_bytes())).unwrap();
-        let hash = |version| acts.filed.get(&("directive".to_owned(), "d-1".to_owned(), version)).copied();
+        let hash = |version| acts.filed.get(&("directive".to_owned(), "d-1".to_owned(), version)).copied().flatten();
         assert_eq!(hash(1), document_sha256(&document(1, "filed")).ok());
         assert_eq!(hash(2), document_sha256(&document(2, "by glass")).ok());
     }

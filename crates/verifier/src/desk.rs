@@ -227,9 +227,9 @@ impl Documents {
         serde_json::from_slice(document).ok()
     }
 
-    /// Returns each version that is in force, with the hash of its document.
-    pub(crate) fn versions(&self) -> impl Iterator<Item = (Version, Hash)> {
-        self.all().filter_map(|(version, document)| Some((version, document_sha256(document).ok()?)))
+    /// Returns each version that is in force, with the hash of its document if that has one.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = (Version, Option<Hash>)> {
+        self.all().map(|(version, document)| (version, document_sha256(document).ok()))
     }
 
     fn in_force(&self) -> InForce {

@@ -2,6 +2,8 @@
 
 use proof::entry::{Entry, Kind, Outcome};
 
+use crate::json;
+
 /// Which process may write now.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
@@ -73,7 +75,8 @@ impl Runs {
         if open > 0 {
             return Err(format!("{open} calls of the process before are still open at this start"));
         }
-        let note = private.map(serde_json::from_slice::<StartNote>).transpose();
+        let read = |text| json::object(text).and_then(|said| json::of_object::<StartNote>(&said));
+        let note = private.map(read).transpose();
         match note.map_err(|e| format!("its private part is not what a start says: {e}"))? {
             Some(note) if note.unclean != unclean => {
                 Err(format!("the start says `unclean: {}`, and the entries before it say {unclean}", note.unclean))

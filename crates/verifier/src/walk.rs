@@ -12,6 +12,7 @@ use crate::{
     acts::Acts,
     chains::Chains,
     facts::{Basis, Earlier},
+    json,
     options::Options,
     reconciled::Ended,
     replay::Replay,
@@ -124,7 +125,7 @@ impl<'o> Walk<'o> {
         let (Kind::Genesis, Main::Shown(text)) = (entry.kind, main) else {
             return Ok(());
         };
-        let said: Option<Genesis> = serde_json::from_slice(text).ok();
+        let said: Option<Genesis> = json::object(text).and_then(|said| json::of_object(&said)).ok();
         let own = said.is_some_and(|said| said.origin == self.report.origin && said.key == self.report.key);
         own.then_some(()).ok_or_else(|| "it is the beginning of another log than the checkpoint is of".to_owned())
     }

@@ -511,10 +511,34 @@ spelling("the_desk_says_more_than_how_many_it_asks_for", b"{", b'{"change":1,', 
          lambda story: story.policy({"approvals": 2}))
 spelling("what_is_filed_has_no_id", b'"id"', b'"name"', entry=lambda story: story.file(FIRST))
 spelling("what_is_filed_has_no_version", b'"version":1,', b"", entry=lambda story: story.file(FIRST))
-spelling("what_is_filed_has_a_number_of_54_bits", b'"version":1,', b'"version":9007199254740992,',
+spelling("what_is_filed_has_a_number_of_54_bits", b'"version":1,', b'"version":9007199254740992,', ACCEPTED,
          entry=lambda story: story.file(FIRST))
 spelling("what_is_filed_has_a_number_of_53_bits", b'"version":1,', b'"version":9007199254740991,', ACCEPTED,
          entry=lambda story: story.file(FIRST))
+
+
+# Documents that have no canonical spelling: nobody can approve them.
+
+UNSIGNABLE = license_of(conditions={"token_caps": [{"tokens": 1 << 53, "per": "month"}]})
+
+
+@desk(ACCEPTED, needs=0)
+def a_license_that_nobody_can_sign_takes_force_where_no_approval_is_asked_for(story: Desk) -> None:
+    story.put("directive.apply", FIRST)
+    story.file(UNSIGNABLE)
+    story.put("license.apply", FIRST, UNSIGNABLE)
+
+
+@desk("desk")
+def a_license_that_nobody_can_sign_was_approved(story: Desk) -> None:
+    story.govern()
+    story.approve(UNSIGNABLE)
+
+
+@desk("desk")
+def a_license_that_nobody_can_sign_takes_force_where_approvals_are_asked_for(story: Desk) -> None:
+    story.govern()
+    story.put("license.apply", FIRST, UNSIGNABLE)
 
 
 # Custody entries.

@@ -1,5 +1,6 @@
 """False logs of a holder of the log's key, by name; see `mutate`."""
 
+import json
 from typing import Any, Callable, Dict, List
 
 from make import Draft, Log, chain, dumps, map_root, sha
@@ -185,6 +186,17 @@ def the_genesis_is_that_of_another_log(story: Story) -> None:
 @holder("order")
 def the_genesis_says_nothing(story: Story) -> None:
     story.drafts[0].fields[1] = b""
+
+
+@holder("order")
+def the_genesis_is_an_array(story: Story) -> None:
+    said = json.loads(story.drafts[0].fields[1])
+    story.drafts[0].fields[1] = json.dumps([said["origin"], said["key"]]).encode()
+
+
+@holder("order")
+def a_start_is_an_array(story: Story) -> None:
+    restart(story).fields[1] = json.dumps([True, 1]).encode()
 
 
 @holder("order")

@@ -8,6 +8,7 @@ use super::Changed;
 use crate::{
     Admin, Approval, BreakGlass, Change, Fault, FieldFault, InstrumentKind, Turn,
     amend::diff,
+    approval::document_sha256,
     commit::Act,
     control::{Inner, Registry},
     instrument::Instrument,
@@ -380,6 +381,7 @@ pub(super) fn reissued(instrument: &Instrument, version: u64, status: Status, at
 
 fn next_version(store: &Store, kind: InstrumentKind, json: &[u8]) -> Result<Instrument, Fault> {
     let instrument = Instrument::parse(kind, json)?;
+    document_sha256(&instrument.json()).map_err(|why| Fault::invalid("document", why.to_string()))?;
     let last = store.versions(kind, instrument.id())?.pop();
     let next = last.map_or(0, |last| last.instrument.version()).saturating_add(1);
     if instrument.version() != next {

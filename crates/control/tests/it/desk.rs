@@ -64,6 +64,25 @@ async fn a_license_that_does_not_compile_is_answered_with_each_fault_and_changes
 }
 
 #[tokio::test]
+async fn a_document_with_a_number_that_nobody_can_sign_is_not_filed() {
+    let world = World::new();
+    world.done("POST /admin/v1/directives?apply=true", june_12(1)).await;
+    let before = world.entries().len();
+    let license = |tokens: u64| {
+        let mut license = annex(&id(), false);
+        license["conditions"]["token_caps"] = json!([{ "tokens": tokens, "per": "month" }]);
+        license
+    };
+    for line in ["POST /admin/v1/licenses", "POST /admin/v1/licenses?apply=true"] {
+        let reply = world.call(&world.root, line, license(1 << 53)).await;
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", reply.body);
+        assert!(reply.body.to_string().contains("9007199254740992"), "{}", reply.body);
+    }
+    assert_eq!(world.entries().len(), before);
+    world.done("POST /admin/v1/licenses", license((1 << 53) - 1)).await;
+}
+
+#[tokio::test]
 async fn a_license_outlives_the_lifting_of_its_directive() {
     let world = World::new();
     let line = "POST /admin/v1/directives?apply=true";

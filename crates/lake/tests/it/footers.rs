@@ -416,6 +416,55 @@ fn a_page_that_begins_in_the_middle_of_a_row_is_refused() {
     assert!(matches!(refused(moved), Some(BadFile::Page(_))));
 }
 
+/// The first bytes of the levels of a column's first data page.
+fn levels<'a>(file: &'a mut Parts, name: &str) -> &'a mut [u8] {
+    let (at, length, _) = file.header(name, DATA);
+    &mut file.pages[at + length..]
+}
+
+#[test]
+fn columns_of_one_list_that_part_its_elements_otherwise_are_refused() {
+    for name in ["seq", "back"] {
+        let moved = |file: &mut Parts| {
+            let levels = levels(file, &format!("starts.list.element.{name}"));
+            // A group that is packed: a row of six elements, and two without any.
+            assert_eq!(levels[1], 0b0011_1110);
+            levels[1] = 0b0101_1110;
+        };
+        assert!(matches!(refused(moved), Some(BadFile::Page(_))), "{name}");
+    }
+}
+
+#[test]
+fn a_level_that_is_too_high_is_refused_for_readers_take_it_for_one_thing_or_another() {
+    let raised = |file: &mut Parts| {
+        let levels = levels(file, "opened");
+        assert_eq!(levels[..3], [0x80, 1, 1], "64 values that are there");
+        levels[2] = 2;
+        file.forge_header("opened", DATA, |header| *header.field(8).field(2).number() += 64);
+    };
+    assert!(matches!(refused(raised), Some(BadFile::Page(_))));
+}
+
+#[test]
+fn a_row_with_more_elements_than_an_entry_has_bytes_is_refused_before_there_is_room_made_for_them() {
+    let name = "keys.list.element";
+    let lengthened = |file: &mut Parts| {
+        let (at, length, mut header) = file.header(name, DATA);
+        let mut bytes = |field| *header.field(8).field(field).number() as usize;
+        let (defined, repeated) = (bytes(5), bytes(6));
+        // A run of 1,024 more in the last row.
+        file.replace(name, at + length + repeated + defined, 0, &[0x80, 0x10, 2]);
+        file.replace(name, at + length + repeated, 0, &[0x80, 0x10, 1]);
+        file.forge_header(name, DATA, |header| {
+            [2, 3].into_iter().for_each(|size| *header.field(size).number() += 6);
+            [(1, 1_024), (5, 3), (6, 3)].into_iter().for_each(|(of, more)| *header.field(8).field(of).number() += more);
+        });
+        *file.column(name).field(5).number() += 1_024;
+    };
+    assert!(matches!(refused(lengthened), Some(BadFile::Page(_))));
+}
+
 /// A footer without what is taken from it: who wrote it, bounds, the name of the log and both digests.
 fn bare(file: &Bytes) -> Value {
     let mut parts = Parts::of(file);
