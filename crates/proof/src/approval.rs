@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     jcs::{BadNumber, canonical},
-    json::Hex,
+    json::{Hex, Unique, of_object},
     note::is_signed_by,
     tree::Hash,
 };
@@ -127,10 +127,8 @@ impl Approval {
     /// Returns the header as it is spelled, and the signature; `None` if the header has anything but it must.
     fn parts(&self) -> Option<(&str, Vec<u8>)> {
         let (header, signature) = self.jws.split_once("..").filter(|_| self.jws.len() <= JWS_BYTES_MAX)?;
-        let spelled = URL_SAFE_NO_PAD.decode(header).ok()?;
-        // What derives from the struct takes an array of its members too.
-        let is_object = spelled.trim_ascii_start().starts_with(b"{");
-        let members: Header = serde_json::from_slice(&spelled).ok().filter(|_| is_object)?;
+        let Unique(spelled) = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
+        let members: Header = of_object(&spelled).ok()?;
         let wanted =
             Header { alg: "EdDSA".to_owned(), kid: self.approver.clone(), typ: "exeat-approval+jws".to_owned() };
         (members == wanted).then_some((header, URL_SAFE_NO_PAD.decode(signature).ok()?))

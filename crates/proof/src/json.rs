@@ -50,12 +50,21 @@ pub(crate) fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer:
 
 /// Any JSON in which no object names a member twice: whoever signed it and whoever reads it see the same.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Unique(pub(crate) Value);
+pub struct Unique(pub Value);
 
 impl<'de> Deserialize<'de> for Unique {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(UniqueVisitor).map(Self)
     }
+}
+
+/// Reads something from an object: what derives its reading takes an array of its members too.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub fn of_object<T: DeserializeOwned>(said: &Value) -> serde_json::Result<T> {
+    if said.is_object() { T::deserialize(said) } else { Err(Error::custom("it is no object")) }
 }
 
 /// Reads JSON that is spelled as it would be written, but for white space and the order of members: an array does not

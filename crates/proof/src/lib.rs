@@ -11,7 +11,7 @@ pub mod entry;
 pub mod equivocation;
 pub mod heads;
 pub mod jcs;
-mod json;
+pub mod json;
 pub mod multi;
 pub mod note;
 pub mod policy_file;
