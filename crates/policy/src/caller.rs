@@ -36,6 +36,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) person: &'a Person,
     /// Their affiliations that hold now.
     pub(crate) affiliations: Vec<&'a Affiliation>,
+    /// Every country that a current claim names.
+    claimed: BTreeSet<Country>,
 }
 
 /// Where the tenant's ultimate parent is headquartered.
@@ -61,9 +63,13 @@ pub(crate) enum Gap {
 impl<'a> Caller<'a> {
     pub(crate) fn gather(facts: &'a Facts, horizon: &mut Horizon<'_>) -> Self {
         let (people, gap) = people(&facts.caller);
-        let acting = |person: &&'a Person| evidence::acting_for(person, horizon);
-        let acted_for: Vec<&'a Affiliation> = people.values().flat_map(acting).collect();
-        let subject = |person: &'a Person| Subject { person, affiliations: evidence::affiliations(person, horizon) };
+        let mut acted_for = Vec::new();
+        let subject = |person: &'a Person| {
+            let acting = evidence::acting_for(person, horizon);
+            acted_for.extend(acting.iter().map(|a| &a.organization));
+            let claimed = evidence::whereabouts(person, Bar::ANY, horizon).claimed;
+            Subject { person, affiliations: evidence::holding(person, acting, horizon), claimed }
+        };
         let people: Vec<Subject<'a>> = people.into_values().map(subject).collect();
         let employer = match &facts.caller {
             CallerFacts::Workload { workload, .. } => Some(&workload.organization),
@@ -71,7 +77,7 @@ impl<'a> Caller<'a> {
         };
         let tenant = facts.credential.organization.as_ref().or(employer);
         Self {
-            named: tenant.into_iter().chain(employer).chain(acted_for.into_iter().map(|a| &a.organization)).collect(),
+            named: tenant.into_iter().chain(employer).chain(acted_for).collect(),
             organizations: facts.organizations.iter().map(|o| (&o.id, o.as_ref())).collect(),
             tenant,
             gap,
@@ -98,23 +104,17 @@ impl<'a> Caller<'a> {
     }
 
     /// Returns every country that the call may touch: claimed locations, and seats of the organizations.
-    pub(crate) fn countries(&self, horizon: &mut Horizon<'_>) -> BTreeSet<Country> {
-        let mut countries: BTreeSet<Country> = self.known().map(|o| o.country).collect();
-        for subject in &self.people {
-            countries.extend(subject.claimed(horizon));
-        }
-        countries
+    pub(crate) fn countries(&self) -> BTreeSet<Country> {
+        let claimed = self.people.iter().flat_map(|subject| &subject.claimed);
+        self.known().map(|o| o.country).chain(claimed.copied()).collect()
     }
 
     /// Returns what an operator should look at.
-    pub(crate) fn flags(&self, red_flagged: &BTreeSet<Country>, horizon: &mut Horizon<'_>) -> Vec<Flag> {
+    pub(crate) fn flags(&self, red_flagged: &BTreeSet<Country>) -> Vec<Flag> {
         // What the rules would forbid if they were in force, they flag while they are not.
         let flagged = |o: &Organization| matches!(o.coverage, Coverage::RedFlag | Coverage::EntityList);
         let ownership = self.known().any(flagged);
-        let mut location = false;
-        for subject in &self.people {
-            location |= !subject.claimed(horizon).is_disjoint(red_flagged);
-        }
+        let location = self.people.iter().any(|subject| !subject.claimed.is_disjoint(red_flagged));
         let flags = [(ownership, Flag::OwnershipRedFlag), (location, Flag::LocationRedFlag)];
         flags.into_iter().filter(|(raised, _)| *raised).map(|(_, flag)| flag).collect()
     }
@@ -150,12 +150,6 @@ impl<'a> Caller<'a> {
 
     fn known(&self) -> impl Iterator<Item = &Organization> {
         self.named.iter().filter_map(|id| self.organizations.get(id).copied())
-    }
-}
-
-impl Subject<'_> {
-    fn claimed(&self, horizon: &mut Horizon<'_>) -> BTreeSet<Country> {
-        evidence::whereabouts(self.person, Bar::ANY, horizon).claimed
     }
 }
 

@@ -193,7 +193,7 @@ impl<'a> Inquiry<'a> {
             return Err(vec![Finding::deny(Code::NoLegalBasis, None)]);
         }
         let red_flagged = self.document.country_groups.members(CountryGroup::D5);
-        grounds.flags = caller.flags(red_flagged, &mut self.horizon);
+        grounds.flags = caller.flags(red_flagged);
         Ok(grounds)
     }
 
@@ -264,7 +264,7 @@ impl<'a> Inquiry<'a> {
         controlled: bool,
         grounds: &mut Grounds,
     ) -> Vec<Finding> {
-        let countries = caller.countries(&mut self.horizon);
+        let countries = caller.countries();
         let question =
             Serve { parties: caller.parties().into_iter().collect(), near: self.embargoes(&countries), controlled };
         match self.snapshot.rules().serve(rules, self.era(), &question) {

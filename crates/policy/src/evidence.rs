@@ -127,7 +127,16 @@ pub(crate) fn whereabouts(person: &Person, bar: Bar, horizon: &mut Horizon<'_>) 
 
 /// Returns the affiliations of a person that hold now, whichever tenant's credential they call with.
 pub(crate) fn affiliations<'a>(person: &'a Person, horizon: &mut Horizon<'_>) -> Vec<&'a Affiliation> {
-    let mut held = acting_for(person, horizon);
+    let acting = acting_for(person, horizon);
+    holding(person, acting, horizon)
+}
+
+/// Keeps of the affiliations that hold now or may (see [`acting_for`]) those that do.
+pub(crate) fn holding<'a>(
+    person: &Person,
+    mut held: Vec<&'a Affiliation>,
+    horizon: &mut Horizon<'_>,
+) -> Vec<&'a Affiliation> {
     held.retain(|held| !is_shut_out(person, &held.organization) && !horizon.silent(held.channel.as_ref()));
     held
 }

@@ -193,7 +193,7 @@ pub fn encode_entries<T: AsRef<[u8]>>(entries: &[T]) -> Result<Vec<u8>, BadTile>
 ///
 /// [`BadTile::Length`] if an entry is cut short, [`BadTile::TooMany`] beyond 256 entries.
 pub fn decode_entries(mut bytes: &[u8]) -> Result<Vec<&[u8]>, BadTile> {
-    let mut entries = Vec::new();
+    let mut entries = Vec::with_capacity(TILE_WIDTH.into());
     while !bytes.is_empty() {
         let (length, rest) = bytes.split_first_chunk().ok_or(BadTile::Length)?;
         let length = usize::from(u16::from_be_bytes(*length));

@@ -155,7 +155,7 @@ impl Entry {
     /// Returns the chains that the entry has a place in, in order.
     #[must_use]
     pub fn chains(&self) -> Vec<Chain> {
-        self.links.iter().flatten().map(Link::chain).collect()
+        self.links.as_deref().unwrap_or_default().iter().map(Link::chain).collect()
     }
 
     /// Returns true if the entry is in chains of the classes that its kind wants, as section 8 of `docs/log-format.md` has

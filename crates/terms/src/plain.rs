@@ -7,30 +7,36 @@ pub(crate) fn millis(text: &str) -> Option<i64> {
     let [y0, y1, y2, y3, b'-', o0, o1, b'-', d0, d1, b'T', h0, h1, b':', m0, m1, b':', s0, s1] = *whole else {
         return None;
     };
-    let year = number(&[y0, y1, y2, y3], 1970..=9999)?;
-    let month = number(&[o0, o1], 1..=12)?;
-    let day = number(&[d0, d1], 1..=days_in(year, month))?;
-    let hours = number(&[h0, h1], 0..=23)?;
-    let minutes = number(&[m0, m1], 0..=59)?;
-    let seconds = number(&[s0, s1], 0..=59)?;
+    let digits = [y0, y1, y2, y3, o0, o1, d0, d1, h0, h1, m0, m1, s0, s1];
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let (year, month, day) = (two(y0, y1) * 100 + two(y2, y3), two(o0, o1), two(d0, d1));
+    let (hours, minutes, seconds) = (two(h0, h1), two(m0, m1), two(s0, s1));
+    let is_day = year >= 1970 && (1..=12).contains(&month) && (1..=days_in(year, month)).contains(&day);
+    if !is_day || hours > 23 || minutes > 59 || seconds > 59 {
+        return None;
+    }
     let seconds = ((days_before(year, month)? + day - 1) * 24 + hours) * 3_600 + minutes * 60 + seconds;
     Some(seconds * 1_000 + thousandths(fraction)?)
 }
 
-/// Reads `Z`, or a point, one to three digits and `Z`.
-fn thousandths(text: &[u8]) -> Option<i64> {
-    match *text {
-        [b'Z'] => Some(0),
-        [b'.', a, b'Z'] => number(&[a, b'0', b'0'], 0..=999),
-        [b'.', a, b, b'Z'] => number(&[a, b, b'0'], 0..=999),
-        [b'.', a, b, c, b'Z'] => number(&[a, b, c], 0..=999),
-        _ => None,
-    }
+/// Returns the number that two digits are.
+fn two(tens: u8, ones: u8) -> i64 {
+    i64::from((tens & 15) * 10 + (ones & 15))
 }
 
-fn number(digits: &[u8], range: std::ops::RangeInclusive<i64>) -> Option<i64> {
-    let add = |sum: i64, digit: &u8| digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'));
-    digits.iter().try_fold(0, add).filter(|number| range.contains(number))
+/// Reads `Z`, or a point, one to three digits and `Z`.
+fn thousandths(text: &[u8]) -> Option<i64> {
+    let digits = match *text {
+        [b'Z'] => return Some(0),
+        [b'.', a, b'Z'] => [a, b'0', b'0'],
+        [b'.', a, b, b'Z'] => [a, b, b'0'],
+        [b'.', a, b, c, b'Z'] => [a, b, c],
+        _ => return None,
+    };
+    let [a, b, c] = digits;
+    digits.iter().all(u8::is_ascii_digit).then(|| two(a, b) * 10 + i64::from(c & 15))
 }
 
 /// Days from the first of January to the first of each month, in years without a 29 February.

@@ -1,6 +1,9 @@
 //! Walks all leaves of a log, as a mirror or the log itself keeps them, without any private part.
 
-use std::{fmt, io, path::Path};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use proof::{
     bundle::CHECKPOINT_FILE,
@@ -64,8 +67,9 @@ fn walk(
     report.found.size = checkpoint.size;
     let mut leaves = Leaves { walk: LeafWalk::new(), runs: Runs::default(), report };
     for index in 0..checkpoint.size.div_ceil(u64::from(TILE_WIDTH)) {
-        for leaf in tile(dir, index, checkpoint.size)? {
-            if !leaves.take(&leaf) {
+        let tile = Tile::read(dir, index, checkpoint.size)?;
+        for leaf in tile.entries()? {
+            if !leaves.take(leaf) {
                 return Ok(leaves.finish());
             }
             progress.entries(leaves.walk.size(), checkpoint.size);
@@ -77,26 +81,42 @@ fn walk(
     Ok(leaves.finish())
 }
 
-/// Reads a tile of entries of a log of this size; a full one stands for its beginning.
-fn tile(dir: &Path, index: u64, size: u64) -> Result<Vec<Vec<u8>>, VerifyError> {
-    let full = TilePath::new(TileKind::Entries, index, TILE_WIDTH);
-    let path = TilePath::in_log(TileKind::Entries, index, size);
-    let (Ok(full), Some(path)) = (full, path) else {
-        return Err(unreadable(dir, io::Error::other("it has more tiles than a log can have")));
-    };
-    let file = dir.join(path.to_string());
-    let bytes = match regular::read(&file, TILE_BYTES_MAX) {
-        Err(none) if none.kind() == io::ErrorKind::NotFound => {
-            regular::read(&dir.join(full.to_string()), TILE_BYTES_MAX)
+/// A tile of entries of a log of some size.
+struct Tile {
+    file: PathBuf,
+    bytes: Vec<u8>,
+    width: u16,
+}
+
+impl Tile {
+    /// Reads the tile with this number; a full one stands for its beginning.
+    fn read(dir: &Path, index: u64, size: u64) -> Result<Self, VerifyError> {
+        let full = TilePath::new(TileKind::Entries, index, TILE_WIDTH);
+        let path = TilePath::in_log(TileKind::Entries, index, size);
+        let (Ok(full), Some(path)) = (full, path) else {
+            return Err(unreadable(dir, io::Error::other("it has more tiles than a log can have")));
+        };
+        let file = dir.join(path.to_string());
+        let bytes = match regular::read(&file, TILE_BYTES_MAX) {
+            Err(none) if none.kind() == io::ErrorKind::NotFound => {
+                regular::read(&dir.join(full.to_string()), TILE_BYTES_MAX)
+            }
+            read => read,
+        };
+        let bytes = bytes.map_err(|source| unreadable(&file, source))?;
+        Ok(Self { file, bytes, width: path.width() })
+    }
+
+    /// Returns the entries that the log has of it.
+    fn entries(&self) -> Result<Vec<&[u8]>, VerifyError> {
+        let invalid = |why: String| unreadable(&self.file, io::Error::new(io::ErrorKind::InvalidData, why));
+        let mut entries = decode_entries(&self.bytes).map_err(|bad| invalid(bad.to_string()))?;
+        if entries.len() < usize::from(self.width) {
+            return Err(invalid(format!("it has fewer than {} entries", self.width)));
         }
-        read => read,
-    };
-    let invalid = |why: String| unreadable(&file, io::Error::new(io::ErrorKind::InvalidData, why));
-    let bytes = bytes.map_err(|source| unreadable(&file, source))?;
-    let entries = decode_entries(&bytes).map_err(|bad| invalid(bad.to_string()))?;
-    let entries = entries.get(..usize::from(path.width()));
-    let entries = entries.ok_or_else(|| invalid(format!("it has fewer than {} entries", path.width())))?;
-    Ok(entries.iter().map(|entry| entry.to_vec()).collect())
+        entries.truncate(self.width.into());
+        Ok(entries)
+    }
 }
 
 /// The walk, up to some entry.

@@ -32,9 +32,11 @@ pub(crate) fn open(path: &Path, max: u64) -> io::Result<File> {
 ///
 /// As [`open`].
 pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let file = open(path, max)?;
+    let length = file.metadata()?.len().min(max);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     // A file may grow under the reader.
-    open(path, max)?.take(max).read_to_end(&mut bytes)?;
+    file.take(max).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

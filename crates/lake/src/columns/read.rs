@@ -312,7 +312,7 @@ fn nothing<T>(column: &'static str, is_so: bool, at: usize) -> Result<Option<T>,
 }
 
 /// Returns what `read` gives at `at`, unless nothing is there.
-fn value<T>(array: &dyn Array, at: usize, read: impl FnOnce(usize) -> T) -> Option<T> {
+fn value<T>(array: &impl Array, at: usize, read: impl FnOnce(usize) -> T) -> Option<T> {
     (at < array.len() && !array.is_null(at)).then(|| read(at))
 }
 

@@ -56,7 +56,8 @@ impl Map {
 
     fn key(&mut self, key: u8) -> &mut Vec<u8> {
         self.pairs += 1;
-        head(&mut self.out, UNSIGNED, key.into());
+        // It is its own encoding, as all keys are below 24.
+        self.out.push(key);
         &mut self.out
     }
 
@@ -128,10 +129,10 @@ fn head(out: &mut Vec<u8>, major: u8, number: u64) {
     let major = major << 5;
     match number {
         0..24 => out.push(major | a),
-        24..0x100 => out.extend([major | 24, a]),
-        0x100..0x1_0000 => out.extend([major | 25, b, a]),
-        0x1_0000..0x1_0000_0000 => out.extend([major | 26, d, c, b, a]),
-        _ => out.extend([major | 27, h, g, f, e, d, c, b, a]),
+        24..0x100 => out.extend_from_slice(&[major | 24, a]),
+        0x100..0x1_0000 => out.extend_from_slice(&[major | 25, b, a]),
+        0x1_0000..0x1_0000_0000 => out.extend_from_slice(&[major | 26, d, c, b, a]),
+        _ => out.extend_from_slice(&[major | 27, h, g, f, e, d, c, b, a]),
     }
 }
 
@@ -221,7 +222,11 @@ impl Left<'_> {
 
     fn each<T>(&mut self, read: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
         let count = usize::try_from(self.head(ARRAY)?).ok().filter(|count| *count <= self.0.len())?;
-        (0..count).map(|_| read(self)).collect()
+        let mut all = Vec::with_capacity(count);
+        for _ in 0..count {
+            all.push(read(self)?);
+        }
+        Some(all)
     }
 
     fn link(&mut self) -> Option<Link> {

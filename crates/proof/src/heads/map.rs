@@ -146,13 +146,11 @@ impl Heads {
     fn update(&mut self, chain: Chain, change: impl FnOnce(Head) -> Head) {
         let key = chain.key();
         let differs = match self.tree.slot(&key, KEY_BITS) {
-            Node::Leaf(leaf) => match leaf.key.first_difference(&key) {
-                Some(bit) => Some(bit),
-                None => {
-                    leaf.head = change(leaf.head);
-                    return;
-                }
-            },
+            Node::Leaf(leaf) if leaf.key == key => {
+                leaf.head = change(leaf.head);
+                return;
+            }
+            Node::Leaf(leaf) => leaf.key.first_difference(&key),
             _ => None,
         };
         let leaf = Node::Leaf(Box::new(Leaf { chain, key, head: change(Head::default()) }));

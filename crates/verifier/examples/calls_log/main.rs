@@ -23,6 +23,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use ledger::{Ledger, Options, Recovery};
 use terms::SystemClock;
 
+// As in the gateway, whose decisions are made again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What goes wrong ends the run.
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
