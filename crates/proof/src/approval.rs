@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     jcs::{BadNumber, canonical},
-    json::{Hex, Unique, of_object},
+    json::{self, Hex, Unique, of_object},
     note::is_signed_by,
     tree::Hash,
 };
@@ -24,6 +24,7 @@ const JWS_BYTES_MAX: usize = 512;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Approval {
+    #[serde(deserialize_with = "json::plain")]
     act: Value,
     approver: String,
     role: String,
@@ -113,7 +114,7 @@ impl Approval {
     /// [`BadApproval`].
     pub fn verify(&self) -> Result<Act, BadApproval> {
         let bad = |why: String| BadApproval::Act { approver: self.approver.clone(), why };
-        let act = Act::deserialize(&self.act).map_err(|e| bad(e.to_string()))?;
+        let act: Act = of_object(&self.act).map_err(|e| bad(e.to_string()))?;
         let payload = canonical(&self.act).map_err(|e| bad(e.to_string()))?;
         let (header, signature) = self.parts().ok_or_else(|| BadApproval::Form(self.approver.clone()))?;
         let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(payload));

@@ -58,6 +58,11 @@ impl<'de> Deserialize<'de> for Unique {
     }
 }
 
+/// Reads a member that is any JSON, as it stands: [`Value`] itself gives one name of a member a meaning of its own.
+pub(crate) fn plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    Unique::deserialize(deserializer).map(|Unique(said)| said)
+}
+
 /// Reads something from an object: what derives its reading takes an array of its members too.
 ///
 /// # Errors

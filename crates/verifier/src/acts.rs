@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proof::{
     approval::{Act, Approval, document_sha256},
     entry::{Entry, Kind},
+    json::Unique,
     production::{Approver, Custody},
     tree::Hash,
 };
@@ -39,14 +40,14 @@ struct Envelope {
     _version: u64,
     #[serde(rename = "actor")]
     _actor: String,
-    change: Value,
+    change: Unique,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
     record: String,
-    body: Value,
+    body: Unique,
 }
 
 impl Acts {
@@ -102,7 +103,8 @@ impl Acts {
         if said.get("change").is_none() {
             return Ok(());
         }
-        let Change { record, body } = changed(&said).map_err(|e| format!("its private part is no change: {e}"))?;
+        let Change { record, body: Unique(body) } =
+            changed(&said).map_err(|e| format!("its private part is no change: {e}"))?;
         self.changes(&record, &body)
     }
 
@@ -130,8 +132,7 @@ impl Acts {
     }
 
     fn approves(&mut self, body: &Value) -> Result<(), String> {
-        let spelled = json::of_object::<Value>(&body["act"]).and_then(|_| json::of_object::<Approval>(body));
-        let approval = spelled.map_err(|e| format!("its private part is no approval: {e}"))?;
+        let approval: Approval = json::of_object(body).map_err(|e| format!("its private part is no approval: {e}"))?;
         let act = approval.verify().map_err(|bad| bad.to_string())?;
         let filed = self.filed.get(&(act.kind.clone(), act.id.clone(), act.version)).copied().flatten();
         if !filed.is_some_and(|hash| act.has_hash(&hash)) {
@@ -148,7 +149,7 @@ pub(crate) fn is_change(main: &[u8]) -> bool {
 }
 
 fn changed(said: &Value) -> serde_json::Result<Change> {
-    json::of_object::<Envelope>(said).and_then(|envelope| json::of_object(&envelope.change))
+    json::of_object::<Envelope>(said).and_then(|envelope| json::of_object(&envelope.change.0))
 }
 
 /// Returns true if an entry with this code tells what the desk did.

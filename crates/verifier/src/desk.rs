@@ -8,12 +8,13 @@ use std::{
 use proof::{
     approval::{Act, document_sha256},
     entry::Entry,
+    json::Unique,
     production::Approver,
     tree::Hash,
     walk::STEP_MS,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::force::{Change, InForce, is_reissued, named};
 use crate::json;
@@ -69,8 +70,8 @@ struct Glass {
     kind: String,
     id: String,
     version: u64,
-    restore: Option<Map<String, Value>>,
-    ended: Option<Value>,
+    restore: Option<Unique>,
+    ended: Option<Unique>,
 }
 
 /// The directives and licenses in a snapshot document.
@@ -108,9 +109,12 @@ impl Desk {
     pub(crate) fn breaks_glass(&mut self, body: &Value) -> Result<(), String> {
         let glass: Glass =
             json::of_object(body).map_err(|e| format!("its private part is no break of the glass: {e}"))?;
+        if glass.restore.as_ref().is_some_and(|Unique(document)| !document.is_object()) {
+            return Err("its private part says that something comes back which is no document".to_owned());
+        }
         let version = (glass.kind, glass.id, glass.version);
         match glass.ended {
-            None => drop(self.glass.insert(version, glass.restore.map(Value::Object))),
+            None => drop(self.glass.insert(version, glass.restore.map(|Unique(document)| document))),
             Some(_) => drop(self.glass.remove(&version)),
         }
         Ok(())

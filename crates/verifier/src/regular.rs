@@ -34,7 +34,8 @@ pub(crate) fn open(path: &Path, max: u64) -> io::Result<File> {
 pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let file = open(path, max)?;
     let length = file.metadata()?.len().min(max);
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(length).unwrap_or_default())?;
     // A file may grow under the reader.
     file.take(max).read_to_end(&mut bytes)?;
     Ok(bytes)

@@ -496,6 +496,8 @@ spelling("what_the_desk_says_ends_too_early", b"}}}", b"}}")
 spelling("the_role_of_an_approver_is_a_number", b'"security"', b"1")
 spelling("the_day_of_a_revocation_is_a_number", b'"revoked_at":null', b'"revoked_at":1')
 spelling("an_approver_has_another_member", b'"role"', b'"note":{"a":[1]},"role"', ACCEPTED)
+spelling("a_member_of_an_approver_has_a_name_that_means_much_to_a_library", b'"role"',
+         b'"note":{"$serde_json::private::RawValue":"["},"role"', ACCEPTED)
 spelling("an_approver_has_as_many_arrays_in_one_another_as_it_may", b'"role"', b'"note":' + b"[" * 124 + b"]" * 124 +
          b',"role"', ACCEPTED)
 spelling("an_approver_has_more_arrays_in_one_another_than_it_may", b'"role"', b'"note":' + b"[" * 125 + b"]" * 125 +
@@ -515,6 +517,18 @@ spelling("what_is_filed_has_a_number_of_54_bits", b'"version":1,', b'"version":9
          entry=lambda story: story.file(FIRST))
 spelling("what_is_filed_has_a_number_of_53_bits", b'"version":1,', b'"version":9007199254740991,', ACCEPTED,
          entry=lambda story: story.file(FIRST))
+
+
+def _wrapped(text: bytes) -> bytes:
+    said = json.loads(text)
+    said["change"]["body"] = {"$serde_json::private::RawValue": json.dumps(said["change"]["body"])}
+    return json.dumps(said, separators=(",", ":")).encode()
+
+
+@desk("desk")
+def an_approver_is_the_text_of_one_under_a_name_that_means_much_to_a_library(story: Desk) -> None:
+    respelled(story.approver("otto"), _wrapped)
+    story.govern()
 
 
 # Documents that have no canonical spelling: nobody can approve them.

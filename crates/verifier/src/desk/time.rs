@@ -4,7 +4,7 @@ use jiff::{civil::DateTime, tz::TimeZone};
 use terms::Moment;
 
 /// Reads `YYYY-MM-DDTHH:MM:SSZ`, with up to three digits of a second after a full stop before the `Z`; `None` for every
-/// other spelling. A moment ends some hours before the year 9999: what is in these is as late as a moment can be.
+/// other spelling. A moment ends some hours before the year 10000: what is in these is as late as a moment can be.
 pub(super) fn millis(text: &str) -> Option<u64> {
     let text = text.strip_suffix('Z')?;
     let (whole, fraction) = text.split_at_checked(19)?;
